@@ -1,0 +1,192 @@
+"""The canonical spike store: one file a split, events sorted by sample and time.
+
+``S`` samples, ``E`` events, channels 0..699 (0 is the high-frequency end, as in SHD).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eventspeech.errors import DataError
+from eventspeech.files import read_npz, write_npz
+from eventspeech.params import CHANNELS
+
+
+@dataclass(frozen=True)
+class SpikeStore:
+    """Spike trains of a split.
+
+    Attributes:
+        offsets: int64[S + 1], events of sample ``i`` are ``offsets[i]:offsets[i + 1]``.
+        times_ms: float32[E], ascending within a sample, in [0, trial_ms).
+        channels: uint16[E].
+        labels: int64[S], index into ``class_names``.
+        speakers: int64[S], index into ``speaker_names``.
+        class_names, speaker_names: the same in every split of a source.
+        trial_ms: T.
+    """
+
+    offsets: np.ndarray
+    times_ms: np.ndarray
+    channels: np.ndarray
+    labels: np.ndarray
+    speakers: np.ndarray
+    class_names: tuple[str, ...]
+    speaker_names: tuple[str, ...]
+    trial_ms: float
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def sample(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return times (ms) and channels of one sample."""
+        events = slice(self.offsets[index], self.offsets[index + 1])
+        return self.times_ms[events], self.channels[events]
+
+    def select(self, indices: np.ndarray) -> "SpikeStore":
+        """Return a store of the samples ``indices`` (int[...] or bool[S]), in that order."""
+        indices = np.arange(len(self))[indices]
+        counts = np.diff(self.offsets)[indices]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        events = np.repeat(self.offsets[indices] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return SpikeStore(
+            offsets=offsets,
+            times_ms=self.times_ms[events],
+            channels=self.channels[events],
+            labels=self.labels[indices],
+            speakers=self.speakers[indices],
+            class_names=self.class_names,
+            speaker_names=self.speaker_names,
+            trial_ms=self.trial_ms,
+        )
+
+    def speakers_named(self, names: list[str]) -> np.ndarray:
+        """Return bool[S]: the samples of these speakers.
+
+        Raises:
+            DataError: a name is not a speaker of this source or has no sample in this split.
+        """
+        for name in names:
+            if name not in self.speaker_names or not np.any(self.speakers == self.speaker_names.index(name)):
+                present = [self.speaker_names[i] for i in np.unique(self.speakers)]
+                raise DataError(
+                    f"There is no speaker '{name}' in this split; choose from {', '.join(present)} "
+                    "(validation.speakers in the parameter file)."
+                )
+        return np.isin(self.speakers, [self.speaker_names.index(name) for name in names])
+
+
+def from_samples(
+    samples: list[tuple[np.ndarray, np.ndarray]],
+    labels: np.ndarray,
+    speakers: np.ndarray,
+    class_names: list[str],
+    speaker_names: list[str],
+    trial_ms: float,
+) -> SpikeStore:
+    """Build a store from (times_ms, channels) pairs: sorts by time, cuts off at ``trial_ms``, checks everything.
+
+    Raises:
+        DataError: a channel, time or label is impossible; names the sample.
+    """
+    times, channels, counts = [], [], []
+    for index, (sample_times, sample_channels) in enumerate(samples):
+        _check_sample(index, sample_times, sample_channels)
+        kept = sample_times < trial_ms
+        # float32 may round a time just below T up to T
+        rounded = np.minimum(sample_times[kept].astype(np.float32), np.nextafter(np.float32(trial_ms), np.float32(0)))
+        order = np.lexsort((sample_channels[kept], rounded))
+        times.append(rounded[order])
+        channels.append(sample_channels[kept][order].astype(np.uint16))
+        counts.append(len(order))
+    store = SpikeStore(
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        times_ms=np.concatenate(times) if times else np.empty(0, np.float32),
+        channels=np.concatenate(channels) if channels else np.empty(0, np.uint16),
+        labels=np.asarray(labels, np.int64),
+        speakers=np.asarray(speakers, np.int64),
+        class_names=tuple(class_names),
+        speaker_names=tuple(speaker_names),
+        trial_ms=float(trial_ms),
+    )
+    check(store, "the source")
+    return store
+
+
+def _check_sample(index: int, times: np.ndarray, channels: np.ndarray) -> None:
+    if len(times) != len(channels):
+        raise DataError(f"Sample {index} has {len(times)} spike times but {len(channels)} channels; the file is damaged.")
+    if len(times) == 0:
+        return
+    if not np.all(np.isfinite(times)) or np.min(times) < 0:
+        raise DataError(f"Sample {index} has a spike time that is negative, infinite or NaN; remove or mend the sample.")
+    if np.min(channels) < 0 or np.max(channels) >= CHANNELS:
+        raise DataError(
+            f"Sample {index} has channel {int(np.max(channels)) if np.max(channels) >= CHANNELS else int(np.min(channels))}"
+            f", outside 0..{CHANNELS - 1}; this program expects SHD's {CHANNELS} channels."
+        )
+
+
+def check(store: SpikeStore, origin: str) -> None:
+    """Raise :class:`DataError` unless the store is consistent."""
+    size = len(store.labels)
+    events = len(store.times_ms)
+    problems = {
+        "it holds no sample": size == 0,
+        "labels, speakers and offsets differ in length": len(store.speakers) != size or len(store.offsets) != size + 1,
+        "times and channels differ in length": len(store.channels) != events,
+        "a label is outside the list of classes": size > 0
+        and (store.labels.min() < 0 or store.labels.max() >= len(store.class_names)),
+        "a speaker is outside the list of speakers": size > 0
+        and (store.speakers.min() < 0 or store.speakers.max() >= len(store.speaker_names)),
+    }
+    if not any(problems.values()):
+        problems["its offsets do not fit its events"] = bool(
+            store.offsets[0] != 0 or store.offsets[-1] != events or np.any(np.diff(store.offsets) < 0)
+        )
+        problems[f"a channel is above {CHANNELS - 1}"] = events > 0 and store.channels.max() >= CHANNELS
+        problems["a time is outside the trial"] = events > 0 and not (
+            store.times_ms.min() >= 0 and store.times_ms.max() < store.trial_ms
+        )
+    for problem, present in problems.items():
+        if present:
+            raise DataError(f"{origin} is not usable: {problem}; run the stage that made it again.")
+
+
+def save(store: SpikeStore, path: Path) -> None:
+    """Write a store (no pickles, atomically, equal stores give equal bytes)."""
+    write_npz(
+        path,
+        {
+            "offsets": store.offsets,
+            "times_ms": store.times_ms,
+            "channels": store.channels,
+            "labels": store.labels,
+            "speakers": store.speakers,
+            "class_names": np.array(store.class_names, dtype=np.str_),
+            "speaker_names": np.array(store.speaker_names, dtype=np.str_),
+            "trial_ms": np.float64(store.trial_ms),
+        },
+        compress=False,  # spike times do not compress, and training reads the store at every start
+    )
+
+
+def load(path: Path) -> SpikeStore:
+    """Read and check a store written by :func:`save`."""
+    arrays = read_npz(path)
+    try:
+        store = SpikeStore(
+            offsets=arrays["offsets"],
+            times_ms=arrays["times_ms"],
+            channels=arrays["channels"],
+            labels=arrays["labels"],
+            speakers=arrays["speakers"],
+            class_names=tuple(str(name) for name in arrays["class_names"]),
+            speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
+            trial_ms=float(arrays["trial_ms"]),
+        )
+    except KeyError as error:
+        raise DataError(f"{path} is not a spike store: {error} is missing; run `preprocess` again.") from error
+    check(store, str(path))
+    return store

@@ -1,0 +1,333 @@
+"""The parameter file: every group, key, unit, default and bound, and errors that say what to do.
+
+Groups are named like the stages that read them (:data:`READ_BY`), so that a changed key tells which stages rerun.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from eventspeech.errors import ParameterError
+
+CHANNELS = 700
+"""Cochlea channels of SHD, SSC and the embedded encoder."""
+
+READ_BY = {
+    "download": ("download",),
+    "preprocess": ("preprocess", "cochlea"),
+    "baseline": ("baseline", "validation"),
+    "train": ("train", "network", "augmentation", "validation", "shape.{loss}"),
+    "evaluate": ("evaluate",),
+    "compare": ("study", "compare"),
+    "profile": ("profile", "network", "train", "augmentation", "shape"),
+    "report": ("report", "study", "shape"),
+}
+"""Which groups (or leaves) each verb reads; Snakemake rules and DVC stages declare exactly these."""
+
+
+class Group(BaseModel):
+    """A frozen group of parameters that refuses unknown keys, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+
+class Study(Group):
+    """What is compared with what."""
+
+    losses: list[Name] = Field(min_length=1, description="names of entries of `shape`, each trained once per seed")
+    seeds: list[NonNegativeInt] = Field(min_length=1, description="paired over losses: same weights, same order")
+
+
+class Shape(Group):
+    """One loss: the shape of the weight w(x), x = t/T, that the output voltage is summed under."""
+
+    kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid"]
+    mean_weight: PositiveFloat | None = Field(None, description="scale w so that its mean over [0, 1] is this")
+    learning_rate: PositiveFloat | None = Field(None, description="overrides train.learning_rate for this loss")
+    gain: PositiveFloat = Field(2.0, description="gaussian: g in g (o + d (x-m) exp(-(x-m)^2 / 2 s^2))")
+    offset: float = Field(0.4, description="gaussian: o")
+    slope: float = Field(4.4, description="gaussian: d")
+    centre: float = Field(0.0, description="gaussian: m; bell: b; sigmoid: where the weight is one half")
+    width: PositiveFloat = Field(0.2, description="gaussian: s; bell: c; sigmoid: scale of the slope")
+    height: PositiveFloat = Field(1.0, description="bell: a")
+
+
+class Synthetic(Group):
+    """Digits spoken by espeak-ng: 20 words (English and German), speakers made of voice, pitch and rate."""
+
+    speakers: Annotated[int, Field(ge=3, le=64)] = 14
+    takes: PositiveInt = Field(3, description="recordings of each word by each speaker")
+    test_speakers: PositiveInt = Field(2, description="speakers that occur only in the test split (the last ones)")
+    test_takes: NonNegativeInt = Field(1, description="takes of each training speaker's word kept for testing")
+    seed: NonNegativeInt = 0
+
+
+class Recordings(Group):
+    """A folder of wav or flac files."""
+
+    folder: str | None = Field(None, description="the folder, searched recursively")
+    manifest: str | None = Field(
+        None, description="CSV with columns path, label, speaker (and optionally split); default: from file names"
+    )
+    pattern: str = Field(
+        r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)", description="regular expression on the file's stem"
+    )
+    test_speakers: list[str] = Field(default_factory=list, description="speakers that occur only in the test split")
+    test_takes: NonNegativeInt = Field(
+        0, description="the first takes of each training speaker's word, kept for testing"
+    )
+
+
+class Download(Group):
+    """Where the speech comes from."""
+
+    source: Literal["synthetic", "recordings", "hdf5", "shd", "ssc"] = "synthetic"
+    archives: str = Field("data/archives", description="shd, ssc: where downloaded archives are kept")
+    synthetic: Synthetic = Synthetic()
+    recordings: Recordings = Recordings()
+    hdf5_train: str | None = Field(None, description="hdf5: file in SHD's layout")
+    hdf5_test: str | None = Field(None, description="hdf5: file in SHD's layout")
+
+
+class Cochlea(Group):
+    """The cochlea model of SHD (Cramer et al. 2020), for sources of audio; defaults are the published values."""
+
+    seed: NonNegativeInt = 0
+    level: PositiveFloat = Field(0.3, description="root mean square the audio is normalised to")
+    fibres: PositiveInt = Field(40, description="hair-cell fibres that drive one bushy cell")
+
+
+class Preprocess(Group):
+    """From raw source to the spike store."""
+
+    trial_ms: PositiveFloat = Field(1000.0, description="T; later spikes are cut off")
+
+
+class Validation(Group):
+    """Which speakers of the training split are held out to choose the epoch."""
+
+    speakers: list[str] = Field(min_length=1)
+
+
+class Delays(Group):
+    """Delay line on the input: each channel reaches the network `copies` times, `interval_ms` apart."""
+
+    copies: PositiveInt = Field(1, description="1 = no delay line")
+    interval_ms: PositiveFloat = 30.0
+
+
+class Network(Group):
+    """Recurrent network of leaky integrate-and-fire neurons, read out by leaky integrators."""
+
+    hidden: list[PositiveInt] = Field([128], min_length=1, description="neurons of each hidden layer")
+    recurrent: bool = True
+    step_ms: PositiveFloat = Field(1.0, description="D; spikes live on this grid")
+    tau_mem_ms: PositiveFloat = 20.0
+    tau_syn_ms: PositiveFloat = 5.0
+    delays: Delays = Delays()
+    input_mean: float = Field(0.03, description="initial weights: normal distribution")
+    input_sd: NonNegativeFloat = 0.01
+    hidden_mean: float = Field(0.02, description="between hidden layers")
+    hidden_sd: NonNegativeFloat = 0.03
+    recurrent_mean: float = 0.0
+    recurrent_sd: NonNegativeFloat = 0.02
+    output_mean: float = 0.0
+    output_sd: NonNegativeFloat = 0.03
+
+
+class Regulariser(Group):
+    """Pulls each hidden neuron's spike count towards a target.
+
+    The strength belongs to true gradients; the published one belongs to gradients divided by tau_mem (in ms):
+    multiply it by tau_mem_ms.
+    """
+
+    strength: NonNegativeFloat = 0.0
+    target_spikes: NonNegativeFloat = Field(14.0, description="per neuron and trial")
+    counts: Literal["sample", "batch"] = Field("batch", description="count of the sample or mean of the batch")
+
+
+class Train(Group):
+    """Optimisation."""
+
+    engine: Literal["cpu", "cuda", "genn"] = "cpu"
+    epochs: PositiveInt = 40
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 1e-3
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    adam_epsilon: PositiveFloat = Field(
+        1e-8, description="of true gradients; the published 1e-8 belongs to gradients divided by tau_mem"
+    )
+    regulariser: Regulariser = Regulariser()
+    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+
+
+class Augmentation(Group):
+    """Changes to the training samples, redrawn every epoch."""
+
+    shift_channels: NonNegativeInt = Field(0, description="all channels of a sample move by up to this many")
+
+
+class Evaluate(Group):
+    """The test, once per model."""
+
+    engine: Literal["cpu", "cuda", "genn"] = "cpu"
+    batch_size: PositiveInt = 64
+    examples: PositiveInt = Field(4, description="samples whose spikes and voltages are kept for the report")
+
+
+class Baseline(Group):
+    """Logistic regression on spike counts binned in time and channel."""
+
+    time_bins: PositiveInt = 10
+    channel_bins: PositiveInt = 20
+    inverse_regularisation: PositiveFloat = Field(1.0, description="C of scikit-learn")
+
+
+class Compare(Group):
+    """Statistics over seeds."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.5, 0.7, 0.8], description="validation accuracies whose first epoch is compared"
+    )
+    reference: Name = Field("exponential", description="the loss the others are compared with")
+
+
+class Profile(Group):
+    """Time, power and energy of training, by device and batch size."""
+
+    loss: Name = "exponential"
+    cpu_batch_sizes: list[PositiveInt] = [1, 32]
+    cuda_batch_sizes: list[PositiveInt] = [1, 2, 4, 8, 16, 32, 64]
+    samples: PositiveInt = Field(128, description="training samples in one measured epoch")
+    epochs: PositiveInt = Field(1, description="epochs in one trial")
+    trials: PositiveInt = 3
+    warmup_epochs: PositiveInt = 1
+    cooldown_s: NonNegativeFloat = 0.0
+    idle_s: PositiveFloat = Field(1.0, description="length of the idle baseline's window")
+
+
+class Report(Group):
+    """What the report shows."""
+
+    title: str = "Training spiking networks for speech recognition with Eventprop"
+    formats: list[Literal["png", "svg", "pdf"]] = ["png", "svg"]
+
+
+class Params(Group):
+    """A whole parameter file."""
+
+    study: Study
+    shape: dict[Name, Shape]
+    download: Download = Download()
+    cochlea: Cochlea = Cochlea()
+    preprocess: Preprocess = Preprocess()
+    validation: Validation
+    network: Network = Network()
+    train: Train = Train()
+    augmentation: Augmentation = Augmentation()
+    evaluate: Evaluate = Evaluate()
+    baseline: Baseline = Baseline()
+    compare: Compare = Compare()
+    profile: Profile = Profile()
+    report: Report = Report()
+
+    @pydantic.model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        for where, names in {
+            "study.losses": self.study.losses,
+            "compare.reference": [self.compare.reference],
+            "profile.loss": [self.profile.loss],
+        }.items():
+            for name in names:
+                if name not in self.shape:
+                    raise ValueError(f"{where} names '{name}', which is not in shape ({', '.join(self.shape)})")
+        for where, values in {"study.losses": self.study.losses, "study.seeds": self.study.seeds}.items():
+            if len(set(values)) != len(values):
+                raise ValueError(f"{where} lists a value twice")
+        longest = (self.network.delays.copies - 1) * self.network.delays.interval_ms
+        if longest >= self.preprocess.trial_ms:
+            raise ValueError(
+                f"network.delays reach {longest:g} ms, past the end of the trial (preprocess.trial_ms = "
+                f"{self.preprocess.trial_ms:g}); use fewer copies or a shorter interval"
+            )
+        if self.network.step_ms > self.network.tau_syn_ms or self.network.step_ms > self.network.tau_mem_ms:
+            raise ValueError("network.step_ms is longer than a time constant; make it shorter than both")
+        if self.download.source == "synthetic" and (
+            self.download.synthetic.test_takes >= self.download.synthetic.takes
+        ):
+            raise ValueError("download.synthetic.test_takes leaves no take for training; raise takes")
+        return self
+
+    def select(self, verb: str, loss: str | None = None) -> dict[str, Any]:
+        """Return what ``verb`` reads, as plain values: what decides whether it must run again."""
+        selected = {}
+        for key in READ_BY[verb]:
+            value: Any = self.model_dump(mode="json")
+            for part in key.format(loss=loss).split("."):
+                value = value[part]
+            selected[key.format(loss=loss)] = value
+        return selected
+
+
+def load(path: Path | str) -> Params:
+    """Read and validate a parameter file.
+
+    Raises:
+        ParameterError: the file is missing, is not YAML, or a key is unknown, missing or out of range.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParameterError(
+            f"{path} does not exist; `eventspeech preset default > {path}` writes one to start from."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return validate(content, str(path))
+
+
+def validate(content: Any, origin: str = "params.yaml") -> Params:
+    """Validate the content of a parameter file; errors name the key, the value and the remedy."""
+    if not isinstance(content, dict):
+        raise ParameterError(f"{origin} holds no groups of parameters; `eventspeech preset default` prints a valid one.")
+    try:
+        return Params.model_validate(content)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(_sentence(problem) for problem in error.errors())
+        raise ParameterError(f"{origin}: {problems}.") from error
+
+
+def _sentence(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        group = _group_at(problem["loc"][:-1])
+        known = f" (known there: {', '.join(group.model_fields)})" if group else ""
+        return f"unknown key {key}; remove it or correct its spelling{known}"
+    if problem["type"] == "missing":
+        return f"{key} is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key} = {problem['input']!r} is not valid: {message[0].lower()}{message[1:]}"
+
+
+def _group_at(location: tuple) -> type[Group] | None:
+    group: Any = Params
+    for part in location:
+        if group is Params and part == "shape":
+            return Shape
+        field = group.model_fields.get(part) if isinstance(part, str) else None
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Group)):
+            return None
+        group = field.annotation
+    return group
