@@ -1,0 +1,255 @@
+"""The command line: one verb a stage, explicit paths, no logic.
+
+Imports of a verb's module happen inside its function, so that `--help` and a quick refusal need no numba.
+"""
+
+import argparse
+import contextlib
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from eventspeech import __version__
+from eventspeech.errors import UserError
+
+logger = logging.getLogger("eventspeech")
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from eventspeech import download, params
+
+    download.download(params.load(arguments.params), arguments.raw)
+
+
+def _preprocess(arguments: argparse.Namespace) -> None:
+    from eventspeech import params, preprocess
+
+    preprocess.preprocess(
+        params.load(arguments.params), arguments.raw, arguments.split, arguments.spikes, arguments.statistics
+    )
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    from eventspeech import baseline, params
+
+    baseline.train(params.load(arguments.params), arguments.spikes, arguments.model, arguments.summary)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from eventspeech import params, training
+
+    training.train(
+        params.load(arguments.params),
+        arguments.loss,
+        arguments.seed,
+        arguments.spikes,
+        training.Outputs(arguments.weights, arguments.history, arguments.summary, arguments.checkpoint),
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from eventspeech import evaluation, params
+
+    evaluation.evaluate(
+        params.load(arguments.params),
+        arguments.model,
+        arguments.spikes,
+        evaluation.Outputs(arguments.metrics, arguments.predictions, arguments.confusion, arguments.examples),
+    )
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from eventspeech import comparison, params
+
+    comparison.compare(params.load(arguments.params), arguments.models, arguments.evaluations, arguments.out)
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    from eventspeech import params
+    from eventspeech.profiling import sweep
+
+    sweep.profile(
+        params.load(arguments.params), arguments.device, arguments.batch_size, arguments.spikes, arguments.out
+    )
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from eventspeech import params
+    from eventspeech.report import render
+
+    render.report(
+        params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out
+    )
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from eventspeech import doctor
+
+    return doctor.run(sys.stdout)
+
+
+def _preset(arguments: argparse.Namespace) -> None:
+    from eventspeech import presets
+
+    sys.stdout.write(presets.text(arguments.name))
+
+
+def _check_gradients(arguments: argparse.Namespace) -> int:
+    from eventspeech import gradient_check
+
+    return gradient_check.run(arguments.engine, arguments.json, sys.stdout)
+
+
+def _benchmark(arguments: argparse.Namespace) -> None:
+    from eventspeech import benchmark
+
+    benchmark.run(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="eventspeech", description=sys.modules["eventspeech"].__doc__)
+    parser.add_argument("--version", action="version", version=f"eventspeech {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def stage(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=text, description=text)
+        verb.add_argument("--params", type=Path, required=True, help="parameter file")
+        verb.add_argument("--log", type=Path, help="file that gets everything this command says, tracebacks too")
+        verb.set_defaults(function=function)
+        return verb
+
+    def paths(verb: argparse.ArgumentParser, **options: str) -> None:
+        for option, text in options.items():
+            verb.add_argument(f"--{option}", type=Path, required=True, help=text)
+
+    verb = stage("download", _download, "Fetch, synthesise or index the raw speech.")
+    paths(verb, raw="folder to make")
+    verb = stage("preprocess", _preprocess, "Make the spike store of a split.")
+    paths(verb, raw="folder made by download", spikes="spike store to write", statistics="JSON to write")
+    verb.add_argument("--split", required=True, choices=["train", "validation", "test"])
+    verb = stage("baseline", _baseline, "Fit logistic regression on binned spike counts.")
+    paths(verb, spikes="training split", model="NPZ to write", summary="JSON to write")
+    verb = stage("train", _train, "Train one network with Eventprop.")
+    verb.add_argument("--loss", required=True, help="an entry of `shape` in the parameter file")
+    verb.add_argument("--seed", type=int, required=True)
+    paths(
+        verb,
+        spikes="training split",
+        weights="NPZ to write: weights of the best epoch",
+        history="CSV to write: one row an epoch",
+        summary="JSON to write",
+        checkpoint="NPZ that lets an interrupted training go on; kept beside, not among, the outputs",
+    )
+    verb = stage("evaluate", _evaluate, "Test a trained model, once.")
+    paths(
+        verb,
+        model="NPZ made by train or baseline",
+        spikes="test split",
+        metrics="JSON to write",
+        predictions="CSV to write",
+        confusion="CSV to write",
+        examples="NPZ to write: spikes and voltages of a few samples",
+    )
+    verb = stage("compare", _compare, "Compare the losses over seeds.")
+    paths(verb, models="folder of trainings", evaluations="folder of tests", out="folder to write")
+    verb = stage("profile", _profile, "Measure time, power and energy of training.")
+    verb.add_argument("--device", required=True, choices=["cpu", "cuda"])
+    verb.add_argument("--batch-size", type=int, required=True)
+    paths(verb, spikes="training split", out="JSON to write")
+    verb = stage("report", _report, "Execute and render the report.")
+    paths(verb, spikes="folder of spike stores", results="folder of results", out="folder to write")
+
+    _add_tools(verbs)
+    return parser
+
+
+def _add_tools(verbs: argparse._SubParsersAction) -> None:
+    doctor = verbs.add_parser("doctor", help="Say what this machine can run: PASS, FAIL or SKIP with the remedy.")
+    doctor.set_defaults(function=_doctor)
+
+    preset = verbs.add_parser("preset", help="Print a parameter file.")
+    preset.add_argument("name", help="default, recordings, thesis, ...; an unknown name lists them")
+    preset.set_defaults(function=_preset)
+
+    check = verbs.add_parser("check-gradients", help="Prove an engine's gradients against finite differences.")
+    check.add_argument("--engine", default="cpu", choices=["exact", "cpu"])
+    check.add_argument("--json", type=Path, help="write the table as JSON")
+    check.set_defaults(function=_check_gradients)
+
+    benchmark = verbs.add_parser("benchmark", help="Measure speed on a synthetic load.")
+    what = benchmark.add_subparsers(dest="what", required=True)
+    encoder = what.add_parser("encoder", help="Cochlea encoder, in CPU seconds per second of audio.")
+    encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
+    encoder.add_argument("--repeats", type=int, default=5)
+    engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
+    engine.add_argument("--engine", default="cpu", choices=["cpu"])
+    engine.add_argument("--hidden", type=int, default=512)
+    engine.add_argument("--steps", type=int, default=1000)
+    engine.add_argument("--spikes", type=int, default=8000, help="input spikes per sample")
+    engine.add_argument("--rate", type=float, default=14.0, help="hidden spikes per neuron and trial to aim at")
+    engine.add_argument("--batch", type=int, default=32)
+    engine.add_argument("--samples", type=int, default=128)
+    engine.add_argument("--threads", type=int, default=None)
+    engine.add_argument("--repeats", type=int, default=5)
+    for verb in (encoder, engine):
+        verb.add_argument("--json", default="-", help="file to write, - for standard output")
+    benchmark.set_defaults(function=_benchmark)
+
+
+@contextlib.contextmanager
+def _logging(path: Path | None) -> Iterator[None]:
+    """Send short lines to standard error and everything to the log file."""
+    logger.setLevel(logging.DEBUG)
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(logging.INFO)
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [screen]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(file)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; return 0, 1 (a check failed), 2 (a user's error), 3 (a fault of this program) or 130."""
+    arguments = _parser().parse_args(argv)
+    log = getattr(arguments, "log", None)
+    with _logging(log):
+        start = time.monotonic()
+        try:
+            status = arguments.function(arguments) or 0
+        except UserError as error:
+            logger.error("eventspeech %s: %s", arguments.verb, error)
+            logger.debug("%s", traceback.format_exc())
+            return 2
+        except KeyboardInterrupt:
+            logger.error("eventspeech %s: interrupted; run the same command to go on.", arguments.verb)
+            return 130
+        except BrokenPipeError:
+            return 141
+        except Exception as error:
+            where = f"the traceback is in {log}" if log else "its traceback follows"
+            logger.error(
+                "eventspeech %s: fault of this program, please report it (%s: %s); %s.",
+                arguments.verb, type(error).__name__, error, where,
+            )  # fmt: skip
+            (logger.debug if log else logger.error)("%s", traceback.format_exc())
+            return 3
+        logger.debug("%s took %.1f s", arguments.verb, time.monotonic() - start)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
