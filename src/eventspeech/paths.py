@@ -7,7 +7,7 @@ RAW = Path("data/raw")
 SPIKES = Path("data/spikes")
 RESULTS = Path("results")
 REPORTS = Path("reports")
-PRESETS = Path(__file__).parent / "presets"
+PRESETS = Path(__file__).parents[2] / "workflow" / "presets"
 
 
 def spikes(split: str) -> Path:

@@ -95,7 +95,8 @@ def from_samples(
         _check_sample(index, sample_times, sample_channels)
         kept = sample_times < trial_ms
         # float32 may round a time just below T up to T
-        rounded = np.minimum(sample_times[kept].astype(np.float32), np.nextafter(np.float32(trial_ms), np.float32(0)))
+        last = np.nextafter(np.float32(trial_ms), np.float32(0))
+        rounded = np.minimum(sample_times[kept].astype(np.float32), last)
         order = np.lexsort((sample_channels[kept], rounded))
         times.append(rounded[order])
         channels.append(sample_channels[kept][order].astype(np.uint16))
@@ -122,9 +123,10 @@ def _check_sample(index: int, times: np.ndarray, channels: np.ndarray) -> None:
     if not np.all(np.isfinite(times)) or np.min(times) < 0:
         raise DataError(f"Sample {index} has a spike time that is negative, infinite or NaN; remove or mend the sample.")
     if np.min(channels) < 0 or np.max(channels) >= CHANNELS:
+        wrong = np.max(channels) if np.max(channels) >= CHANNELS else np.min(channels)
         raise DataError(
-            f"Sample {index} has channel {int(np.max(channels)) if np.max(channels) >= CHANNELS else int(np.min(channels))}"
-            f", outside 0..{CHANNELS - 1}; this program expects SHD's {CHANNELS} channels."
+            f"Sample {index} has channel {int(wrong)}, outside 0..{CHANNELS - 1}; this program expects SHD's "
+            f"{CHANNELS} channels."
         )
 
 
