@@ -3,6 +3,9 @@
 ``S`` samples, ``E`` events, channels 0..699 (0 is the high-frequency end, as in SHD).
 """
 
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +14,9 @@ import numpy as np
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
 from eventspeech.params import CHANNELS
+
+BLOCK_SAMPLES = 256
+"""Samples sorted at once: some 2 million events, little memory beside the whole split."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,18 @@ class SpikeStore:
             trial_ms=self.trial_ms,
         )
 
+    def crop(self, trial_ms: float) -> "SpikeStore":
+        """Return the same samples without the spikes at or after ``trial_ms``."""
+        kept = self.times_ms < np.float32(trial_ms)
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return dataclasses.replace(
+            self,
+            offsets=before[self.offsets],
+            times_ms=self.times_ms[kept],
+            channels=self.channels[kept],
+            trial_ms=float(trial_ms),
+        )
+
     def speakers_named(self, names: list[str]) -> np.ndarray:
         """Return bool[S]: the samples of these speakers.
 
@@ -78,31 +96,29 @@ class SpikeStore:
 
 
 def from_samples(
-    samples: list[tuple[np.ndarray, np.ndarray]],
+    samples: Iterable[tuple[np.ndarray, np.ndarray]],
     labels: np.ndarray,
     speakers: np.ndarray,
-    class_names: list[str],
-    speaker_names: list[str],
+    class_names: Sequence[str],
+    speaker_names: Sequence[str],
     trial_ms: float,
 ) -> SpikeStore:
     """Build a store from (times_ms, channels) pairs: sorts by time, cuts off at ``trial_ms``, checks everything.
 
+    The samples are consumed one after the other, so that a source need not hold them all. ``trial_ms`` may be infinite.
+
     Raises:
         DataError: a channel, time or label is impossible; names the sample.
     """
-    times, channels, counts = [], [], []
-    for index, (sample_times, sample_channels) in enumerate(samples):
-        _check_sample(index, sample_times, sample_channels)
-        kept = sample_times < trial_ms
-        # float32 may round a time just below T up to T
-        last = np.nextafter(np.float32(trial_ms), np.float32(0))
-        rounded = np.minimum(sample_times[kept].astype(np.float32), last)
-        order = np.lexsort((sample_channels[kept], rounded))
-        times.append(rounded[order])
-        channels.append(sample_channels[kept][order].astype(np.uint16))
-        counts.append(len(order))
+    blocks = []
+    samples = iter(samples)
+    first = 0
+    while block := list(itertools.islice(samples, BLOCK_SAMPLES)):
+        blocks.append(_sorted_block(block, first, trial_ms))
+        first += len(block)
+    times, channels, counts = zip(*blocks, strict=True) if blocks else ((), (), ())
     store = SpikeStore(
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        offsets=np.cumsum(np.concatenate([[0], *counts])).astype(np.int64),
         times_ms=np.concatenate(times) if times else np.empty(0, np.float32),
         channels=np.concatenate(channels) if channels else np.empty(0, np.uint16),
         labels=np.asarray(labels, np.int64),
@@ -115,18 +131,44 @@ def from_samples(
     return store
 
 
-def _check_sample(index: int, times: np.ndarray, channels: np.ndarray) -> None:
-    if len(times) != len(channels):
-        raise DataError(f"Sample {index} has {len(times)} spike times but {len(channels)} channels; the file is damaged.")
-    if len(times) == 0:
-        return
-    if not np.all(np.isfinite(times)) or np.min(times) < 0:
-        raise DataError(f"Sample {index} has a spike time that is negative, infinite or NaN; remove or mend the sample.")
-    if np.min(channels) < 0 or np.max(channels) >= CHANNELS:
-        wrong = np.max(channels) if np.max(channels) >= CHANNELS else np.min(channels)
+def _sorted_block(
+    samples: list[tuple[np.ndarray, np.ndarray]], first: int, trial_ms: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return float32 times, uint16 channels and the count of each sample, sorted by sample, time and channel."""
+    for index, (times, channels) in enumerate(samples, first):
+        if len(times) != len(channels):
+            raise DataError(
+                f"Sample {index} has {len(times)} spike times but {len(channels)} channels; the file is damaged."
+            )
+    times = np.concatenate([times for times, _ in samples]).astype(np.float64)
+    channels = np.concatenate([channels for _, channels in samples])
+    owners = np.repeat(np.arange(len(samples), dtype=np.uint64), [len(times) for times, _ in samples])
+    _check_events(times, channels, owners, first)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, hence cut off
+        rounded = times.astype(np.float32) + np.float32(0)  # adding 0 turns -0 into 0, whose bits must sort first
+    # Sample (22 bits), time (the bits of a positive float32 sort like its value) and channel (10 bits) in one number:
+    # sorting plain numbers takes a tenth of the time of an indirect sort by three keys
+    keys = owners << 42 | rounded.view(np.uint32).astype(np.uint64) << 10 | channels.astype(np.uint64)
+    keys = keys[rounded < np.float32(trial_ms)]  # in float32, as `check` compares: what rounds to T is not before T
+    if np.any(keys[1:] < keys[:-1]):
+        keys.sort()
+    counts = np.bincount((keys >> 42).astype(np.int64), minlength=len(samples))
+    return (keys >> 10).astype(np.uint32).view(np.float32), (keys & 1023).astype(np.uint16), counts
+
+
+def _check_events(times: np.ndarray, channels: np.ndarray, owners: np.ndarray, first: int) -> None:
+    impossible = ~(np.isfinite(times) & (times >= 0))
+    if np.any(impossible):
+        index = first + int(owners[np.argmax(impossible)])
         raise DataError(
-            f"Sample {index} has channel {int(wrong)}, outside 0..{CHANNELS - 1}; this program expects SHD's "
-            f"{CHANNELS} channels."
+            f"Sample {index} has a spike time that is negative, infinite or NaN; remove or mend the sample."
+        )
+    outside = (channels < 0) | (channels >= CHANNELS)
+    if np.any(outside):
+        where = int(np.argmax(outside))
+        raise DataError(
+            f"Sample {first + int(owners[where])} has channel {int(channels[where])}, outside 0..{CHANNELS - 1}; this "
+            f"program expects SHD's {CHANNELS} channels."
         )
 
 
