@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,23 +18,10 @@ from eventspeech.errors import DataError, UserError
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; move it there only if the block succeeds.
-
-    The temporary file lies in the same folder, since only a rename inside one file system is atomic.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+def full_disk(path: Path) -> Iterator[None]:
+    """Turn the system's error for a full disk into one sentence about ``path``."""
     try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes private files; results are as readable as any other file the user makes
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
@@ -41,8 +29,69 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 "(finished files are kept)."
             ) from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; move it there only if the block succeeds.
+
+    The temporary file lies in the same folder, since only a rename inside one file system is atomic.
+    """
+    path = Path(path)
+    with full_disk(path):
+        with _refused_access(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            # mkstemp makes private files; results are as readable as any other file the user makes
+            temporary.chmod(0o666 & ~_umask())
+            with _refused_access(path):
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new empty folder beside ``path``; it takes the place of ``path`` only if the block succeeds.
+
+    An old folder at ``path`` stays whole until then. (Between the two renames there is an instant without a folder, but
+    never one with half its files.) A link is followed, so that the folder may lie on another disk.
+    """
+    path = Path(path).resolve()
+    with full_disk(path):
+        with _refused_access(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            new, old = temporary / "new", temporary / "old"
+            new.mkdir()
+            yield new
+            with _refused_access(path):
+                if path.exists():
+                    path.replace(old)
+                new.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refused_access(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); make its folder writable or choose another path."
+        ) from error
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise UserError(f"{path} cannot be written: the disk is read-only; choose another path.") from error
 
 
 def _umask() -> int:
