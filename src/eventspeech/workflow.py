@@ -1,0 +1,48 @@
+"""What the workflow's rules need beside paths: the parameters in force, and a PATH on which jobs find this package."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eventspeech import files, params, paths
+from eventspeech.params import Params
+
+OVERRIDES = Path(".snakemake/eventspeech")
+"""Where parameter files with the values of ``--config`` and ``--configfile`` are kept."""
+
+
+def effective_parameters(
+    config: Mapping[str, Any], file: Path = paths.PARAMS, overrides: Path = OVERRIDES
+) -> tuple[Path, Params]:
+    """Return the parameter file that holds exactly the values of ``config``, and these values validated.
+
+    Without ``--config`` and ``--configfile`` that is ``file`` itself. With them, Snakemake has laid their values over
+    those of ``file``; the result is written to a file of its own, named by its content, so that jobs that read it side
+    by side, or on other machines of a cluster, all agree.
+
+    Raises:
+        ParameterError: a key is unknown, missing or out of range.
+    """
+    plain = json.loads(json.dumps(config, default=str))
+    if file.exists() and plain == yaml.safe_load(file.read_text(encoding="utf-8")):
+        return file, params.validate(plain, str(file))
+    validated = params.validate(plain, f"{file} with what the command line lays over it")
+    text = yaml.safe_dump(plain, sort_keys=True, allow_unicode=True)
+    path = overrides / f"params-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+    if not path.exists():
+        files.write_text(path, text)
+    return path, validated
+
+
+def extend_path() -> None:
+    """Let jobs find ``eventspeech`` also where the environment that runs this is not activated."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    own = str(Path(sys.executable).parent)
+    if own not in folders:
+        os.environ["PATH"] = os.pathsep.join([*folders, own])

@@ -1,0 +1,74 @@
+# The test, once per model, and the comparison of the losses.
+
+
+rule evaluate:
+    input:
+        model="results/train/{loss}/{seed}/weights.npz",
+        spikes="data/spikes/test.npz",
+    output:
+        metrics="results/evaluate/{loss}/{seed}/metrics.json",
+        predictions="results/evaluate/{loss}/{seed}/predictions.csv",
+        confusion="results/evaluate/{loss}/{seed}/confusion.csv",
+        examples="results/evaluate/{loss}/{seed}/examples.npz",
+    log:
+        "logs/evaluate/{loss}/{seed}.log",
+    benchmark:
+        "benchmarks/evaluate/{loss}/{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=gpus(PARAMETERS.evaluate.engine),
+    params:
+        file=parameters_file,
+        read=read_by("evaluate"),
+    shell:
+        "eventspeech evaluate --params {params.file} --log {log}"
+        " --model {input.model} --spikes {input.spikes} --metrics {output.metrics}"
+        " --predictions {output.predictions} --confusion {output.confusion} --examples {output.examples}"
+
+
+rule evaluate_baseline:
+    input:
+        model="results/baseline/model.npz",
+        spikes="data/spikes/test.npz",
+    output:
+        metrics="results/evaluate/baseline/metrics.json",
+        predictions="results/evaluate/baseline/predictions.csv",
+        confusion="results/evaluate/baseline/confusion.csv",
+        examples="results/evaluate/baseline/examples.npz",
+    log:
+        "logs/evaluate/baseline.log",
+    benchmark:
+        "benchmarks/evaluate/baseline.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        file=parameters_file,
+        read=read_by("evaluate"),
+    shell:
+        "eventspeech evaluate --params {params.file} --log {log}"
+        " --model {input.model} --spikes {input.spikes} --metrics {output.metrics}"
+        " --predictions {output.predictions} --confusion {output.confusion} --examples {output.examples}"
+
+
+rule compare:
+    input:
+        TRAINED,
+        EVALUATED,
+    output:
+        out=directory("results/compare"),
+    log:
+        "logs/compare/compare.log",
+    benchmark:
+        "benchmarks/compare/compare.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        file=parameters_file,
+        read=read_by("compare"),
+    shell:
+        "eventspeech compare --params {params.file} --log {log}"
+        " --models results/train --evaluations results/evaluate --out {output.out}"

@@ -1,0 +1,28 @@
+# The report shows; it computes nothing that another stage has not written.
+
+
+rule report:
+    input:
+        SPIKES,
+        BASELINE,
+        TRAINED,
+        EVALUATED,
+        PROFILED,
+        "results/compare",
+    output:
+        "reports/study.ipynb",
+        "reports/study.html",
+        directory("reports/figures"),
+        directory("reports/tables"),
+    log:
+        "logs/report/report.log",
+    benchmark:
+        "benchmarks/report/report.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        file=parameters_file,
+        read=read_by("report"),
+    shell:
+        "eventspeech report --params {params.file} --log {log}" " --spikes data/spikes --results results --out reports"

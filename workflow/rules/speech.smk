@@ -1,0 +1,40 @@
+# From a source of speech to spikes.
+
+
+rule download:
+    output:
+        raw=directory("data/raw"),
+    log:
+        "logs/download/download.log",
+    benchmark:
+        "benchmarks/download/download.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        file=parameters_file,
+        read=read_by("download"),
+    shell:
+        "eventspeech download --params {params.file} --log {log} --raw {output.raw}"
+
+
+rule preprocess:
+    input:
+        raw="data/raw",
+    output:
+        spikes="data/spikes/{split}.npz",
+        statistics="data/spikes/{split}.json",
+    log:
+        "logs/preprocess/{split}.log",
+    benchmark:
+        "benchmarks/preprocess/{split}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: ALL_CORES
+    params:
+        file=parameters_file,
+        read=read_by("preprocess"),
+    shell:
+        "eventspeech preprocess --params {params.file} --log {log}"
+        " --raw {input.raw} --split {wildcards.split}"
+        " --spikes {output.spikes} --statistics {output.statistics}"
