@@ -1,5 +1,6 @@
 """What this machine is: cores this process may use, and the facts that belong beside every measurement."""
 
+import ctypes
 import importlib.metadata
 import math
 import os
@@ -184,3 +185,24 @@ def _output(*command: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def cuda_problem() -> str | None:
+    """Return why CUDA cannot run here, as a clause, or ``None`` if a driver and a visible GPU answer."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
+    # NVML first: it answers in milliseconds and leaves no context; some containers have CUDA without it
+    if _gpu()["gpus"] or _cuda_devices() > 0:
+        return None
+    return "no NVIDIA driver with a GPU answers on this machine"
+
+
+def _cuda_devices() -> int:
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value

@@ -1,0 +1,395 @@
+"""One measurement of training: time, power, energy and memory of an epoch on one device at one batch size.
+
+Time line: cool-down, idle baseline, set-up and a first epoch (compilation), warm-up epochs, trials. Each trial is a
+window of the meter around repeated epochs; an epoch that returns its loss has waited for its device. The idle
+baseline comes before this process has touched the device, so that it is what the machine draws without this job.
+
+The order of configurations is the workflow's matter: draw it at random, for a chip that was just heated slows the
+next configuration and makes it draw more, and run one configuration at a time.
+"""
+
+import contextlib
+import importlib
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from eventspeech import machine
+from eventspeech.data import store
+from eventspeech.errors import UserError
+from eventspeech.files import write_json
+from eventspeech.params import Params
+from eventspeech.profiling import meters
+from eventspeech.profiling.meters import Meter, Window
+
+logger = logging.getLogger("eventspeech")
+
+LARGEST_SPREAD = 0.25
+"""Slowest less fastest epoch, as a fraction of the median, above which a measurement is INVALID."""
+
+LARGEST_OTHER_LOAD = 0.1
+"""Fraction of the cores that others may keep busy, idle or during a trial."""
+
+ENGINES = Path(__file__).parents[1] / "engines"
+
+MEASURED = (
+    "epoch_time_s", "epoch_time_low_s", "epoch_time_high_s", "epoch_times_s", "setup_s", "first_epoch_s", "compile_s",
+    "power_w", "energy_per_epoch_j", "energy_net_per_epoch_j", "energy_per_sample_j", "energy_method",
+    "idle_power_w", "idle_reason", "host_energy_per_epoch_j", "host_energy_reason", "peak_memory_mib",
+    "temperature_c", "clock_mhz", "other_cores_idle", "other_cores", "accuracy", "loss_value",
+)  # fmt: skip
+"""Keys of a row that are ``null`` unless measured."""
+
+
+class EpochResult(Protocol):
+    """What one epoch of training returns, after its device has finished.
+
+    Attributes:
+        accuracy: on the samples it trained on, in [0, 1].
+        loss: mean over these samples.
+        samples: how many they were (optional; else ``profile.samples`` is believed).
+    """
+
+    accuracy: float
+    loss: float
+
+
+Workload = Callable[[Params, str, int, store.SpikeStore], Callable[[], EpochResult]]
+"""``workload(params, loss_name, batch_size, store)`` makes the function that trains one epoch.
+
+``params.train.engine`` is already the engine to measure; the epoch is ``params.profile.samples`` samples long.
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: seconds of each epoch, windows of the device's and the host's meter, cores that others kept busy."""
+
+    epoch_times_s: tuple[float, ...]
+    device: Window
+    host: Window
+    other_cores: float | None
+
+
+@dataclass(frozen=True)
+class Load:
+    """Processor time used so far (s): by the whole machine (``None`` if unknown), by this process; and when."""
+
+    machine_s: float | None
+    own_s: float
+    time_s: float
+
+    @classmethod
+    def now(cls) -> "Load":
+        """Read the counters; time that a hypervisor gave to others counts as used."""
+        try:
+            import psutil
+
+            used = psutil.cpu_times()
+            names = ("user", "nice", "system", "irq", "softirq", "steal")
+            busy = sum(getattr(used, name, 0.0) for name in names)
+        except Exception:  # some sandboxes have no /proc/stat
+            busy = None
+        return cls(busy, time.process_time(), time.monotonic())
+
+
+def other_cores(before: Load, after: Load) -> float | None:
+    """Return how many cores others kept busy between two readings, on average; ``None`` if unknown."""
+    elapsed_s = after.time_s - before.time_s
+    if before.machine_s is None or after.machine_s is None or elapsed_s <= 0:
+        return None
+    used_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
+    return max(0.0, used_s / elapsed_s)
+
+
+def engine_for(device: str, configured: str) -> str:
+    """Return the engine that trains on a device: the configured one if it runs there, else the device's own."""
+    if device == "cpu":
+        return "cpu"
+    return configured if configured in ("cuda", "genn") else "cuda"
+
+
+def unavailable(device: str, engine: str) -> str | None:
+    """Return why nothing can be measured, ``None`` if it may be; quick, and imports no engine."""
+    if device == "cuda" and (problem := machine.cuda_problem()):
+        return problem
+    if not any((ENGINES / name).exists() for name in (f"{engine}.py", engine)):
+        return f"this version of eventspeech has no engine '{engine}'"
+    return None
+
+
+def profile(
+    params: Params,
+    device: str,
+    batch_size: int,
+    spikes: Path,
+    out: Path,
+    *,
+    workload: Workload | None = None,
+    meter: Meter | None = None,
+) -> None:
+    """Measure training on ``device`` (``cpu`` or ``cuda``) at one batch size, and write a row as JSON.
+
+    The row's ``status`` is VALID, INVALID (numbers are there, ``reason`` says why not to trust them) or ``not
+    measured`` (no numbers, and the reason). ``epoch_time_s`` is the median over all epochs of all trials, low and
+    high are the fastest and slowest. Energies are medians over trials of joules per epoch: gross, and net of the idle
+    baseline. For ``cuda`` they are the board's; ``host_*`` is the processor's share meanwhile. ``peak_memory_mib`` is
+    the process's peak resident memory for ``cpu``, the board's above its level before this job for ``cuda``.
+
+    Args:
+        params: of the study; ``profile`` says how long to measure.
+        spikes: training split.
+        out: JSON to write.
+        workload: see :data:`Workload`; default ``eventspeech.training.workload``.
+        meter: of the device; default the one this machine has.
+
+    Raises:
+        UserError: the spike store is missing or damaged, or (``cpu``) the engine refuses the parameters.
+    """
+    engine = engine_for(device, params.train.engine)
+    row = blank(params, device, engine, batch_size)
+    problem = unavailable(device, engine) if workload is None else None
+    if problem is None and batch_size > params.profile.samples:
+        problem = f"a batch of {batch_size} needs profile.samples of at least {batch_size}"
+    if problem is None:
+        row.update(_measure(params, device, engine, batch_size, spikes, workload, meter))
+    else:
+        row.update(_not_measured(problem))
+    write_json(out, row)
+    logger.info("%s", sentence(row))
+
+
+def blank(params: Params, device: str, engine: str, batch_size: int) -> dict[str, Any]:
+    """Return a row without measurements: every key that any row has."""
+    return {
+        "device": device,
+        "batch_size": batch_size,
+        "engine": engine,
+        "loss": params.profile.loss,
+        "status": None,
+        "reason": None,
+        "trials": params.profile.trials,
+        "epochs": params.profile.epochs,
+        "samples": params.profile.samples,
+        "threads": machine.threads(),
+        **dict.fromkeys(MEASURED),
+        "energy_status": None,
+        "energy_reason": None,
+        "energy_estimate_per_epoch_j": None,
+        "energy_estimate_reason": "no model chosen",
+        "windows": [],
+        "meter": None,
+        "parameters": params.select("profile"),
+        "machine": machine.facts(),
+    }
+
+
+def _not_measured(reason: str) -> dict[str, Any]:
+    return {
+        "status": "not measured", "reason": reason, "energy_status": "not measured", "energy_reason": reason,
+        "idle_reason": reason, "host_energy_reason": reason,
+    }  # fmt: skip
+
+
+def sentence(row: dict[str, Any]) -> str:
+    """Say a row in one line."""
+    what = f"{row['device']}, batch {row['batch_size']}: {row['status']}"
+    if row["epoch_time_s"] is not None:
+        what += f", {row['epoch_time_s']:.3g} s an epoch of {row['samples']} samples"
+        energy = row["energy_per_epoch_j"]
+        what += ", energy not measured" if energy is None else f", {energy:.3g} J"
+    return what + (f" ({row['reason']})" if row["reason"] else "")
+
+
+def _measure(
+    params: Params, device: str, engine: str, batch_size: int, spikes: Path, workload: Workload | None,
+    meter: Meter | None,
+) -> dict[str, Any]:  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        meter = meter or meters.for_device(device)
+        stack.callback(meter.close)
+        host = meters.for_device("cpu") if device == "cuda" else meters.NoMeter("the device is the host")
+        stack.callback(host.close)
+
+        time.sleep(params.profile.cooldown_s)
+        idle = _trial(meter, host, lambda: time.sleep(params.profile.idle_s), 1, "idle")
+        samples = store.load(spikes)
+        try:
+            made = _make(params, engine, batch_size, samples, workload)
+        except MemoryError:
+            return _not_measured(f"not enough memory for a batch of {batch_size}")
+        except UserError as error:
+            # the row of a GPU that cannot run must not stop a study that never asked for one
+            if device != "cuda":
+                raise
+            return _not_measured(str(error))
+        epoch, begun = made
+        for _ in range(params.profile.warmup_epochs):
+            epoch()
+        results: list[EpochResult] = []
+        trials = [
+            _trial(meter, host, lambda: results.append(epoch()), params.profile.epochs, "trial")
+            for _ in range(params.profile.trials)
+        ]
+        facts = meter.facts()
+    row = summarise(device, trials, idle, getattr(results[-1], "samples", params.profile.samples), begun, facts)
+    if device == "cpu":
+        row["peak_memory_mib"] = _peak_resident_mib()
+    return {**row, "accuracy": float(results[-1].accuracy), "loss_value": float(results[-1].loss)}
+
+
+def _make(
+    params: Params, engine: str, batch_size: int, samples: store.SpikeStore, workload: Workload | None
+) -> tuple[Callable[[], EpochResult], dict[str, float]]:
+    """Set the training up and run a first epoch; return the epoch and the seconds both took."""
+    start_s = time.monotonic()
+    workload = workload or importlib.import_module("eventspeech.training").workload
+    train = params.train.model_copy(update={"engine": engine, "batch_size": batch_size})
+    epoch = workload(params.model_copy(update={"train": train}), params.profile.loss, batch_size, samples)
+    ready_s = time.monotonic()
+    epoch()
+    return epoch, {"setup_s": ready_s - start_s, "first_epoch_s": time.monotonic() - ready_s}
+
+
+def _trial(meter: Meter, host: Meter, work: Callable[[], Any], repeats: int, name: str) -> Trial:
+    times_s = []
+    before = Load.now()
+    with meter.window(name) as device_reading, host.window(name) as host_reading:
+        for _ in range(repeats):
+            start_s = time.monotonic()
+            work()
+            times_s.append(time.monotonic() - start_s)
+    return Trial(tuple(times_s), device_reading.result, host_reading.result, other_cores(before, Load.now()))
+
+
+def summarise(
+    device: str, trials: Sequence[Trial], idle: Trial, samples: int, begun: dict[str, float], facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Turn windows into the measured part of a row. Pure.
+
+    Args:
+        trials: at least one.
+        idle: the idle baseline, as a trial of one "epoch".
+        samples: in an epoch.
+        begun: ``setup_s`` and ``first_epoch_s``.
+        facts: of the meter, after the trials.
+    """
+    times_s = [seconds for trial in trials for seconds in trial.epoch_times_s]
+    epochs = [len(trial.epoch_times_s) for trial in trials]
+    windows = [trial.device for trial in trials]
+    median_s = statistics.median(times_s)
+    gross_j, energy_reason = per_epoch(windows, epochs)
+    net_j = net_per_epoch(windows, epochs, idle.device.mean_power_w)
+    host_j, host_reason = per_epoch([trial.host for trial in trials], epochs)
+    doubts = energy_doubts(windows, facts)
+    status, reason = verdict(times_s, trials, idle, machine.cores())
+    energy_status = "not measured" if gross_j is None else "INVALID" if doubts or status == "INVALID" else "VALID"
+    return {
+        "status": status,
+        "reason": reason,
+        "samples": samples,
+        "epoch_time_s": median_s,
+        "epoch_time_low_s": min(times_s),
+        "epoch_time_high_s": max(times_s),
+        "epoch_times_s": times_s,
+        **begun,
+        "compile_s": max(0.0, begun["first_epoch_s"] - median_s),
+        "power_w": None if gross_j is None else statistics.median(w.mean_power_w for w in windows),
+        "energy_per_epoch_j": gross_j,
+        "energy_net_per_epoch_j": net_j,
+        "energy_per_sample_j": None if gross_j is None else gross_j / samples,
+        "energy_method": windows[0].method,
+        "energy_status": energy_status,
+        "energy_reason": energy_reason or "; ".join(doubts) or (reason if energy_status == "INVALID" else None),
+        "idle_power_w": idle.device.mean_power_w,
+        "idle_reason": idle.device.reason or idle.device.note,
+        "host_energy_per_epoch_j": host_j,
+        "host_energy_reason": host_reason,
+        "peak_memory_mib": _risen(windows, idle.device),
+        "temperature_c": _largest(window.temperature_c for window in windows),
+        "clock_mhz": _largest(window.clock_mhz for window in windows),
+        "other_cores_idle": idle.other_cores,
+        "other_cores": _largest(trial.other_cores for trial in trials),
+        "windows": [asdict(window) for window in (idle.device, *windows)],
+        "meter": facts,
+    }
+
+
+def per_epoch(windows: Sequence[Window], epochs: Sequence[int]) -> tuple[float | None, str | None]:
+    """Return the median over trials of energy per epoch (J), or ``None`` and the reason if any trial has none."""
+    reasons = [window.reason for window in windows if window.energy_j is None]
+    if len(reasons) == len(windows):
+        return None, reasons[0]
+    if reasons:
+        return None, f"{len(reasons)} of {len(windows)} trials have no energy: {reasons[0]}"
+    return statistics.median(w.energy_j / count for w, count in zip(windows, epochs, strict=True)), None
+
+
+def net_per_epoch(windows: Sequence[Window], epochs: Sequence[int], idle_power_w: float | None) -> float | None:
+    """Return the median energy per epoch (J) above the idle baseline; ``None`` if unknown or below the baseline."""
+    if idle_power_w is None or any(window.energy_j is None for window in windows):
+        return None
+    pairs = zip(windows, epochs, strict=True)
+    net_j = statistics.median((w.energy_j - idle_power_w * w.duration_s) / count for w, count in pairs)
+    return net_j if net_j >= 0 else None
+
+
+def energy_doubts(windows: Sequence[Window], facts: dict[str, Any]) -> list[str]:
+    """Return why a known energy may be wrong or not this job's."""
+    doubts = list(dict.fromkeys(window.note for window in windows if window.note))
+    at_start, now = facts.get("other_processes_at_start"), facts.get("processes")
+    # one more than at the start may be this process, under the number it has outside its container
+    if at_start or (now is not None and now > 1):
+        doubts.append("other processes use the same GPU")
+    if facts.get("ambiguous"):
+        doubts.append(facts["ambiguous"])
+    return doubts
+
+
+def verdict(times_s: Sequence[float], trials: Sequence[Trial], idle: Trial, cores: int) -> tuple[str, str | None]:
+    """Return VALID, or INVALID and why: one epoch only, spread, throttling, other load on the machine."""
+    reasons = []
+    median_s = statistics.median(times_s)
+    if len(times_s) < 2:
+        reasons.append("a single epoch shows no spread: raise profile.trials")
+    elif (spread := (max(times_s) - min(times_s)) / median_s) > LARGEST_SPREAD:
+        reasons.append(f"epoch times spread over {100 * spread:.0f} % of their median")
+    throttled = sorted({trial.device.throttled for trial in trials if trial.device.throttled})
+    if throttled:
+        reasons.append(f"the device was slowed down by {', '.join(throttled)}")
+    loads = {"before": idle.other_cores, "during": _largest(trial.other_cores for trial in trials)}
+    for when, load in loads.items():
+        if load is not None and load > LARGEST_OTHER_LOAD * cores:
+            reasons.append(f"other programs kept {load:.1f} of {cores} cores busy {when} the measurement")
+    return ("INVALID", "; ".join(reasons)) if reasons else ("VALID", None)
+
+
+def _largest(values: Any) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _risen(windows: Sequence[Window], idle: Window) -> float | None:
+    most = _largest(window.memory_mib for window in windows)
+    return None if most is None or idle.memory_mib is None else most - idle.memory_mib
+
+
+def _peak_resident_mib() -> float | None:
+    """Return the peak resident memory of this process (MiB)."""
+    try:
+        # VmHWM and not getrusage's maximum, which on Linux starts at the size of the parent process
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest / (2**20 if sys.platform == "darwin" else 1024)
