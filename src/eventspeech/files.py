@@ -39,7 +39,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     with full_disk(path):
-        with _refused_access(path):
+        with refused_access(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
@@ -50,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             # mkstemp makes private files; results are as readable as any other file the user makes
             temporary.chmod(0o666 & ~_umask())
-            with _refused_access(path):
+            with refused_access(path):
                 temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -65,14 +65,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path).resolve()
     with full_disk(path):
-        with _refused_access(path):
+        with refused_access(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
             new, old = temporary / "new", temporary / "old"
             new.mkdir()
             yield new
-            with _refused_access(path):
+            with refused_access(path):
                 if path.exists():
                     path.replace(old)
                 new.replace(path)
@@ -81,7 +81,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _refused_access(path: Path) -> Iterator[None]:
+def refused_access(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into one sentence about ``path``."""
     try:
         yield
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:

@@ -66,6 +66,14 @@ def read(files: Mapping[str, Path], split: str, trial_ms: float = math.inf) -> S
         raise DataError(f"{files[split]}: {error}") from error
 
 
+def describe(files: Mapping[str, Path]) -> str:
+    """Return one line on the samples of each split, the classes and the speakers; raises like :func:`read`."""
+    facts = {name: _facts(Path(path)) for name, path in files.items()}
+    samples = " + ".join(f"{len(fact.labels)} {split}" for split, fact in facts.items())
+    speakers = {str(name) for fact in facts.values() for name in fact.speakers}
+    return f"{samples} samples, {len(_class_names(files, facts))} classes, {len(speakers)} speakers"
+
+
 def write(path: Path, spikes: SpikeStore, speakers_as_numbers: bool | None = None) -> None:
     """Write a store in SHD's layout, atomically; times are rounded to float16 seconds.
 

@@ -1,0 +1,202 @@
+"""The Spiking Heidelberg Digits and Spiking Speech Commands, from their authors' server, checksum verified.
+
+Addresses, names of files and MD5 sums are those of tonic's catalogue (``tonic.datasets.SHD`` and ``SSC``); nothing else
+of tonic is used, since its reader opens the file anew for each sample. Data: Cramer, Stradmann, Schemmel, Zenke 2020,
+CC BY 4.0.
+
+An archive that lies in the folder of archives already (put there by hand, or by an earlier run) is used without asking
+the network. No archive is opened before its checksum is right.
+"""
+
+import hashlib
+import http.client
+import logging
+import os
+import shutil
+import socket
+import ssl
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eventspeech import files
+from eventspeech.errors import DataError, UserError
+from eventspeech.progress import track
+
+logger = logging.getLogger("eventspeech")
+
+TIMEOUT_S = 6.0
+"""Longest silence of the server, also while connecting: offline, the refusal comes within seconds."""
+CHUNK_BYTES = 1 << 20
+NETWORK_ERRORS = (
+    urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One zip archive of the catalogue; it holds one HDF5 file, named like the archive without ``.zip``."""
+
+    split: str
+    name: str
+    url: str
+    md5: str
+
+
+def catalogue(source: str) -> list[Archive]:
+    """Return the archives of ``shd`` or ``ssc`` as tonic lists them."""
+    # tonic imports all its data sets with it: scipy and h5py, 0.7 s
+    from tonic import datasets
+
+    listed = {"shd": datasets.SHD, "ssc": datasets.SSC}[source]
+    splits = {"train": "train", "validation": "valid", "test": "test"}
+    return [
+        Archive(
+            split=split,
+            name=getattr(listed, f"{prefix}_zip"),
+            url=listed.base_url + getattr(listed, f"{prefix}_zip"),
+            md5=getattr(listed, f"{prefix}_md5"),
+        )
+        for split, prefix in splits.items()
+        if hasattr(listed, f"{prefix}_zip")
+    ]
+
+
+def fetch(source: str, archives: Path, out: Path) -> dict[str, Any]:
+    """Make sure that all archives are there and right, then extract each into ``out``.
+
+    Args:
+        source: ``shd`` or ``ssc``.
+        archives: folder where archives are kept.
+        out: existing folder for the HDF5 files.
+
+    Returns:
+        ``files`` (split to name in ``out``) and ``archives`` (name, address and MD5 of each), for ``source.json``.
+
+    Raises:
+        UserError: an archive is missing and the server cannot be reached; says where to put it by hand.
+        DataError: an archive is not the one of the catalogue.
+    """
+    listed = catalogue(source)
+    for archive in listed:
+        path = archives / archive.name
+        if not path.exists():
+            missing = [other for other in listed if not (archives / other.name).exists()]
+            _download(archive, archives, missing)
+        _verify(path, archive)
+    names = {}
+    for archive in listed:
+        names[archive.split] = archive.name.removesuffix(".zip")
+        _extract(archives / archive.name, out / names[archive.split])
+    return {
+        "files": names,
+        "archives": [{"name": archive.name, "url": archive.url, "md5": archive.md5} for archive in listed],
+    }
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        # not for security: it is the checksum that the authors publish
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _verify(path: Path, archive: Archive) -> None:
+    found = _md5(path)
+    if found != archive.md5:
+        raise DataError(
+            f"{path} has the MD5 sum {found} but must have {archive.md5} (incomplete or another file); delete it, "
+            f"and run the command again or fetch {archive.url} by hand."
+        )
+
+
+def _download(archive: Archive, archives: Path, missing: Sequence[Archive]) -> None:
+    """Download to a ``.part`` file beside the final place, going on where an earlier run stopped."""
+    path = archives / archive.name
+    part = path.with_name(path.name + ".part")
+    if not (part.exists() and _md5(part) == archive.md5):
+        with files.full_disk(path), files.refused_access(path):
+            archives.mkdir(parents=True, exist_ok=True)
+            try:
+                with _request(archive.url, part) as response:
+                    _receive(response, part, archive.name)
+            except NETWORK_ERRORS as error:
+                raise UserError(_by_hand(archive, archives, missing, error)) from error
+    found = _md5(part)
+    if found != archive.md5:
+        rejected = path.with_name(path.name + ".rejected")
+        part.replace(rejected)
+        raise DataError(
+            f"What came from {archive.url} has the MD5 sum {found} but must have {archive.md5}; it is kept as "
+            f"{rejected}: run the command again, and if that fails too, fetch the archive from elsewhere by hand."
+        )
+    part.replace(path)
+
+
+def _request(url: str, part: Path) -> http.client.HTTPResponse:
+    have = part.stat().st_size if part.exists() else 0
+    if have:
+        try:
+            request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"})
+            return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+    return urllib.request.urlopen(url, timeout=TIMEOUT_S)
+
+
+def _receive(response: http.client.HTTPResponse, part: Path, name: str) -> None:
+    resumed = response.status == http.client.PARTIAL_CONTENT
+    start = part.stat().st_size if resumed else 0
+    length = response.headers.get("Content-Length")
+    expected = start + int(length) if length else None
+    with part.open("ab" if resumed else "wb") as stream:
+        for chunk in _chunks(response, name, start, expected):
+            stream.write(chunk)
+        stream.flush()
+        os.fsync(stream.fileno())
+        received = stream.tell()
+    if expected is not None and received < expected:
+        raise ConnectionError(f"the connection broke off after {received} of {expected} bytes")
+
+
+def _chunks(response: http.client.HTTPResponse, name: str, start: int, expected: int | None) -> Iterator[bytes]:
+    left = None if expected is None else -(-(expected - start) // CHUNK_BYTES)
+    chunks = iter(lambda: response.read(CHUNK_BYTES), b"")
+    if left is None:
+        logger.info("downloading %s (the server does not say how long it is)", name)
+        return chunks
+    logger.info("downloading %s, %.0f MB", name, (expected - start) / 1e6)
+    return track(chunks, left, f"downloading {name}", "MiB")
+
+
+def _by_hand(archive: Archive, archives: Path, missing: Sequence[Archive], error: Exception) -> str:
+    reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+    wanted = " and ".join(f"{other.name} (MD5 {other.md5})" for other in missing)
+    folder = archive.url.removesuffix(archive.name)
+    return (
+        f"{archive.url} cannot be fetched ({reason}); connect to the internet and run the command again (it goes on "
+        f"where it stopped), or fetch {wanted} from {folder} by any other means and put "
+        f"{'it' if len(missing) == 1 else 'them'} into {archives}."
+    )
+
+
+def _extract(archive: Path, path: Path) -> None:
+    """Write the one HDF5 file of an archive to ``path``; names inside the archive never become paths."""
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = [member for member in content.infolist() if Path(member.filename).name == path.name]
+            if len(members) != 1:
+                raise DataError(f"{archive} does not hold {path.name}; delete it and run the command again.")
+            logger.info("extracting %s, %.0f MB", path.name, members[0].file_size / 1e6)
+            with (
+                files.atomic_path(path) as temporary,
+                content.open(members[0]) as packed,
+                temporary.open("wb") as stream,
+            ):
+                shutil.copyfileobj(packed, stream, CHUNK_BYTES)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{archive} is not a usable zip ({error}); delete it and run the command again.") from error

@@ -1,0 +1,137 @@
+"""The verb `preprocess`: from the raw folder to the spike store of one split, with statistics."""
+
+import csv
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eventspeech import files, machine
+from eventspeech.data import store
+from eventspeech.data.store import SpikeStore
+from eventspeech.download import RECORDINGS, SOURCE
+from eventspeech.errors import DataError
+from eventspeech.params import CHANNELS, Params
+
+logger = logging.getLogger("eventspeech")
+
+
+def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: Path) -> None:
+    """Write the spike store of ``split``, cropped to ``preprocess.trial_ms``, and its statistics (:func:`describe`).
+
+    Args:
+        raw: folder made by `download`.
+        split: ``train``, ``validation`` or ``test``.
+        spikes: spike store to write.
+        statistics: JSON to write.
+
+    Raises:
+        DataError: the folder is missing, foreign or damaged, or its source has no such split.
+    """
+    raw = Path(raw)
+    source = _source(raw)
+    present = _splits(raw, source)
+    if split not in present:
+        raise DataError(f"The source '{source['kind']}' in {raw} has no split '{split}'; it has {', '.join(present)}.")
+    whole = _read(params, raw, source, split)
+    cropped = whole.crop(params.preprocess.trial_ms)
+    facts = {"source": source["kind"], "split": split, **describe(whole, cropped)}
+    store.save(cropped, spikes)
+    files.write_json(statistics, facts)
+    logger.info(
+        "preprocess: %s, %d samples, %d classes, %d speakers, %.0f spikes a sample, %.2g %% cut off at %g ms, in %s",
+        split, len(cropped), len(facts["samples_per_class"]), len(facts["samples_per_speaker"]),
+        facts["spikes_per_sample"]["mean"], 100 * facts["cut_off"]["fraction"], cropped.trial_ms, spikes,
+    )  # fmt: skip
+
+
+def describe(whole: SpikeStore, cropped: SpikeStore) -> dict[str, Any]:
+    """Return the statistics of a split: ``whole`` as it came, ``cropped`` to the trial.
+
+    Counts are of the cropped spikes; ``duration_ms`` (the last spike of each sample) and ``cut_off`` tell what the crop
+    took away. Samples without a spike count as 0 spikes and are left out of ``duration_ms``.
+    """
+    counts, all_counts = np.diff(cropped.offsets), np.diff(whole.offsets)
+    last_ms = whole.times_ms[whole.offsets[1:][all_counts > 0] - 1]
+    per_channel = np.bincount(cropped.channels, minlength=CHANNELS) / len(cropped)
+    lost = len(whole.times_ms) - len(cropped.times_ms)
+    return {
+        "samples": len(cropped),
+        "trial_ms": cropped.trial_ms,
+        "classes": list(cropped.class_names),
+        "speakers": list(cropped.speaker_names),
+        "samples_per_class": _tally(cropped.labels, cropped.class_names),
+        "samples_per_speaker": _tally(cropped.speakers, cropped.speaker_names),
+        "spikes": len(cropped.times_ms),
+        "spikes_per_sample": _spread(counts),
+        "samples_without_spikes": int(np.sum(counts == 0)),
+        "spikes_per_channel_and_sample": _spread(per_channel),
+        "silent_channels": int(np.sum(per_channel == 0)),
+        "duration_ms": _spread(last_ms),
+        "cut_off": {
+            "spikes": lost,
+            "fraction": lost / len(whole.times_ms) if len(whole.times_ms) else 0.0,
+            "samples": int(np.sum(counts < all_counts)),
+        },
+        "last_spike_ms": float(cropped.times_ms.max()) if len(cropped.times_ms) else None,
+    }
+
+
+def _tally(indices: np.ndarray, names: tuple[str, ...]) -> dict[str, int]:
+    counts = np.bincount(indices, minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+
+
+def _spread(values: np.ndarray) -> dict[str, float | None]:
+    """Return mean, standard deviation (of the population), least and most; all None without values."""
+    if len(values) == 0:
+        return dict.fromkeys(("mean", "sd", "min", "max"))
+    values = values.astype(np.float64)
+    return {"mean": values.mean(), "sd": values.std(), "min": values.min(), "max": values.max()}
+
+
+def _source(raw: Path) -> dict[str, Any]:
+    if not (raw / SOURCE).is_file():
+        problem = f"has no {SOURCE}, so it was not made by this program" if raw.exists() else "does not exist"
+        raise DataError(f"The raw folder {raw} {problem}; run `eventspeech download` first, or correct --raw.")
+    source = files.read_json(raw / SOURCE)
+    kind = source.get("kind") if isinstance(source, dict) else None
+    if kind not in ("synthetic", "recordings") and not (kind in ("hdf5", "shd", "ssc") and source.get("files")):
+        raise DataError(f"{raw / SOURCE} names no source that this program knows; run `eventspeech download` again.")
+    return source
+
+
+def _splits(raw: Path, source: dict[str, Any]) -> list[str]:
+    if "files" in source:
+        return list(source["files"])
+    try:
+        with (raw / RECORDINGS).open(newline="", encoding="utf-8") as stream:
+            present = {row["split"] for row in csv.DictReader(stream)}
+    except (FileNotFoundError, KeyError, UnicodeDecodeError) as error:
+        raise DataError(f"{raw / RECORDINGS} is missing or damaged; run `eventspeech download` again.") from error
+    return [split for split in ("train", "validation", "test") if split in present]
+
+
+def _read(params: Params, raw: Path, source: dict[str, Any], split: str) -> SpikeStore:
+    """Return the whole split: what lies beyond the trial is cut off afterwards, so that it can be counted."""
+    if "files" not in source:
+        from eventspeech.data import audio_source
+
+        return audio_source.encode_split(raw, split, params.cochlea, math.inf, machine.threads())
+    from eventspeech.data.sources import hdf5
+
+    paths = {name: _verified(raw, source, name) for name in source["files"]}  # all: names are taken from all
+    return hdf5.read(paths, split)
+
+
+def _verified(raw: Path, source: dict[str, Any], split: str) -> Path:
+    path = Path(source["files"][split]["path"])
+    if source["kind"] != "hdf5":
+        path = raw / path
+    if not path.is_file():
+        raise DataError(f"{path} is gone; put it back or run `eventspeech download` again.")
+    if files.sha256(path) != source["files"][split]["sha256"]:
+        raise DataError(f"{path} has changed since `download` (its SHA-256 differs); run `eventspeech download` again.")
+    return path

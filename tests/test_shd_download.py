@@ -1,0 +1,257 @@
+"""SHD and SSC: checksums, resumption and refusals, against a server on this machine."""
+
+import hashlib
+import http.server
+import io
+import logging
+import math
+import re
+import socket
+import threading
+import time
+import urllib.request
+import zipfile
+
+import numpy as np
+import pytest
+
+from eventspeech import files, params, paths
+from eventspeech.data.sources import hdf5, shd
+from eventspeech.data.store import from_samples
+from eventspeech.download import download
+from eventspeech.errors import DataError, UserError
+
+NAMES = {"train": "shd_train.h5.zip", "test": "shd_test.h5.zip"}
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves ``content`` (name to bytes); breaks off after ``limit`` bytes; remembers what was asked."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.asked, self.limit = {}, [], None
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        name, wanted = self.path.rpartition("/")[2], self.headers.get("Range")
+        self.server.asked.append((name, wanted))
+        if name not in self.server.content:
+            return self.send_error(404)
+        content = self.server.content[name]
+        start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted else 0
+        if wanted and start >= len(content):
+            return self.send_error(416)
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start:][: self.server.limit])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        folder = f"http://127.0.0.1:{server.server_port}/datasets/"
+        patch_catalogue(monkeypatch, folder)
+        server.content = CONTENT.copy()
+        yield server
+        server.shutdown()
+
+
+def patch_catalogue(monkeypatch, folder):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    listed = [
+        shd.Archive(split, name, folder + name, hashlib.md5(CONTENT[name]).hexdigest()) for split, name in NAMES.items()
+    ]
+    monkeypatch.setattr(shd, "catalogue", lambda source: listed)
+
+
+def _archive(tmp_path, split, speakers):
+    rng = np.random.default_rng(len(split))
+    samples = [(np.sort(rng.random(50)) * 1000, rng.integers(0, 700, 50)) for _ in range(4)]
+    spikes = from_samples(samples, [0, 1, 0, 1], [0, 1, 0, 1], ["zero", "eins"], speakers, math.inf)
+    hdf5.write(tmp_path / "x.h5", spikes)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"shd_{split}.h5", (tmp_path / "x.h5").read_bytes())
+    return packed.getvalue()
+
+
+CONTENT: dict[str, bytes] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def content(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archives")
+    CONTENT[NAMES["train"]] = _archive(folder, "train", ["0", "1"])
+    CONTENT[NAMES["test"]] = _archive(folder, "test", ["1", "5"])
+
+
+@pytest.fixture
+def archives(tmp_path):
+    return tmp_path / "archives"
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return tmp_path / "data" / "raw"
+
+
+def parameters(archives):
+    content = params.load(paths.PRESETS / "default.yaml").model_dump(mode="json")
+    return params.validate(content | {"download": {"source": "shd", "archives": str(archives)}})
+
+
+def test_success_then_no_second_download(server, archives, raw, caplog):
+    with caplog.at_level(logging.INFO, "eventspeech"):
+        download(parameters(archives), raw)
+    assert sorted(path.name for path in raw.iterdir()) == ["shd_test.h5", "shd_train.h5", "source.json"]
+    assert sorted(path.name for path in archives.iterdir()) == sorted(NAMES.values())
+    assert "download: shd, 4 train + 4 test samples, 2 classes, 3 speakers" in caplog.messages[-1]
+    source = files.read_json(raw / "source.json")
+    assert source["kind"] == "shd"
+    assert source["files"]["train"] == {"path": "shd_train.h5", "sha256": files.sha256(raw / "shd_train.h5")}
+    assert source["archives"][0]["md5"] == hashlib.md5(CONTENT[NAMES["train"]]).hexdigest()
+
+    first = (raw / "source.json").read_bytes()
+    server.asked.clear()
+    download(parameters(archives), raw)
+    assert server.asked == []
+    assert (raw / "source.json").read_bytes() == first
+
+
+def test_archives_put_there_by_hand_need_no_network(monkeypatch, archives, raw):
+    patch_catalogue(monkeypatch, "http://127.0.0.1:9/")
+    archives.mkdir()
+    for name in NAMES.values():
+        (archives / name).write_bytes(CONTENT[name])
+    download(parameters(archives), raw)
+    assert (raw / "shd_test.h5").exists()
+
+
+def test_wrong_archive_is_refused_before_it_is_opened(server, archives, raw, monkeypatch):
+    archives.mkdir()
+    (archives / NAMES["train"]).write_bytes(b"not this")
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    wrong, right = (hashlib.md5(x).hexdigest() for x in (b"not this", CONTENT[NAMES["train"]]))
+    with pytest.raises(DataError, match=f"has the MD5 sum {wrong} but must have {right}.*; delete it"):
+        download(parameters(archives), raw)
+    assert not raw.exists()
+
+
+def test_wrong_download_is_kept_aside_and_the_old_folder_stays(server, archives, raw):
+    download(parameters(archives), raw)
+    (archives / NAMES["test"]).unlink()
+    server.content[NAMES["test"]] = b"a login page"
+    with pytest.raises(DataError, match=r"MD5 sum \w+ but must have \w+; it is kept as .*\.rejected: run"):
+        download(parameters(archives), raw)
+    assert (archives / "shd_test.h5.zip.rejected").read_bytes() == b"a login page"
+    assert (raw / "shd_test.h5").exists()
+    assert [path.name for path in raw.parent.iterdir()] == ["raw"]
+
+    server.content[NAMES["test"]] = CONTENT[NAMES["test"]]
+    download(parameters(archives), raw)
+
+
+def test_interrupted_download_goes_on_where_it_stopped(server, archives, raw):
+    server.limit = 1000
+    with pytest.raises(UserError, match=r"the connection broke off after 1000 of \d+ bytes.*goes on where it stopped"):
+        download(parameters(archives), raw)
+    part = archives / (NAMES["train"] + ".part")
+    assert part.read_bytes() == CONTENT[NAMES["train"]][:1000]
+    server.limit = None
+    download(parameters(archives), raw)
+    assert server.asked == [(NAMES["train"], None), (NAMES["train"], "bytes=1000-"), (NAMES["test"], None)]
+    assert not part.exists()
+
+
+def test_complete_part_of_a_killed_run_is_taken(server, archives, raw):
+    archives.mkdir()
+    (archives / (NAMES["train"] + ".part")).write_bytes(CONTENT[NAMES["train"]])
+    (archives / (NAMES["test"] + ".part")).write_bytes(CONTENT[NAMES["test"]] + b"more than there is")
+    download(parameters(archives), raw)
+    assert server.asked[0][0] == server.asked[1][0] == NAMES["test"]  # asked for a range, then for all of it
+
+
+def test_offline_within_seconds(monkeypatch, archives, raw):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        folder = f"http://127.0.0.1:{unused.getsockname()[1]}/datasets/"
+        patch_catalogue(monkeypatch, folder)
+        start = time.monotonic()
+        with pytest.raises(UserError) as caught:
+            download(parameters(archives), raw)
+    assert time.monotonic() - start < 5
+    sentence = str(caught.value)
+    assert f"{folder}shd_train.h5.zip cannot be fetched" in sentence
+    assert f"put them into {archives}" in sentence
+    for name in NAMES.values():
+        assert f"{name} (MD5 {hashlib.md5(CONTENT[name]).hexdigest()})" in sentence
+    assert "\n" not in sentence
+    assert not raw.parent.exists() or list(raw.parent.iterdir()) == []
+
+
+def test_silent_server_within_seconds(monkeypatch, archives, raw):
+    """A server that accepts and never answers, as some networks' gateways do."""
+    monkeypatch.setattr(shd, "TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        patch_catalogue(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        with pytest.raises(UserError, match=r"cannot be fetched \(timed out\)"):
+            download(parameters(archives), raw)
+
+
+def test_missing_on_the_server(server, archives, raw):
+    del server.content[NAMES["test"]]
+    with pytest.raises(UserError, match=r"shd_test\.h5\.zip cannot be fetched \(HTTP Error 404.* put it into"):
+        download(parameters(archives), raw)
+
+
+def test_full_disk(server, archives, raw, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shd, "_receive", full)
+    with pytest.raises(UserError, match="No room left on the disk while writing"):
+        download(parameters(archives), raw)
+
+
+def test_archive_with_other_content(server, archives, raw, monkeypatch):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("../evil.h5", b"")
+    for content, sentence in ((packed.getvalue(), "does not hold shd_train.h5"), (b"PK", "is not a usable zip")):
+        monkeypatch.setitem(CONTENT, NAMES["train"], content)
+        monkeypatch.setitem(server.content, NAMES["train"], content)
+        patch_catalogue(monkeypatch, f"http://127.0.0.1:{server.server_port}/")
+        (archives / NAMES["train"]).unlink(missing_ok=True)
+        with pytest.raises(DataError, match=sentence):
+            download(parameters(archives), raw)
+
+
+def test_catalogue_is_tonics():
+    train, test = shd.catalogue("shd")
+    assert (train.split, train.name, train.md5) == ("train", "shd_train.h5.zip", "f3252aeb598ac776c1b526422d90eecb")
+    assert (test.split, test.name, test.md5) == ("test", "shd_test.h5.zip", "1503a5064faa34311c398fb0a1ed0a6f")
+    assert test.url.startswith("https://zenkelab.org/") and test.url.endswith("/shd_test.h5.zip")
+    speech_commands = {archive.split: archive.name for archive in shd.catalogue("ssc")}
+    assert speech_commands == {
+        "train": "ssc_train.h5.zip",
+        "validation": "ssc_valid.h5.zip",
+        "test": "ssc_test.h5.zip",
+    }
+
+
+@pytest.mark.network
+def test_authors_server_has_the_archives():
+    for source in ("shd", "ssc"):
+        for archive in shd.catalogue(source):
+            try:
+                request = urllib.request.Request(archive.url, method="HEAD")
+                with urllib.request.urlopen(request, timeout=20) as response:
+                    assert int(response.headers["Content-Length"]) > 1_000_000
+            except OSError as error:
+                pytest.skip(f"no network: {error}")
