@@ -1,0 +1,444 @@
+"""Statistics over seeds: what the losses reach, how fast, and whether they differ.
+
+Seeds are paired: a seed gives every loss the same initial weights and the same order of samples, so losses are compared
+by the differences within seeds. Every run of the study counts: a run that never reaches an accuracy is counted as such,
+and a collapsed run (back at chance after having learned) is flagged and stays in the means.
+"""
+
+import csv
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import optimize, stats
+
+from eventspeech.errors import DataError, ParameterError
+from eventspeech.files import read_json, write_csv, write_json
+from eventspeech.params import Params
+
+logger = logging.getLogger("eventspeech")
+
+EARLY_EPOCHS = 10
+"""Length of the window of early learning, cut down to the shortest run."""
+
+POWER = 0.8
+"""Chance of finding a difference that the `detectable` column belongs to."""
+
+LEARNED, FORGOTTEN = 0.25, 0.05
+"""Skill, (accuracy - chance) / (1 - chance), above which a run has learned and below which it is back at chance."""
+
+ONE_SEED = "one seed: no interval"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of ``n`` values with its Student-t interval; ``None`` where ``reason`` says why it is unknown."""
+
+    n: int
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference of ``n`` pairs, its interval, the paired t-test's p, and what ``n`` pairs could have shown.
+
+    ``verdict`` is 'higher' or 'lower' if the interval excludes zero, else 'undecided'; ``detectable`` is the smallest
+    true difference that a test at this confidence finds with a probability of :data:`POWER`, at the spread seen.
+    """
+
+    n: int
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    detectable: float | None
+    verdict: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its test. Accuracies are fractions; arrays have one entry an epoch, float64[E]."""
+
+    loss: str
+    seed: int
+    training: np.ndarray
+    validation: np.ndarray
+    hidden_spikes: np.ndarray
+    floored: np.ndarray
+    best_epoch: int
+    best: float
+    test: float
+    heard: float | None
+    unheard: float | None
+    chance: float
+    duration_s: float | None
+    ms_per_sample: float | None
+
+    @property
+    def final(self) -> float:
+        """Validation accuracy after the last epoch."""
+        return float(self.validation[-1])
+
+    @property
+    def collapse_epoch(self) -> int | None:
+        """First epoch of a stay at chance that lasts to the end, after the run had learned; ``None`` if none."""
+        skill = (self.validation - self.chance) / (1 - self.chance)
+        if skill.max() < LEARNED or skill[-1] > FORGOTTEN:
+            return None
+        return int(np.flatnonzero(skill > FORGOTTEN)[-1]) + 2
+
+    def early(self, epochs: int) -> float:
+        """Mean validation accuracy over the first ``epochs`` epochs."""
+        return float(self.validation[:epochs].mean())
+
+    def epochs_to(self, accuracy: float) -> int | None:
+        """First epoch (from 1) whose validation accuracy reaches ``accuracy``; ``None`` if none does."""
+        reached = np.flatnonzero(self.validation >= accuracy)
+        return int(reached[0]) + 1 if len(reached) else None
+
+
+def estimate(values: Sequence[float | None], confidence: float) -> Estimate:
+    """Return the mean and the Student-t interval of the values that are known."""
+    known = np.array([value for value in values if value is not None], np.float64)
+    if len(known) == 0:
+        return Estimate(0, None, None, None, None, "no value")
+    mean = float(known.mean())
+    if len(known) == 1:
+        return Estimate(1, mean, None, None, None, ONE_SEED)
+    sd = float(known.std(ddof=1))
+    half = float(stats.t.ppf(0.5 + confidence / 2, len(known) - 1)) * sd / math.sqrt(len(known))
+    return Estimate(len(known), mean, sd, mean - half, mean + half)
+
+
+def paired(values: Sequence[float | None], reference: Sequence[float | None], confidence: float) -> Difference:
+    """Compare two losses seed by seed (both in the order of the seeds); pairs with an unknown value are left out."""
+    pairs = [(value, other) for value, other in zip(values, reference, strict=True) if None not in (value, other)]
+    left_out = len(values) - len(pairs)
+    missing = f"{left_out} of {len(values)} pairs lack a value" if left_out else None
+    if not pairs:
+        return Difference(0, None, None, None, None, None, None, "undecided", missing or "no value")
+    differences = np.subtract(*np.array(pairs, np.float64).T)
+    result = estimate(differences, confidence)
+    if result.sd is None:
+        reason = "; ".join(filter(None, [missing, ONE_SEED]))
+        return Difference(1, result.mean, None, None, None, None, None, "undecided", reason)
+    # equal up to rounding: a spread of zero would make any difference certain
+    if result.sd <= 1e-9 * max(1.0, abs(result.mean)):
+        reason = "; ".join(filter(None, [missing, "all differences are equal: their spread is unknown"]))
+        return Difference(result.n, result.mean, 0.0, None, None, None, None, "undecided", reason)
+    p = float(2 * stats.t.sf(abs(result.mean) / (result.sd / math.sqrt(result.n)), result.n - 1))
+    verdict = "higher" if result.low > 0 else "lower" if result.high < 0 else "undecided"
+    if missing:  # runs that never get there are not missing at random
+        verdict = "undecided"
+    detectable = detectable_difference(result.sd, result.n, confidence)
+    return Difference(
+        result.n, result.mean, result.sd, result.low, result.high, p, detectable, verdict, missing
+    )  # fmt: skip
+
+
+def detectable_difference(sd: float, n: int, confidence: float, power: float = POWER) -> float:
+    """Return the true mean difference that a two-sided paired t-test of ``n`` pairs finds with probability ``power``.
+
+    Args:
+        sd: standard deviation of the differences.
+        n: pairs, at least 2.
+        confidence: one minus the level of the test.
+        power: probability of a result beyond the critical value.
+    """
+    critical = stats.t.ppf(0.5 + confidence / 2, n - 1)
+    # quantiles of the estimated spread: given the spread, the test is a matter of the normal distribution. The
+    # noncentral t of scipy 1.17 would say the same in one call, but is NaN far from its centre
+    middles = (np.arange(4000) + 0.5) / 4000
+    bounds = critical * np.sqrt(stats.chi2.ppf(middles, n - 1) / (n - 1))
+
+    def lack(shift: float) -> float:
+        return float(np.mean(stats.norm.sf(bounds - shift) + stats.norm.cdf(-bounds - shift))) - power
+
+    highest = critical
+    while lack(highest) < 0:
+        highest *= 2
+    return float(optimize.brentq(lack, 0.0, highest) * sd / math.sqrt(n))
+
+
+def read_runs(params: Params, models: Path, evaluations: Path) -> list[Run]:
+    """Read the study's runs, and only those, in the order of losses and seeds.
+
+    Raises:
+        DataError: a run or its test is missing or damaged; names the file and the remedy.
+    """
+    pairs = [(loss, seed) for loss in params.study.losses for seed in params.study.seeds]
+    return [
+        _read_run(loss, seed, Path(models) / loss / str(seed), Path(evaluations) / loss / str(seed))
+        for loss, seed in pairs
+    ]
+
+
+def _read_run(loss: str, seed: int, model: Path, evaluation: Path) -> Run:
+    remedies = {
+        model / "history.csv": "train",
+        model / "summary.json": "train",
+        evaluation / "metrics.json": "evaluate",
+        evaluation / "confusion.csv": "evaluate",
+    }
+    for path, stage in remedies.items():
+        if not path.exists():
+            raise DataError(
+                f"{path} does not exist; run the stage `{stage}` for loss {loss} and seed {seed}, or take it out of "
+                "study in the parameter file."
+            )
+    history = read_history(model / "history.csv")
+    summary, metrics = read_json(model / "summary.json"), read_json(evaluation / "metrics.json")
+    with (evaluation / "confusion.csv").open(encoding="utf-8", newline="") as stream:
+        classes = len(next(csv.reader(stream), [])) - 1
+    if classes < 2:
+        raise DataError(f"{evaluation / 'confusion.csv'} names no classes; run the stage `evaluate` again.")
+    try:
+        if not 1 <= summary["best_epoch"] <= len(history["validation_accuracy"]):
+            raise ValueError(f"best_epoch {summary['best_epoch']} is not in the history")
+        return Run(
+            loss=loss,
+            seed=seed,
+            training=history["training_accuracy"],
+            validation=history["validation_accuracy"],
+            hidden_spikes=history["hidden_spikes"],
+            floored=history["floored_fraction"],
+            best_epoch=int(summary["best_epoch"]),
+            best=float(summary["best_validation_accuracy"]),
+            test=float(metrics["accuracy"]),
+            heard=metrics["accuracy_heard"],
+            unheard=metrics["accuracy_unheard"],
+            chance=1 / classes,
+            duration_s=summary.get("duration_s"),
+            ms_per_sample=summary.get("ms_per_sample"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"The results of loss {loss} and seed {seed} are damaged ({type(error).__name__}: {error}); run the stages "
+            "`train` and `evaluate` again."
+        ) from error
+
+
+HISTORY = ("training_accuracy", "validation_accuracy", "hidden_spikes", "floored_fraction")
+"""Columns of history.csv that are read here; beside them, `epoch` counts from 1."""
+
+
+def read_history(path: Path) -> dict[str, np.ndarray]:
+    """Read the columns :data:`HISTORY` of a training's history, float64[E] each; an empty cell is NaN.
+
+    Raises:
+        DataError: a column is missing, a cell is no number, an accuracy is unknown or the epochs have a gap.
+    """
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in HISTORY}
+        epochs = [int(row["epoch"]) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is damaged ({type(error).__name__}: {error}); run the stage `train` again."
+        ) from error
+    if not rows or epochs != list(range(1, len(rows) + 1)) or not np.isfinite(columns["validation_accuracy"]).all():
+        raise DataError(f"{path} lacks epochs or accuracies; run the stage `train` again.")
+    return columns
+
+
+def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
+    """Write the statistics of the study's runs under ``out``.
+
+    Files: ``runs.csv``, ``curves.csv``, ``losses.csv``, ``time_to_accuracy.csv``, ``differences.csv`` and
+    ``summary.json``. Accuracies are fractions; an unknown number is an empty cell, and ``reason`` says why.
+
+    Args:
+        params: ``study`` and ``compare`` are read.
+        models: folder of ``{loss}/{seed}/`` made by ``train``.
+        evaluations: folder of ``{loss}/{seed}/`` made by ``evaluate``.
+        out: folder to write.
+
+    Raises:
+        DataError: a run of the study or its test is missing or damaged.
+        ParameterError: the reference is not one of the study's losses.
+    """
+    if params.compare.reference not in params.study.losses:
+        raise ParameterError(
+            f"compare.reference names '{params.compare.reference}', which is not in study.losses "
+            f"({', '.join(params.study.losses)}); name one of these."
+        )
+    runs = read_runs(params, models, evaluations)
+    early = min(EARLY_EPOCHS, *(len(run.validation) for run in runs))
+    _write(Path(out) / "runs.csv", [_run_row(run, early, params.compare.thresholds) for run in runs])
+    _write(Path(out) / "curves.csv", list(_curve_rows(runs, params.compare.confidence)))
+    losses = [_loss_row(name, _of(runs, name), early, params.compare.confidence) for name in params.study.losses]
+    _write(Path(out) / "losses.csv", losses)
+    _write(Path(out) / "time_to_accuracy.csv", list(_time_rows(params, runs)))
+    differences = list(_difference_rows(params, runs, early))
+    _write(Path(out) / "differences.csv", differences, DIFFERENCE_COLUMNS)
+    write_json(Path(out) / "summary.json", _summary(losses, differences, early, runs[0].chance))
+    for run in runs:
+        if run.collapse_epoch is not None:
+            logger.warning("%s, seed %d: collapsed to chance in epoch %d", run.loss, run.seed, run.collapse_epoch)
+    for row in losses:
+        logger.info("%s: test accuracy %s (%d seeds)", row["loss"], _shown(row), row["runs"])
+
+
+def _of(runs: list[Run], loss: str) -> list[Run]:
+    return [run for run in runs if run.loss == loss]
+
+
+def _shown(row: dict) -> str:
+    if row["test_low"] is None:
+        return f"{100 * row['test_mean']:.1f} %"
+    return f"{100 * row['test_mean']:.1f} % [{100 * row['test_low']:.1f}, {100 * row['test_high']:.1f}]"
+
+
+def _plain(value: object) -> object:
+    """Round to six digits: enough for any figure, and equal across processors that differ in the last bits."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _write(path: Path, rows: list[dict], header: Sequence[str] | None = None) -> None:
+    columns = list(header or rows[0])
+    write_csv(path, columns, [[_plain(row[column]) for column in columns] for row in rows])
+
+
+def _run_row(run: Run, early: int, thresholds: list[float]) -> dict:
+    return {
+        "loss": run.loss,
+        "seed": run.seed,
+        "epochs": len(run.validation),
+        "best_epoch": run.best_epoch,
+        "best_validation": run.best,
+        "final_validation": run.final,
+        "final_training": float(run.training[-1]),
+        "early_validation": run.early(early),
+        "test": run.test,
+        "test_heard": run.heard,
+        "test_unheard": run.unheard,
+        "hidden_spikes": float(run.hidden_spikes[run.best_epoch - 1]),
+        "largest_floored_fraction": float(np.nanmax(run.floored)) if np.isfinite(run.floored).any() else None,
+        "collapse_epoch": run.collapse_epoch,
+        "duration_s": run.duration_s,
+        "ms_per_sample": run.ms_per_sample,
+        **{f"epochs_to_{threshold:g}": run.epochs_to(threshold) for threshold in thresholds},
+    }
+
+
+def _curve_rows(runs: list[Run], confidence: float) -> Iterator[dict]:
+    for loss in dict.fromkeys(run.loss for run in runs):
+        same = _of(runs, loss)
+        for epoch in range(1, max(len(run.validation) for run in same) + 1):
+            # a shorter run leaves the mean when it ends: `runs` tells how many the mean stands on
+            going = [run for run in same if len(run.validation) >= epoch]
+            result = estimate([run.validation[epoch - 1] for run in going], confidence)
+            yield {
+                "loss": loss,
+                "epoch": epoch,
+                "mean": result.mean,
+                "low": result.low,
+                "high": result.high,
+                "runs": result.n,
+                "collapsed": sum(run.collapse_epoch is not None and run.collapse_epoch <= epoch for run in going),
+                "training_mean": float(np.mean([run.training[epoch - 1] for run in going])),
+            }
+
+
+def _measures(run: Run, early: int) -> dict[str, float | None]:
+    return {
+        "best_validation": run.best,
+        "final_validation": run.final,
+        "early_validation": run.early(early),
+        "test": run.test,
+        "test_heard": run.heard,
+        "test_unheard": run.unheard,
+    }
+
+
+def _loss_row(loss: str, runs: list[Run], early: int, confidence: float) -> dict:
+    measured = [_measures(run, early) for run in runs]
+    row: dict = {"loss": loss, "runs": len(runs)}
+    reasons = {}
+    for name in measured[0]:
+        result = estimate([values[name] for values in measured], confidence)
+        row |= {f"{name}_mean": result.mean, f"{name}_sd": result.sd}
+        row |= {f"{name}_low": result.low, f"{name}_high": result.high}
+        if result.reason:
+            reasons.setdefault(result.reason, []).append(name)
+    row["best_epoch_mean"] = float(np.mean([run.best_epoch for run in runs]))
+    row["collapsed"] = sum(run.collapse_epoch is not None for run in runs)
+    row["reason"] = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items()) or None
+    return row
+
+
+def _time_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
+    for loss in params.study.losses:
+        for threshold in params.compare.thresholds:
+            epochs = [run.epochs_to(threshold) for run in _of(runs, loss)]
+            result = estimate(epochs, params.compare.confidence)
+            reason = result.reason if result.n else "no run reached it"
+            # a run that never gets there counts as infinitely late; the median bears that, the mean cannot
+            median = float(np.median([math.inf if epoch is None else epoch for epoch in epochs]))
+            yield {
+                "loss": loss,
+                "threshold": threshold,
+                "runs": len(epochs),
+                "reached": result.n,
+                "never": len(epochs) - result.n,
+                "median_epoch": median if math.isfinite(median) else None,
+                "mean_epoch_of_reached": result.mean,
+                "low": result.low,
+                "high": result.high,
+                "reason": reason,
+            }
+
+
+DIFFERENCE_COLUMNS = (
+    "loss", "reference", "measure", "unit", "pairs", "left_out", "mean", "sd", "low", "high", "p", "detectable",
+    "verdict", "reason",
+)  # fmt: skip
+
+
+def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[dict]:
+    reference = _of(runs, params.compare.reference)
+    for loss in params.study.losses:
+        if loss == params.compare.reference:
+            continue
+        tables = [_compared(run, early, params.compare.thresholds) for run in _of(runs, loss)]
+        references = [_compared(run, early, params.compare.thresholds) for run in reference]
+        for measure in tables[0]:
+            values = [table[measure] for table in tables]
+            result = paired(values, [table[measure] for table in references], params.compare.confidence)
+            yield {
+                "loss": loss,
+                "reference": params.compare.reference,
+                "measure": measure,
+                "unit": "epochs" if measure.startswith("epochs_to_") else "fraction",
+                "pairs": result.n,
+                "left_out": len(values) - result.n,
+                **{name: getattr(result, name) for name in DIFFERENCE_COLUMNS[6:]},
+            }
+
+
+def _compared(run: Run, early: int, thresholds: list[float]) -> dict[str, float | None]:
+    return _measures(run, early) | {f"epochs_to_{threshold:g}": run.epochs_to(threshold) for threshold in thresholds}
+
+
+def _summary(losses: list[dict], differences: list[dict], early: int, chance: float) -> dict:
+    """Return flat numbers; an unknown one is left out, since `dvc metrics diff` compares numbers only."""
+    numbers = {"chance": chance, "early_epochs": early, "collapsed_runs": sum(row["collapsed"] for row in losses)}
+    for row in losses:
+        for measure in ("test", "test_heard", "test_unheard", "best_validation", "early_validation"):
+            numbers[f"{measure}_{row['loss']}"] = row[f"{measure}_mean"]
+    for row in differences:
+        if row["unit"] == "fraction":
+            numbers[f"{row['measure']}_{row['loss']}_minus_{row['reference']}"] = row["mean"]
+    return {name: _plain(value) for name, value in numbers.items() if value is not None}

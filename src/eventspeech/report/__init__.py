@@ -1,0 +1,1 @@
+"""The report: a notebook that only shows; figures, tables and claims are computed by plain functions beside it."""

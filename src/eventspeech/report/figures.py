@@ -1,0 +1,507 @@
+"""The figures of the report: plain functions from results to matplotlib figures, nothing computed that a file holds.
+
+Every figure carries the data set's label when the data is not SHD or SSC. A loss has one colour and one line style
+throughout (colours of Okabe and Ito, told apart by colour-blind readers and, by the line style, in black and white).
+"""
+
+import functools
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+
+from eventspeech import losses
+from eventspeech.files import atomic_path
+from eventspeech.report.results import Results
+
+STYLE = Path(__file__).with_name("study.mplstyle")
+WIDTH = 7.0
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+DEVICES = {"cpu": ("#444444", "s"), "cuda": ("#009E73", "o")}
+GREY = "#777777"
+RED = "#B00020"
+VERDICTS = {"higher": "#009E73", "lower": "#D55E00", "undecided": GREY}
+
+MEASURES = {
+    "early_validation": "validation, first {early} epochs",
+    "best_validation": "validation, best epoch",
+    "final_validation": "validation, last epoch",
+    "test": "test, all speakers",
+    "test_heard": "test, speakers heard in training",
+    "test_unheard": "test, speakers never heard",
+}
+
+
+def _figure(function: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the report's style and print the data set's label above the figure."""
+
+    @functools.wraps(function)
+    def styled(results: Results, *arguments: object) -> Figure:
+        with matplotlib.rc_context(fname=STYLE):
+            figure = function(results, *arguments)
+            if results.label:
+                height = figure.get_size_inches()[1]
+                figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.2 / height))
+                figure.text(0.995, 1 - 0.04 / height, results.label, ha="right", va="top", fontsize=6.5, color=RED)
+        return figure
+
+    return styled
+
+
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
+    """Write a figure in every format, without dates, so that equal results give equal files."""
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    written = []
+    with matplotlib.rc_context(fname=STYLE):
+        for suffix in formats:
+            path = Path(folder) / f"{name}.{suffix}"
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=suffix, metadata=dates[suffix])
+            written.append(path)
+    return written
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG, to be embedded in the page."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(fname=STYLE):
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def look(results: Results, loss: str) -> dict[str, object]:
+    """Return colour and line style of a loss, by its place in the study."""
+    place = results.losses.index(loss)
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": LINES[place % len(LINES)]}
+
+
+def title(loss: str) -> str:
+    """Return a loss's name as a reader writes it."""
+    return loss.replace("_", " ")
+
+
+def _percent_axis(axes: Axes, label: str, low: float = 0.0) -> None:
+    axes.set(ylabel=label, ylim=(100 * low, 102))
+
+
+@_figure
+def weightings(results: Results) -> Figure:
+    """Draw w(x) of the study's losses, with the mean weight in the legend."""
+    figure = Figure(figsize=(4.6, 2.8), layout="constrained")
+    axes = figure.subplots()
+    x = np.linspace(0, 1, 501)
+    for loss in results.losses:
+        shape = results.params.shape[loss]
+        text = f"{title(loss)} (mean {losses.mean_weight(shape):.3f})"
+        axes.plot(x, losses.weight(shape, x), label=text, **look(results, loss))
+    axes.set(xlabel="time in the trial, x = t / T", ylabel="weight w(x) of the output voltage", xlim=(0, 1))
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+@_figure
+def inputs(results: Results) -> Figure:
+    """Draw input spikes of several words (columns) and speakers (rows) of the test split."""
+    data = results.test_store
+    words = np.unique(data.labels)
+    words = words[np.linspace(0, len(words) - 1, min(4, len(words))).astype(int)]
+    speakers = np.unique(data.speakers)
+    speakers = speakers[np.linspace(0, len(speakers) - 1, min(2, len(speakers))).astype(int)]
+    size = (WIDTH, 1.5 * len(speakers) + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(speakers), len(words), sharex=True, sharey=True, squeeze=False)
+    for row, speaker in zip(grid, speakers, strict=True):
+        for axes, word in zip(row, words, strict=True):
+            found = np.flatnonzero((data.labels == word) & (data.speakers == speaker))
+            axes.set_title(f"{data.class_names[word]}, speaker {data.speaker_names[speaker]}", fontsize=7.5)
+            axes.grid(False)
+            if len(found):
+                times, channels = data.sample(int(found[0]))
+                _raster(axes, times, channels)
+            else:
+                axes.text(0.5, 0.5, "no recording", transform=axes.transAxes, ha="center", color=GREY)
+    grid[0, 0].set(xlim=(0, data.trial_ms), ylim=(0, 700))
+    grid[0, 0].set_yticks([0, 350, 700])
+    figure.supxlabel("time in the trial (ms)", fontsize=8)
+    figure.supylabel("cochlea channel", fontsize=8)
+    return figure
+
+
+def _raster(axes: Axes, times: np.ndarray, units: np.ndarray, colour: str = "black") -> None:
+    # drawn as pixels also in vector formats: ten thousand dots would make them slow to open
+    size = float(np.clip(2500 / max(1, len(times)), 0.25, 3.0))
+    axes.scatter(times, units, s=size, color=colour, linewidths=0, rasterized=True)
+
+
+@_figure
+def example(results: Results) -> Figure:
+    """Draw input, hidden spikes and output voltages of one test sample, a column a loss (seed: the first)."""
+    shown = results.losses[:3]
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    grid = figure.subplots(3, len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[1, 1, 1.3])
+    trial = max(float(results.examples[loss]["trial_ms"]) for loss in shown)
+    for column, loss in zip(grid.T, shown, strict=True):
+        _example_column(column, results, loss)
+        for axes in column:
+            axes.axvline(trial, color="black", linewidth=0.8)
+            axes.axvspan(trial, 1.07 * trial, color="#eeeeee", hatch="///", edgecolor="#c4c4c4", linewidth=0)
+            axes.grid(False)
+    for axes, text in zip(grid[:, 0], ("input channel", "hidden neuron", "output voltage"), strict=True):
+        axes.set_ylabel(text)
+    grid[0, 0].set_xlim(0, 1.07 * trial)
+    figure.supxlabel("time in the trial (ms); hatched: after its end, where the voltage is cut off", fontsize=8)
+    marks = [Line2D([], [], color="black"), Line2D([], [], color=RED, linestyle="--")]
+    marks.append(Line2D([], [], color="#c8c8c8"))
+    texts = ["output of the spoken word", "output of the predicted word, if it is another", "other outputs"]
+    figure.legend(marks, texts, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _example_column(column: Sequence[Axes], results: Results, loss: str) -> None:
+    data = results.examples[loss]
+    names, actual, predicted = data["class_names"], int(data["labels"][0]), int(data["predictions"][0])
+    for axes, kind, unit in ((column[0], "input", "channels"), (column[1], "hidden", "units")):
+        events = slice(*data[f"{kind}_offsets"][:2])
+        _raster(axes, data[f"{kind}_times_ms"][events], data[f"{kind}_{unit}"][events], "black")
+    voltage = data["output_voltage"][0]
+    times = np.arange(len(voltage)) * float(data["step_ms"])
+    column[2].plot(times, np.delete(voltage, [actual, predicted], axis=1), color="#c8c8c8", linewidth=0.6)
+    if predicted != actual:
+        column[2].plot(times, voltage[:, predicted], color=RED, linewidth=1.1, linestyle="--")
+    column[2].plot(times, voltage[:, actual], color="black", linewidth=1.2)
+    column[0].set_title(f"{title(loss)}\n“{names[actual]}”, predicted “{names[predicted]}”")
+
+
+@_figure
+def training_curves(results: Results) -> Figure:
+    """Draw validation accuracy by epoch, a panel a loss, every seed a thin line, its maximum a dot."""
+    figure, grid = _panels(len(results.losses))
+    for axes, loss in zip(grid, results.losses, strict=True):
+        colour = look(results, loss)["color"]
+        for seed in results.seeds:
+            run = results.runs[loss, seed]
+            accuracy = 100 * run["history"]["validation_accuracy"]
+            axes.plot(run["history"]["epoch"], accuracy, color=colour, linewidth=0.8, alpha=0.75)
+            best = run["summary"]["best_epoch"]
+            axes.plot(best, accuracy[best - 1], "o", color=colour, markeredgecolor="black", markeredgewidth=0.6)
+        axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
+        axes.set_title(title(loss))
+    marks = [Line2D([], [], color="black", linewidth=0.8), _dot("#ffffff"), _rule(":")]
+    figure.legend(marks, ["one seed", "its best epoch", "chance"], loc="outside lower center", ncols=3)
+    return figure
+
+
+def _dot(colour: str) -> Line2D:
+    return Line2D([], [], color=colour, marker="o", linestyle="", markeredgecolor="black", markeredgewidth=0.6)
+
+
+def _rule(style: str) -> Line2D:
+    return Line2D([], [], color=GREY, linestyle=style, linewidth=1)
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    width = WIDTH if columns > 1 else 4.0
+    figure = Figure(figsize=(width, 2.3 * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        _percent_axis(axes, "validation accuracy (%)")
+    for axes in grid.flat[:count]:
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, list(grid.flat[:count])
+
+
+@_figure
+def mean_curves(results: Results) -> Figure:
+    """Draw mean validation accuracy over seeds with intervals: losses as they are, and at equal mean weight."""
+    reference = results.params.compare.reference
+    others = [loss for loss in results.losses if loss != reference]
+    matched = [loss for loss in others if results.same_mean_weight(loss)]
+    raw = [loss for loss in others if loss not in matched]
+    groups = {"as they are": raw, "scaled to equal mean weight": matched}
+    groups = {text: [reference, *members] for text, members in groups.items() if members} or {"": [reference]}
+    figure, grid = _panels(len(groups))
+    table = results.compare["curves"]
+    for axes, (text, members) in zip(grid, groups.items(), strict=True):
+        for loss in members:
+            rows = table[table["loss"] == loss]
+            style = look(results, loss)
+            axes.plot(rows["epoch"], 100 * rows["mean"], label=title(loss), **style)
+            low, high = 100 * rows["low"], 100 * rows["high"]
+            axes.fill_between(rows["epoch"], low, high, color=style["color"], alpha=0.18, lw=0)
+        axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
+        axes.set_title(text)
+        axes.legend(loc="lower right")
+    return figure
+
+
+@_figure
+def generalisation(results: Results) -> Figure:
+    """Draw training accuracy (dashed) against validation accuracy (solid), means over seeds, a panel a loss."""
+    figure, grid = _panels(len(results.losses))
+    for axes in grid:
+        if axes.get_ylabel():
+            axes.set_ylabel("accuracy (%)")
+    table = results.compare["curves"]
+    for axes, loss in zip(grid, results.losses, strict=True):
+        rows = table[table["loss"] == loss]
+        colour = look(results, loss)["color"]
+        axes.plot(rows["epoch"], 100 * rows["mean"], color=colour)
+        axes.plot(rows["epoch"], 100 * rows["training_mean"], color=colour, linestyle="--", linewidth=1.2)
+        axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
+        axes.set_title(title(loss))
+    marks = [Line2D([], [], color="black"), Line2D([], [], color="black", linestyle="--", linewidth=1.2), _rule(":")]
+    texts = ["validation (speakers held out)", "training", "chance"]
+    figure.legend(marks, texts, loc="outside lower center", ncols=3)
+    return figure
+
+
+@_figure
+def activity(results: Results) -> Figure:
+    """Draw hidden spikes per neuron and trial, and mean training loss, by epoch, every seed a thin line."""
+    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for loss in results.losses:
+        for seed in results.seeds:
+            history = results.runs[loss, seed]["history"]
+            style = look(results, loss) | {"linewidth": 0.9, "alpha": 0.85}
+            left.plot(history["epoch"], history["hidden_spikes"], **style)
+            right.plot(history["epoch"], history["training_loss"], **style)
+    left.set(xlabel="epoch", ylabel="hidden spikes per neuron and trial")
+    left.set_ylim(bottom=0)
+    right.set(xlabel="epoch", ylabel="training loss (cross-entropy, nats)")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    marks = [Line2D([], [], **look(results, loss)) for loss in results.losses]
+    figure.legend(marks, [title(loss) for loss in results.losses], loc="outside lower center", ncols=4)
+    return figure
+
+
+@_figure
+def test_accuracy(results: Results) -> Figure:
+    """Draw test accuracy of every seed with mean and interval, beside the logistic baseline and chance."""
+    kinds = {"": ("accuracy", "all speakers"), "_heard": ("accuracy_heard", "speakers heard in training")}
+    kinds["_unheard"] = ("accuracy_unheard", "speakers never heard")
+    kinds = {key: value for key, value in kinds.items() if results.baseline.get(value[0]) is not None}
+    figure = Figure(figsize=(WIDTH if len(kinds) > 1 else 3.5, 3.0), layout="constrained")
+    grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, (suffix, (key, text)) in zip(grid, kinds.items(), strict=True):
+        for place, loss in enumerate(results.losses):
+            _dots_and_interval(axes, results, loss, place, key, f"test{suffix}")
+        axes.axhline(100 * results.baseline[key], color="black", linestyle="--", linewidth=1)
+        axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
+        axes.set_xticks(range(len(results.losses)), [_wrapped(loss) for loss in results.losses])
+        axes.set_xlim(-0.6, len(results.losses) - 0.4)
+        axes.grid(False, axis="x")
+        axes.set_title(text)
+    _percent_axis(grid[0], "test accuracy (%)")
+    baseline = Line2D([], [], color="black", linestyle="--", linewidth=1)
+    mean = Line2D([], [], color="black", marker="D", linestyle="-", markersize=4)
+    interval = f"mean and {100 * results.params.compare.confidence:g} % interval"
+    texts = ["one seed", interval, "logistic regression", "chance"]
+    figure.legend([_dot("#ffffff"), mean, baseline, _rule(":")], texts, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _wrapped(loss: str) -> str:
+    return title(loss).replace(" ", "\n")
+
+
+def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key: str, measure: str) -> None:
+    colour = look(results, loss)["color"]
+    values = [results.runs[loss, seed]["metrics"][key] for seed in results.seeds]
+    known = [100 * value for value in values if value is not None]
+    spread = np.linspace(-0.12, 0.12, len(known)) if len(known) > 1 else [0.0]
+    axes.plot(place - 0.12 + np.array(spread), known, "o", color=colour, markeredgecolor="black", markeredgewidth=0.5)
+    row = results.of_loss(loss)
+    mean, low, high = (100 * row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+    bars = [[mean - low], [high - mean]] if np.isfinite(low) else None
+    axes.errorbar([place + 0.22], [mean], bars, fmt="D", color=colour, markersize=4, capsize=3, elinewidth=1.2)
+
+
+@_figure
+def confusion(results: Results, loss: str) -> Figure:
+    """Draw the confusion matrix of a loss, counts summed over seeds, as percent of each spoken word."""
+    counts = sum(results.runs[loss, seed]["confusion"] for seed in results.seeds)
+    totals = counts.sum(axis=1, keepdims=True)
+    percent = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 7.0))
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    axes.grid(False)
+    axes.set_xticks(range(len(counts)), results.classes, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(counts)), results.classes, fontsize=7)
+    axes.set(xlabel="predicted word", ylabel="spoken word")
+    if len(counts) <= 25:
+        for row, column in np.argwhere(percent >= 0.5):
+            value = percent[row, column]
+            colour = "white" if value > 55 else "black"
+            axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=5.2, color=colour)
+    seeds = len(results.seeds)
+    axes.set_title(f"{title(loss)}: {counts.sum()} tests ({seeds} seed{'s' if seeds > 1 else ''})")
+    figure.colorbar(image, ax=axes, label="share of the spoken word (%)", shrink=0.75)
+    return figure
+
+
+@_figure
+def speakers(results: Results) -> Figure:
+    """Draw test accuracy by speaker, a dot a loss (mean over seeds), heard speakers left of those never heard."""
+    first = next(iter(results.runs.values()))["metrics"]["accuracy_by_speaker"]
+    names = sorted(first, key=lambda name: (not first[name]["heard"], _natural(name)))
+    heard = sum(bool(first[name]["heard"]) for name in names)
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    axes = figure.subplots()
+    offsets = np.linspace(-0.2, 0.2, len(results.losses)) if len(results.losses) > 1 else [0.0]
+    for loss, offset in zip(results.losses, offsets, strict=True):
+        tables = [results.runs[loss, seed]["metrics"]["accuracy_by_speaker"] for seed in results.seeds]
+        means = [100 * np.mean([table[name]["accuracy"] for table in tables]) for name in names]
+        ranges = [[100 * table[name]["accuracy"] for table in tables] for name in names]
+        places = np.arange(len(names)) + offset
+        colour = look(results, loss)["color"]
+        axes.vlines(places, [min(r) for r in ranges], [max(r) for r in ranges], color=colour, linewidth=1)
+        axes.plot(places, means, "o", color=colour, label=title(loss), markeredgecolor="black", markeredgewidth=0.4)
+    by_speaker = results.baseline["accuracy_by_speaker"]
+    bars = [100 * by_speaker[name]["accuracy"] for name in names]
+    axes.plot(range(len(names)), bars, "_", color="black", markersize=18, label="logistic regression")
+    axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1, label="chance")
+    if heard < len(names):
+        axes.axvspan(heard - 0.5, len(names) - 0.5, color="#f3efe2", zorder=0)
+        axes.text(len(names) - 0.55, 1, "never heard", ha="right", va="bottom", fontsize=7, transform=_top(axes))
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 20 else 0)
+    axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
+    axes.grid(False, axis="x")
+    _percent_axis(axes, "test accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=5)
+    return figure
+
+
+def _natural(name: str) -> tuple:
+    digits = "".join(filter(str.isdigit, name))
+    return (int(digits) if digits else math.inf, name)
+
+
+def _top(axes: Axes):
+    return axes.get_xaxis_transform()
+
+
+@_figure
+def differences(results: Results) -> Figure:
+    """Draw paired differences from the reference with intervals (a forest plot) and the verdict of each."""
+    table = results.compare["differences"]
+    early = int(results.compare_summary["early_epochs"])
+    panels = {loss: table[table["loss"] == loss] for loss in dict.fromkeys(table["loss"])}
+    rows = max((len(rows) for rows in panels.values()), default=1)
+    figure = Figure(figsize=(WIDTH, 0.26 * rows * max(1, len(panels)) + 0.9), layout="constrained")
+    if not panels:
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "one loss in the study: nothing to compare", ha="center", transform=axes.transAxes)
+        return figure
+    shape = {"width_ratios": [2.2, 1], "squeeze": False, "sharex": "col"}
+    grid = figure.subplots(len(panels), 2, **shape)
+    for (left, right), (loss, rows_of_loss) in zip(grid, panels.items(), strict=True):
+        points = rows_of_loss["unit"] == "fraction"
+        _forest(left, rows_of_loss[points], 100.0, early)
+        _forest(right, rows_of_loss[~points], 1.0, early)
+        left.set_title(f"{title(loss)} minus {title(results.params.compare.reference)}")
+    grid[-1, 0].set_xlabel("difference of accuracy (percentage points)")
+    grid[-1, 1].set_xlabel("difference (epochs; negative: sooner)")
+    return figure
+
+
+def _forest(axes: Axes, rows, scale: float, early: int) -> None:
+    names = []
+    for place, (_, row) in enumerate(rows.iterrows()):
+        names.append(measure_name(row["measure"], early))
+        if not np.isfinite(row["mean"]):
+            axes.text(0.5, place, "no pair reached it", ha="center", va="center", fontsize=6.5, color=GREY,
+                      transform=axes.get_yaxis_transform())  # fmt: skip
+            continue
+        mean, low, high = (scale * row[name] for name in ("mean", "low", "high"))
+        bars = [[mean - low], [high - mean]] if np.isfinite(low) else None
+        filled = "white" if row["verdict"] == "undecided" else VERDICTS[row["verdict"]]
+        axes.errorbar([mean], [place], xerr=bars, fmt="o", color=VERDICTS[row["verdict"]], markerfacecolor=filled,
+                      capsize=2.5, elinewidth=1.2)  # fmt: skip
+        axes.text(1.01, place, row["verdict"], va="center", fontsize=6.5, color=VERDICTS[row["verdict"]],
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+
+
+def measure_name(measure: str, early: int) -> str:
+    """Return a measure of differences.csv in words."""
+    if measure.startswith("epochs_to_"):
+        return f"epochs to {100 * float(measure.removeprefix('epochs_to_')):g} %"
+    return MEASURES[measure].format(early=early)
+
+
+@_figure
+def profile(results: Results) -> Figure:
+    """Draw time and energy of an epoch by device and batch size, logarithmic; what was not measured is named."""
+    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+    grid = figure.subplots(1, 2, sharex=True)
+    keys = {"epoch_time_s": "time of an epoch (s)", "energy_per_epoch_j": "energy of an epoch (J)"}
+    devices = list(dict.fromkeys(row["device"] for row in results.profile))
+    sizes = sorted({row["batch_size"] for row in results.profile})
+    for axes, (key, text) in zip(grid, keys.items(), strict=True):
+        unmeasured = [device for device in devices if not _measured(axes, results.profile, device, key)]
+        axes.set(xlabel="batch size", ylabel=text)
+        axes.set_xscale("log", base=2)
+        if len(unmeasured) < len(devices):
+            axes.set_yscale("log")
+            axes.margins(y=0.25)
+        else:
+            axes.set_yticks([])
+        axes.set_xticks(sizes)
+        axes.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
+        if unmeasured:
+            words = "\n".join(f"{_device(device)}: not measured (see table)" for device in unmeasured)
+            high = 0.5 if len(unmeasured) == len(devices) else 0.98
+            axes.text(0.5, high, words, ha="center", va="center" if high == 0.5 else "top", fontsize=7.5, color=GREY,
+                      transform=axes.transAxes)  # fmt: skip
+    marks = [Line2D([], [], color=DEVICES[d][0], marker=DEVICES[d][1]) for d in devices]
+    marks.append(Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle=""))
+    texts = [_device(device) for device in devices] + ["measured, but INVALID (see table)"]
+    figure.legend(marks, texts, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _device(device: str) -> str:
+    return {"cpu": "CPU", "cuda": "GPU"}[device]
+
+
+def _measured(axes: Axes, rows: Sequence[dict], device: str, key: str) -> bool:
+    """Draw a device's measurements; return whether there was one."""
+    colour, marker = DEVICES[device]
+    known = [row for row in rows if row["device"] == device and row.get(key) is not None]
+    if not known:
+        return False
+    known.sort(key=lambda row: row["batch_size"])
+    axes.plot([row["batch_size"] for row in known], [row[key] for row in known], color=colour, linewidth=1)
+    for row in known:
+        bars = None
+        if key == "epoch_time_s" and row.get("epoch_time_low_s") is not None:
+            bars = [[row[key] - row["epoch_time_low_s"]], [row["epoch_time_high_s"] - row[key]]]
+        style = {"fmt": marker, "color": colour, "markerfacecolor": colour if row["status"] == "VALID" else "white"}
+        axes.errorbar([row["batch_size"]], [row[key]], bars, capsize=2.5, **style)
+    return True

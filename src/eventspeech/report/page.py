@@ -1,0 +1,61 @@
+"""The page around an executed notebook: one file that needs nothing from elsewhere."""
+
+import html
+import re
+from typing import Any
+
+STYLE = """\
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #fff; color: #1b1f24; font: 16px/1.55 "DejaVu Sans", "Segoe UI", Helvetica, Arial, sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 2rem 6rem; }
+h1 { font-size: 1.8rem; line-height: 1.25; margin: 0 0 .6rem; }
+h2 { font-size: 1.3rem; margin: 3rem 0 .6rem; padding-top: .5rem; border-top: 2px solid #0072b2; }
+h3 { font-size: 1.05rem; margin: 2rem 0 .4rem; }
+p { margin: .6rem 0; }
+a { color: #00588c; }
+code { font-size: .9em; background: #f3f4f6; padding: .1em .3em; border-radius: 3px; }
+img { display: block; max-width: 100%; height: auto; margin: 1.2rem auto .3rem; }
+.warning { border-left: 5px solid #b00020; background: #fbeff0; padding: .6rem 1rem; margin: 1rem 0; }
+.holds, .fails, .open { border-left: 5px solid #777; background: #f5f6f7; padding: .5rem 1rem; margin: .8rem 0; }
+.holds { border-color: #009e73; }
+.fails { border-color: #d55e00; }
+.claim { color: #555; font-size: .9rem; }
+.table { overflow-x: auto; margin: .4rem 0 1.6rem; }
+table { border-collapse: collapse; font-size: .82rem; line-height: 1.35; width: 100%; }
+thead th { border-bottom: 1.5px solid #1b1f24; border-top: 1.5px solid #1b1f24; text-align: left; vertical-align: bottom; }
+th, td { padding: .3rem .55rem; vertical-align: top; }
+tbody tr:nth-child(even) { background: #f6f8fa; }
+tbody tr:last-child td { border-bottom: 1.5px solid #1b1f24; }
+.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+nav { font-size: .85rem; max-width: 62rem; margin: 0 auto; padding: 1.2rem 2rem 0; }
+nav ol { columns: 3; margin: 0; padding: .8rem 1rem .8rem 2.2rem; background: #f6f8fa; border-radius: 6px; }
+nav a { text-decoration: none; }
+@media (max-width: 50rem) { nav ol { columns: 1; } main, nav { padding-left: 1rem; padding-right: 1rem; } }
+@media print { nav { display: none; } main { max-width: none; padding: 0; } h2 { break-after: avoid; } img { break-inside: avoid; } }
+"""  # noqa: E501
+
+
+def page(notebook: Any, title: str) -> str:
+    """Return text, figures and tables of an executed notebook (an nbformat node) as one HTML file, without its code.
+
+    nbconvert's own page templates fetch scripts from elsewhere; only its body is used, in a frame of our own.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="basic",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
+    contents = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in headings)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+        f"<nav><ol>{contents}</ol></nav>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )

@@ -1,0 +1,217 @@
+"""Everything the report shows, read from the files of the other stages, once."""
+
+import csv
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eventspeech import losses, paths
+from eventspeech.data import store
+from eventspeech.errors import DataError
+from eventspeech.files import read_json, read_npz
+from eventspeech.params import Params
+
+if TYPE_CHECKING:
+    import pandas
+
+HISTORY = {
+    "epoch", "training_loss", "training_accuracy", "validation_loss", "validation_accuracy", "hidden_spikes",
+    "learning_rate", "floored_fraction",
+}  # fmt: skip
+COMPARE = ("runs", "curves", "losses", "time_to_accuracy", "differences")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished study.
+
+    Attributes:
+        params: the parameter file.
+        spikes: folder of spike stores and their statistics.
+        runs: (loss, seed) to what training and test left: `summary`, `metrics` (as their JSON files), `history`
+            (column to float64[E]) and `confusion` (int64[K, K], rows are actual classes).
+        classes: names of the K classes.
+        compare: name to table of results/compare.
+        compare_summary, baseline, baseline_summary: their JSON files.
+        profile: one JSON object a measurement, in the order of the parameter file.
+        examples: loss to arrays of examples.npz, of the first seed.
+        statistics: split to its JSON file.
+    """
+
+    params: Params
+    spikes: Path
+    runs: dict[tuple[str, int], dict[str, Any]]
+    classes: list[str]
+    compare: dict[str, "pandas.DataFrame"]
+    compare_summary: dict[str, float]
+    baseline: dict[str, Any]
+    baseline_summary: dict[str, Any]
+    profile: list[dict[str, Any]]
+    examples: dict[str, dict[str, np.ndarray]]
+    statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def losses(self) -> list[str]:
+        """The study's losses, in the order of the parameter file."""
+        return self.params.study.losses
+
+    @property
+    def seeds(self) -> list[int]:
+        """The study's seeds."""
+        return self.params.study.seeds
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing."""
+        return 1 / len(self.classes)
+
+    @cached_property
+    def test_store(self) -> store.SpikeStore:
+        """The test split's spikes."""
+        return store.load(self.spikes / "test.npz")
+
+    @property
+    def training_samples(self) -> int:
+        """Samples the networks learned from."""
+        return int(next(iter(self.runs.values()))["summary"]["training_samples"])
+
+    @property
+    def label(self) -> str | None:
+        """What every figure says when the data is not SHD or SSC; ``None`` for these."""
+        heard = f"{self.training_samples} training samples"
+        return {
+            "synthetic": f"SYNTHETIC SPEECH, not SHD; {heard}",
+            "recordings": f"OWN RECORDINGS, not SHD; {heard}",
+            "hdf5": f"OWN FILES in SHD's layout; {heard}",
+        }.get(self.params.download.source)
+
+    def same_mean_weight(self, loss: str) -> bool:
+        """Whether a loss's weight has the mean of the reference's, to a hundredth: what differs is its shape."""
+        shapes = self.params.shape
+        reference = losses.mean_weight(shapes[self.params.compare.reference])
+        return abs(losses.mean_weight(shapes[loss]) - reference) < 0.01 * reference
+
+    def difference(self, loss: str, measure: str) -> "pandas.Series | None":
+        """Return a row of differences.csv, ``None`` if the loss is the reference."""
+        table = self.compare["differences"]
+        rows = table[(table["loss"] == loss) & (table["measure"] == measure)]
+        return None if rows.empty else rows.iloc[0]
+
+    def of_loss(self, loss: str) -> "pandas.Series":
+        """Return a row of losses.csv."""
+        return self.compare["losses"].set_index("loss").loc[loss]
+
+
+def load(params: Params, spikes: Path, results: Path) -> Results:
+    """Read a finished study.
+
+    Args:
+        params: says which losses, seeds, devices and batch sizes belong to the study.
+        spikes: folder of ``{train,test}.npz`` and ``.json``.
+        results: folder of the other stages' results.
+
+    Raises:
+        DataError: a file is missing or damaged; names it and the stage that makes it.
+    """
+    spikes, results = Path(spikes), Path(results)
+    runs = {
+        (loss, seed): _run(paths.model(results, loss, seed), paths.evaluation(results, loss, seed))
+        for loss in params.study.losses
+        for seed in params.study.seeds
+    }
+    first = next(iter(runs.values()))
+    if len({tuple(run["classes"]) for run in runs.values()}) > 1:
+        raise DataError(f"The tests in {results / 'evaluate'} differ in their classes; run the stage `evaluate` again.")
+    devices = {"cpu": params.profile.cpu_batch_sizes, "cuda": params.profile.cuda_batch_sizes}
+    return Results(
+        params=params,
+        spikes=spikes,
+        runs=runs,
+        classes=first["classes"],
+        compare={name: _table(results / "compare" / f"{name}.csv", "compare") for name in COMPARE},
+        compare_summary=_json(results / "compare" / "summary.json", "compare"),
+        baseline=_json(results / "evaluate" / "baseline" / "metrics.json", "evaluate"),
+        baseline_summary=_json(results / "baseline" / "summary.json", "baseline"),
+        profile=[
+            _json(paths.profile(results, device, size), "profile")
+            for device, sizes in devices.items()
+            for size in sizes
+        ],
+        examples={
+            loss: _examples(paths.evaluation(results, loss, params.study.seeds[0]) / "examples.npz")
+            for loss in params.study.losses
+        },
+        statistics={split: _json(spikes / f"{split}.json", "preprocess") for split in ("train", "test")},
+    )
+
+
+def _present(path: Path, stage: str) -> Path:
+    if not path.exists():
+        raise DataError(f"{path} does not exist; run the stage `{stage}` that makes it.")
+    return path
+
+
+def _json(path: Path, stage: str) -> dict[str, Any]:
+    return read_json(_present(path, stage))
+
+
+def _table(path: Path, stage: str) -> "pandas.DataFrame":
+    import pandas
+
+    try:
+        return pandas.read_csv(_present(path, stage))
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is damaged ({error}); run the stage `{stage}` again.") from error
+
+
+def _run(model: Path, evaluation: Path) -> dict[str, Any]:
+    confusion, classes = _confusion(_present(evaluation / "confusion.csv", "evaluate"))
+    return {
+        "summary": _json(model / "summary.json", "train"),
+        "metrics": _json(evaluation / "metrics.json", "evaluate"),
+        "history": _history(_present(model / "history.csv", "train")),
+        "confusion": confusion,
+        "classes": classes,
+    }
+
+
+def _history(path: Path) -> dict[str, np.ndarray]:
+    table = _table(path, "train")
+    if missing := HISTORY - set(table.columns):
+        raise DataError(f"{path} lacks the column {min(missing)}; run the stage `train` again.")
+    return {name: table[name].to_numpy(np.float64) for name in table.columns}
+
+
+def _confusion(path: Path) -> tuple[np.ndarray, list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream)
+        counts = np.array([[int(cell) for cell in row[1:]] for row in rows])
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is damaged ({error}); run the stage `evaluate` again.") from error
+    if counts.shape != (len(header) - 1, len(header) - 1):
+        raise DataError(f"{path} is not square; run the stage `evaluate` again.")
+    return counts, header[1:]
+
+
+def _examples(path: Path) -> dict[str, np.ndarray]:
+    return read_npz(_present(path, "evaluate"))
+
+
+def plain(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Flatten nested parameters or facts to dotted names and short texts; ``None`` becomes an empty text."""
+    flat: dict[str, str] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) and value:
+            flat |= plain(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            flat[prefix + name] = f"{value:.6g}"
+        elif isinstance(value, list) and all(not isinstance(item, list | dict) for item in value):
+            flat[prefix + name] = ", ".join(map(str, value))
+        else:
+            flat[prefix + name] = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return flat

@@ -1,0 +1,238 @@
+"""The tables of the report: plain functions from results to tables of short texts, and their three formats.
+
+Accuracies are shown in percent. An unknown number is an empty cell or says why. The unrounded numbers are in
+results/compare and results/profile.
+"""
+
+import html
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eventspeech import machine
+from eventspeech.files import write_text
+from eventspeech.report import published
+from eventspeech.report.figures import measure_name, title
+from eventspeech.report.results import Results, plain
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Format a fraction in percent; unknown is empty."""
+    return "" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}"
+
+
+def with_interval(row: Any, measure: str) -> str:
+    """Format mean and interval of a row of losses.csv, in percent."""
+    mean, low, high = (row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+    return percent(mean) if not math.isfinite(low) else f"{percent(mean)} [{percent(low)}, {percent(high)}]"
+
+
+def accuracies(results: Results) -> pd.DataFrame:
+    """Return accuracies by loss: mean and interval over seeds, then the published numbers on SHD."""
+    rows = []
+    for loss in results.losses:
+        row = results.of_loss(loss)
+        rows.append({
+            "model": title(loss),
+            "seeds": str(int(row["runs"])),
+            "best validation (%)": with_interval(row, "best_validation"),
+            "mean best epoch": f"{row['best_epoch_mean']:.1f}",
+            "test (%)": with_interval(row, "test"),
+            "test, heard speakers (%)": with_interval(row, "test_heard"),
+            "test, speakers never heard (%)": with_interval(row, "test_unheard"),
+            "collapsed runs": str(int(row["collapsed"])),
+            "source": "this study",
+        })  # fmt: skip
+    rows.append({
+        "model": "logistic regression on binned counts",
+        "best validation (%)": percent(results.baseline_summary.get("validation_accuracy")),
+        "test (%)": percent(results.baseline["accuracy"]),
+        "test, heard speakers (%)": percent(results.baseline.get("accuracy_heard")),
+        "test, speakers never heard (%)": percent(results.baseline.get("accuracy_unheard")),
+        "source": "this study",
+    })  # fmt: skip
+    rows.append({"model": "guessing", "test (%)": percent(results.chance), "source": "1 / number of words"})
+    rows.extend(_published_row(entry) for entry in published.ACCURACIES)
+    return pd.DataFrame(rows).fillna("")
+
+
+def _published_row(entry: published.Accuracy) -> dict[str, str]:
+    test = percent(entry.test)
+    return {
+        "model": f"{entry.kind} (published, SHD)",
+        "best validation (%)": percent(entry.validation),
+        "mean best epoch": "" if entry.validation_epoch is None else str(entry.validation_epoch),
+        "test (%)": test if entry.test_sd is None else f"{test} ± {percent(entry.test_sd)}",
+        "source": entry.source,
+    }
+
+
+def runs(results: Results) -> pd.DataFrame:
+    """Return one row a run: nothing is averaged away here."""
+    table = results.compare["runs"]
+    shown = pd.DataFrame({"loss": table["loss"].map(title), "seed": table["seed"].astype(str)})
+    shown["epochs"] = table["epochs"].astype(str)
+    shown["best epoch"] = table["best_epoch"].astype(str)
+    columns = {"best_validation": "best validation (%)", "final_validation": "last validation (%)"}
+    columns |= {"final_training": "last training (%)", "test": "test (%)", "test_heard": "test, heard (%)"}
+    for name, text in (columns | {"test_unheard": "test, never heard (%)"}).items():
+        shown[text] = table[name].map(percent)
+    shown["hidden spikes per neuron"] = table["hidden_spikes"].map(_short)
+    collapsed = table["collapse_epoch"].map(lambda epoch: f"collapsed in epoch {epoch:.0f}" if epoch == epoch else "")
+    shown["remark"] = collapsed
+    return shown
+
+
+def _short(value: float | None, digits: int = 3) -> str:
+    if value is None or not math.isfinite(value):
+        return ""
+    # three digits, but never the e+ notation for numbers people read
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+def time_to_accuracy(results: Results) -> pd.DataFrame:
+    """Return the first epoch that reaches each validation accuracy; runs that never do are counted."""
+    rows = []
+    for _, row in results.compare["time_to_accuracy"].iterrows():
+        interval = f" [{row['low']:.1f}, {row['high']:.1f}]" if np.isfinite(row["low"]) else ""
+        mean = f"{row['mean_epoch_of_reached']:.1f}{interval}" if row["reached"] else "none reached it"
+        rows.append({
+            "loss": title(row["loss"]),
+            "validation accuracy (%)": f"{100 * row['threshold']:g}",
+            "runs that reach it": f"{row['reached']:.0f} of {row['runs']:.0f}",
+            "median epoch": _short(row["median_epoch"]) or "not reached by half of the runs",
+            "mean epoch of those that do": mean,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def differences(results: Results) -> pd.DataFrame:
+    """Return paired differences from the reference with interval, p, verdict and what could have been detected."""
+    early = int(results.compare_summary["early_epochs"])
+    rows = []
+    for _, row in results.compare["differences"].iterrows():
+        scale, unit = (100, "points") if row["unit"] == "fraction" else (1, "epochs")
+        known = {name: scale * row[name] for name in ("mean", "low", "high", "detectable")}
+        interval = f"[{known['low']:+.1f}, {known['high']:+.1f}]" if np.isfinite(row["low"]) else ""
+        rows.append({
+            "loss": title(row["loss"]),
+            "measure": measure_name(row["measure"], early),
+            "unit": unit,
+            f"difference from {title(row['reference'])}": f"{known['mean']:+.1f}" if np.isfinite(row["mean"]) else "",
+            "interval": interval,
+            "pairs": str(int(row["pairs"])),
+            "p": f"{row['p']:.2g}" if np.isfinite(row["p"]) else "",
+            "detectable": f"{known['detectable']:.1f}" if np.isfinite(row["detectable"]) else "",
+            "verdict": row["verdict"],
+            "reason": row["reason"] if isinstance(row["reason"], str) else "",
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def profile(results: Results) -> pd.DataFrame:
+    """Return time, power, energy and memory of an epoch by device and batch size; the reason where unknown."""
+    rows = []
+    for row in results.profile:
+        time = _short(row.get("epoch_time_s"))
+        if time and row.get("epoch_time_low_s") is not None:
+            time += f" [{_short(row['epoch_time_low_s'])}, {_short(row['epoch_time_high_s'])}]"
+        reasons = [row.get("reason"), row.get("energy_reason")]
+        rows.append({
+            "device": {"cpu": "CPU", "cuda": "GPU"}[row["device"]],
+            "batch size": str(row["batch_size"]),
+            "status": row["status"],
+            "time of an epoch (s)": time,
+            "power (W)": _short(row.get("power_w")),
+            "idle power (W)": _short(row.get("idle_power_w")),
+            "energy of an epoch (J)": _short(row.get("energy_per_epoch_j")),
+            "above idle (J)": _short(row.get("energy_net_per_epoch_j")),
+            "energy of a sample (J)": _short(row.get("energy_per_sample_j")),
+            "peak memory (MiB)": _short(row.get("peak_memory_mib")),
+            "reason": "; ".join(dict.fromkeys(reason for reason in reasons if reason)),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def machines(results: Results) -> pd.DataFrame:
+    """Return machine, versions and commit of this report beside those of the trainings and measurements."""
+    columns = {"report": machine.facts()}
+    for stage, rows in {
+        "training": [run["summary"] for run in results.runs.values()],
+        "profile": results.profile,
+    }.items():
+        kinds = [row["machine"] for row in rows if row.get("machine")]
+        distinct = list({repr(kind): kind for kind in kinds}.values())
+        for number, kind in enumerate(distinct, 1):
+            columns[stage if len(distinct) == 1 else f"{stage} {number}"] = kind
+    flat = {name: plain(facts) for name, facts in columns.items()}
+    names = list(dict.fromkeys(name for facts in flat.values() for name in facts))
+    rows = [{"fact": name} | {column: facts.get(name) or "unknown" for column, facts in flat.items()} for name in names]
+    return pd.DataFrame(rows)
+
+
+def parameters(results: Results) -> pd.DataFrame:
+    """Return every parameter of the file, defaults included."""
+    flat = plain(results.params.model_dump(mode="json", exclude_none=True))
+    return pd.DataFrame({"parameter": list(flat), "value": list(flat.values())})
+
+
+def data_set(results: Results) -> pd.DataFrame:
+    """Return the statistics of both splits side by side."""
+    flat = {split: plain(content) for split, content in results.statistics.items()}
+    names = list(dict.fromkeys(name for content in flat.values() for name in content))
+    rows = [{"quantity": name} | {split: content.get(name, "") for split, content in flat.items()} for name in names]
+    return pd.DataFrame(rows)
+
+
+def save(table: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    """Write a table as CSV, Markdown and LaTeX (booktabs)."""
+    texts = {"csv": table.to_csv(index=False, lineterminator="\n"), "md": markdown(table), "tex": latex(table)}
+    for suffix, text in texts.items():
+        write_text(Path(folder) / f"{name}.{suffix}", text)
+    return [Path(folder) / f"{name}.{suffix}" for suffix in texts]
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "<": "$<$", ">": "$>$",
+}  # fmt: skip
+
+
+def latex(table: pd.DataFrame) -> str:
+    """Return a table as LaTeX; needs the package booktabs."""
+
+    def line(cells: list) -> str:
+        # a bracket that opens a cell would be read as an option of the row's end before it
+        texts = ["".join(_TEX.get(letter, letter) for letter in str(cell)) for cell in cells]
+        return " & ".join(f"{{}}{text}" if text.startswith("[") else text for text in texts) + r" \\"
+
+    body = [line(row) for row in table.to_numpy().tolist()]
+    head = [rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", line(list(table.columns)), r"\midrule"]
+    return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def as_html(table: pd.DataFrame) -> str:
+    """Return a table as HTML, columns of numbers flush right."""
+
+    def numeric(column: str) -> bool:
+        cells = [str(cell) for cell in table[column] if str(cell)]
+        return bool(cells) and all(cell[0] in "+-.0123456789[" for cell in cells)
+
+    classes = {column: ' class="number"' if numeric(column) else "" for column in table.columns}
+    head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in table.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{classes[c]}>{html.escape(str(v))}</td>" for c, v in zip(table.columns, row, strict=True))
+        + "</tr>"
+        for row in table.to_numpy().tolist()
+    )
+    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,121 @@
+"""The words of the report: header, captions of one sentence, and the findings beside the figures they judge."""
+
+import html
+
+from eventspeech import machine
+from eventspeech.report.claims import FAILS, HOLDS, Finding
+from eventspeech.report.figures import title
+from eventspeech.report.published import Claim
+from eventspeech.report.results import Results
+
+SOURCES = {
+    "shd": "the Spiking Heidelberg Digits (SHD)",
+    "ssc": "the Spiking Speech Commands (SSC)",
+    "synthetic": "digits synthesised by espeak-ng, English and German, through the cochlea model of SHD",
+    "recordings": "a folder of recordings, through the cochlea model of SHD",
+    "hdf5": "files in the layout of SHD",
+}
+
+CAPTIONS = {
+    "weightings": "The weights under which the output voltage is summed; the legend gives each mean over the trial.",
+    "inputs": "Input spikes of several words (columns) and speakers (rows) of the test set, one dot a spike.",
+    "example": "One test sample through the trained networks of the first seed: input spikes (top), spikes of the "
+    "hidden neurons (middle) and output voltages, which the end of the trial cuts off (bottom).",
+    "data_set": "Statistics of the two splits as the networks receive them.",
+    "training_curves": "Validation accuracy by epoch, every seed a line, its best epoch a dot.",
+    "mean_curves": "Mean validation accuracy over seeds with {confidence} % intervals (bands): losses as they are, "
+    "and those whose mean weight equals the reference's.",
+    "time_to_accuracy": "First epoch that reaches a validation accuracy, with {confidence} % intervals; a run that "
+    "never does counts as infinitely late in the median.",
+    "generalisation": "Training against validation accuracy, means over seeds: the gap is what does not carry over to "
+    "speakers held out.",
+    "activity": "Hidden spikes per neuron and trial (left) and training loss (right) by epoch, every seed a line; "
+    "losses of unequal mean weight are not on one scale.",
+    "test_accuracy": "Test accuracy of every seed (dots) with mean and {confidence} % interval over seeds (diamonds), "
+    "beside logistic regression and chance.",
+    "accuracies": "Accuracies in percent, mean over seeds with {confidence} % intervals in brackets, beside the "
+    "published numbers on SHD.",
+    "speakers": "Test accuracy by speaker, mean over seeds (dots) and range over seeds (lines), speakers never heard "
+    "in training shaded.",
+    "runs": "Every run of the study.",
+    "differences": "Paired differences from the reference with {confidence} % intervals; filled marks: the interval "
+    "excludes zero.",
+    "differences_table": "Paired differences from the reference with {confidence} % intervals and paired t-tests; "
+    "detectable: the smallest true difference that this many seeds would have shown with a probability of 80 %.",
+    "profile_table": "Time, power, energy and memory of training; what was not measured is empty, and the reason says "
+    "why.",
+    "machines": "Machine, versions and commit of this report, of the trainings and of the measurements.",
+    "parameters": "Every parameter of the study, defaults included.",
+}
+
+
+def interval_caption(results: Results, name: str) -> str:
+    """Return a caption that names the confidence of its intervals, or the lack of them with one seed."""
+    caption = CAPTIONS[name].format(confidence=f"{100 * results.params.compare.confidence:g}")
+    if len(results.seeds) > 1:
+        return caption
+    return f"{caption[:-1]} (one seed: no interval)."
+
+
+def confusion_caption(loss: str) -> str:
+    """Return the caption of a loss's confusion matrix."""
+    return f"Words spoken and words predicted with the loss {title(loss)}, in percent of each spoken word, seeds added."
+
+
+def profile_caption(results: Results) -> str:
+    """Return the caption of the time and energy figure, with the size of the measured epoch."""
+    return (
+        f"Time (left; bars: least and most of the trials) and energy (right) of a training epoch of "
+        f"{results.params.profile.samples} samples, by device and batch size, both axes logarithmic."
+    )
+
+
+def header(results: Results) -> str:
+    """Return title, data set, commit and machine."""
+    facts = machine.facts()
+    commit = facts["git_commit"][:10] if facts["git_commit"] else "unknown"
+    if facts["git_modified"]:
+        commit += " (with uncommitted changes)"
+    losses = ", ".join(title(loss) for loss in results.losses)
+    seeds = len(results.seeds)
+    lines = [
+        f"# {html.escape(results.params.report.title)}",
+        f"**Data:** {SOURCES[results.params.download.source]}; {len(results.classes)} words, "
+        f"{results.training_samples} training samples.  ",
+        f"**Losses:** {losses}; {seeds} seed{'s' if seeds > 1 else ''}.  ",
+        f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
+        f"on {facts['cpu'] or 'an unknown processor'} "
+        f"({facts['cores']} cores{', ' + facts['gpu'] if facts['gpu'] else ''}).",
+    ]
+    text = "\n".join([lines[0], "", *lines[1:]])
+    if results.label:
+        text += (
+            f'\n\n<div class="warning"><b>{html.escape(results.label)}.</b> Accuracies here are not comparable with '
+            "published ones on SHD or SSC, and every figure says so.</div>"
+        )
+    collapsed = int(results.compare_summary["collapsed_runs"])
+    if collapsed:
+        text += (
+            f'\n\n<div class="warning"><b>Collapsed runs: {collapsed}.</b> Their accuracy fell back to chance after '
+            "they had learned; they stay in the means, and the table of runs names them.</div>"
+        )
+    return text
+
+
+def findings(found: list[Finding], *chosen: Claim) -> str:
+    """Return the findings about some claims as paragraphs: the claim, whether it holds here, and why."""
+    kinds = {HOLDS: "holds", FAILS: "fails"}
+    texts = []
+    for finding in found:
+        if finding.claim in chosen:
+            loss = f", {title(finding.loss)}" if finding.loss else ""
+            texts.append(
+                f'<div class="{kinds.get(finding.status, "open")}"><span class="claim">Published: '
+                f"{html.escape(finding.claim.text)} ({html.escape(finding.claim.source)})</span><br>"
+                f"<b>Here{html.escape(loss)}: {finding.status}.</b> {html.escape(_capital(finding.sentence))}</div>"
+            )
+    return "\n\n".join(texts)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,181 @@
+"""Results as the stages write them, made up: for tests of the comparison and of the report only."""
+
+from pathlib import Path
+
+import numpy as np
+
+from eventspeech import params as parameters
+from eventspeech.data import store
+from eventspeech.files import write_csv, write_json, write_npz
+
+WORDS = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun",
+]  # fmt: skip
+SPEAKERS = [f"s{number:02d}" for number in range(1, 15)]
+HEARD = SPEAKERS[:10]
+MACHINE = {"cpu": "Made-up CPU", "cores": 2, "threads": 2, "gpu": None, "python": "3.11.2", "packages": {"numpy": "2"}}
+
+
+def params(**study: object) -> parameters.Params:
+    """The parameters of a made-up study of three losses."""
+    gaussian = {"kind": "gaussian", "gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2}
+    content = {
+        "study": {"losses": ["exponential", "gaussian", "gaussian_matched"], "seeds": [0, 1, 2]} | study,
+        "shape": {
+            "exponential": {"kind": "exponential"},
+            "gaussian": gaussian,
+            "gaussian_matched": gaussian | {"mean_weight": 0.6321},
+        },
+        "validation": {"speakers": ["s11", "s12"]},
+        "profile": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},
+    }
+    return parameters.validate(content)
+
+
+def curve(loss: str, seed: int, epochs: int = 30) -> np.ndarray:
+    """A learning curve, float64[epochs]; the Gaussian is faster at first and lower in the end."""
+    draws = np.random.default_rng([len(loss), seed])
+    time_constant, ceiling = {"exponential": (7, 0.84), "gaussian": (4.5, 0.81)}.get(loss, (5, 0.83))
+    epoch = np.arange(1, epochs + 1)
+    rising = 0.05 + (ceiling - 0.05 + draws.normal(0, 0.01)) * (1 - np.exp(-(((epoch - 1) / time_constant) ** 1.5)))
+    return np.round(np.clip(rising + draws.normal(0, 0.012, epochs), 0, 1) * 120) / 120
+
+
+def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
+    """Write history.csv and summary.json of a training with these validation accuracies."""
+    header = ["epoch", "training_loss", "training_accuracy", "validation_loss", "validation_accuracy", "hidden_spikes"]
+    header += ["learning_rate", "floored_fraction", "training_s", "validation_s"]
+    rows = [
+        [epoch, 3 * (1 - a) + 0.05, min(1.0, a * 1.12), 3 * (1 - a) + 0.2, a, 6 + 6 * a + seed, 0.005, 0.01, 5.0, 0.5]
+        for epoch, a in enumerate(map(float, accuracy), 1)
+    ]
+    write_csv(folder / "history.csv", header, rows)
+    best = int(np.argmax(accuracy))
+    summary = {"loss": loss, "seed": seed, "kind": "spiking", "best_epoch": best + 1}
+    summary |= {"best_validation_accuracy": float(accuracy[best]), "best_validation_loss": 0.7}
+    summary |= {"final_validation_accuracy": float(accuracy[-1]), "epochs": len(accuracy), "training_samples": 400}
+    summary |= {"validation_samples": 120, "parameters": 915000, "duration_s": 150.0, "ms_per_sample": 3.1}
+    summary |= {"engine": "cpu", "threads": 2, "machine": MACHINE}
+    write_json(folder / "summary.json", summary)
+
+
+def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[str] = WORDS) -> dict:
+    """Write metrics.json, predictions.csv and confusion.csv of a test; return the metrics."""
+    draws = np.random.default_rng([seed, int(1000 * right)])
+    rows, classes = [], len(words)
+    for name in [*HEARD, "s13", "s14"]:
+        chance_of_right = right if name in HEARD else right - 0.06
+        for actual in list(range(classes)) * (1 if name in HEARD else 3):
+            hit = draws.random() < chance_of_right
+            # a wrong answer is mostly a neighbour's: some words are alike
+            predicted = actual if hit else (actual + int(draws.choice([1, 2, classes // 2]))) % classes
+            rows.append((name, name in HEARD, actual, predicted))
+    counts = np.zeros((classes, classes), int)
+    for _, _, actual, predicted in rows:
+        counts[actual, predicted] += 1
+    header = ["sample", "speaker", "heard", "actual", "predicted"]
+    named = [[i, n, h, words[a], words[p]] for i, (n, h, a, p) in enumerate(rows)]
+    write_csv(folder / "predictions.csv", header, named)
+    write_csv(folder / "confusion.csv", ["actual", *words], [[w, *row] for w, row in zip(words, counts, strict=True)])
+    metrics = {"model": model, "samples": len(rows), "accuracy": _share(rows), "loss": 0.8}
+    metrics |= {"accuracy_heard": _share([row for row in rows if row[1]])}
+    metrics |= {"accuracy_unheard": _share([row for row in rows if not row[1]])}
+    metrics["accuracy_by_speaker"] = {
+        name: {"accuracy": _share(own), "samples": len(own), "heard": name in HEARD}
+        for name in dict.fromkeys(row[0] for row in rows)
+        for own in [[row for row in rows if row[0] == name]]
+    }
+    write_json(folder / "metrics.json", metrics | {"hidden_spikes": 9.5})
+    return metrics
+
+
+def _share(rows: list[tuple]) -> float:
+    return float(np.mean([actual == predicted for _, _, actual, predicted in rows]))
+
+
+def examples(path: Path, seed: int, hidden: int = 128, steps: int = 1000) -> None:
+    """Write examples.npz of two samples."""
+    draws = np.random.default_rng(seed)
+    times = [np.sort(draws.gamma(4, 90, 2500)) for _ in range(2)]
+    times = [t[t < 1000] for t in times]
+    spikes = [np.sort(draws.gamma(4, 100, 1200)) for _ in range(2)]
+    spikes = [np.floor(t[t < 1000]) for t in spikes]
+    rise = np.cumsum(draws.normal(0, 0.06, (2, steps, len(WORDS))), axis=1)
+    rise[:, :, 3] += 3 * np.exp(-(((np.arange(steps) - 700) / 300) ** 2))
+    write_npz(path, {
+        "input_offsets": np.cumsum([0, *map(len, times)]), "input_times_ms": np.concatenate(times),
+        "input_channels": draws.integers(0, 700, sum(map(len, times))),
+        "hidden_offsets": np.cumsum([0, *map(len, spikes)]), "hidden_times_ms": np.concatenate(spikes),
+        "hidden_units": draws.integers(0, hidden, sum(map(len, spikes))),
+        "output_voltage": rise.astype(np.float32), "labels": np.array([3, 4]),
+        "predictions": np.array([3 if seed != 1 else 13, 4]),
+        "class_names": np.array(WORDS), "step_ms": np.float64(1), "trial_ms": np.float64(1000),
+    })  # fmt: skip
+
+
+def spikes(folder: Path) -> None:
+    """Write the spike stores of both splits and their statistics."""
+    draws = np.random.default_rng(0)
+    for split in ("train", "test"):
+        names = [name for name in SPEAKERS if split == "test" or name in HEARD]
+        labels, speakers = np.meshgrid(np.arange(20), [SPEAKERS.index(name) for name in names])
+        samples = []
+        for label in labels.ravel():
+            count = int(draws.normal(2500, 300))
+            times = draws.gamma(3, 70 + 5 * label, count)
+            channels = draws.normal(350 + 200 * np.sin(times / 90 + label), 60)
+            samples.append((times, np.clip(channels, 0, 699).astype(int)))
+        made = store.from_samples(samples, labels.ravel(), speakers.ravel(), WORDS, SPEAKERS, 1000.0)
+        store.save(made, folder / f"{split}.npz")
+        counts = np.diff(made.offsets)
+        statistics = {"samples": len(made), "classes": 20, "speakers": len(names), "trial_ms": 1000.0}
+        statistics["spikes_per_sample"] = {"mean": counts.mean(), "sd": counts.std(), "largest": counts.max()}
+        write_json(folder / f"{split}.json", statistics)
+
+
+def profile(results: Path, study: parameters.Params, gpu: bool = False) -> None:
+    """Write the measurements: CPU times without energy, and a GPU or the reason why there is none."""
+    unknown = dict.fromkeys([
+        "epoch_time_s", "epoch_time_low_s", "epoch_time_high_s", "power_w", "energy_per_epoch_j", "accuracy",
+        "energy_net_per_epoch_j", "energy_per_sample_j", "idle_power_w", "peak_memory_mib", "energy_reason",
+    ])  # fmt: skip
+    for device, sizes in {"cpu": study.profile.cpu_batch_sizes, "cuda": study.profile.cuda_batch_sizes}.items():
+        for size in sizes:
+            row = unknown | {"device": device, "batch_size": size, "trials": 3, "samples": 128, "machine": MACHINE}
+            row |= {"status": "VALID", "reason": None, "energy_status": "not measured"}
+            if device == "cpu":
+                time = 0.9 if size == 1 else 0.4
+                row |= {"energy_reason": "RAPL counters cannot be read by this user"}
+            elif gpu:
+                time = 0.05 / size**0.7
+                row |= {"power_w": 250.0, "idle_power_w": 80.0, "energy_status": "VALID"}
+                row |= {"energy_per_epoch_j": 250 * time, "energy_net_per_epoch_j": 170 * time}
+                row |= {"energy_per_sample_j": 250 * time / 128}
+            else:
+                row |= {"status": "not measured", "reason": "no NVIDIA driver on this machine"}
+            if row["status"] == "VALID":
+                row |= {"epoch_time_s": time, "epoch_time_low_s": 0.95 * time, "epoch_time_high_s": 1.1 * time}
+                row |= {"peak_memory_mib": 310.0}
+            write_json(results / "profile" / device / f"{size}.json", row)
+
+
+def study(root: Path, chosen: parameters.Params, gpu: bool = False) -> None:
+    """Write data/spikes and results of a whole study under ``root``, but for results/compare."""
+    results = root / "results"
+    spikes(root / "data" / "spikes")
+    for place, loss in enumerate(chosen.study.losses):
+        for seed in chosen.study.seeds:
+            accuracy = curve(loss, seed)
+            training(results / "train" / loss / str(seed), loss, seed, accuracy)
+            tested = results / "evaluate" / loss / str(seed)
+            model = {"kind": "spiking", "loss": loss, "seed": seed}
+            evaluation(tested, model, float(accuracy.max()) + 0.03, seed)
+            examples(tested / "examples.npz", place)
+    model = {"kind": "logistic", "loss": None, "seed": None}
+    metrics = evaluation(results / "evaluate" / "baseline", model, 0.74, 99)
+    write_json(
+        results / "baseline" / "summary.json",
+        {"training_accuracy": 1.0, "validation_accuracy": metrics["accuracy"], "features": 200, "samples": 400},
+    )
+    profile(results, chosen, gpu)
