@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from eventspeech import machine
+from eventspeech import cli, machine
 
 
 @pytest.fixture
@@ -100,3 +102,24 @@ def test_gpu_is_known():
     assert facts["gpu"]
     assert facts["gpu_driver"]
     assert facts["gpu_memory_gib"] > 0
+
+
+@pytest.mark.parametrize("what", ["encoder", "engine"])
+def test_benchmark_writes_json(what, monkeypatch, tmp_path, capsys):
+    calls = []
+
+    def measure(*args, **kwargs):
+        calls.append((args, kwargs))
+        return {"median_s": np.float32(0.5)}
+
+    monkeypatch.setitem(sys.modules, f"eventspeech.benchmark_{what}", SimpleNamespace(measure=measure))
+    for target in ("-", str(tmp_path / "out.json")):
+        assert cli.main(["benchmark", what, "--json", target]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "out.json").read_text())
+    assert (printed["benchmark"], printed["median_s"]) == (what, 0.5)
+    assert printed["machine"]["cores"] >= 1
+    if what == "encoder":
+        assert calls[0] == ((1.0, 5), {})
+    else:
+        assert calls[0][1]["hidden"] == 512
