@@ -1,0 +1,62 @@
+"""Every preset is a valid parameter file, and the numbers that were converted stay converted."""
+
+import pytest
+import yaml
+
+from eventspeech import cli, params, paths, presets
+from eventspeech.errors import UserError
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_presets_are_valid_and_explained(name):
+    parameters = params.validate(yaml.safe_load(presets.text(name)), name)
+    assert parameters.study.seeds
+    assert presets.text(name).startswith("# ")
+
+
+def test_names_begin_with_default():
+    assert presets.names()[0] == "default"
+    assert {"recordings", "thesis"} <= set(presets.names())
+
+
+def test_default_preset_is_the_parameter_file():
+    assert (paths.PRESETS.parents[1] / "params.yaml").read_text(encoding="utf-8") == presets.text("default")
+
+
+def test_recordings_differ_from_the_default_only_in_the_source():
+    default, recordings = (
+        params.load(paths.PRESETS / f"{name}.yaml").model_dump() for name in ("default", "recordings")
+    )
+    changed = {group for group in default if default[group] != recordings[group]}
+    assert changed == {"download", "validation"}
+    source = recordings["download"]["recordings"]
+    assert set(recordings["validation"]["speakers"]).isdisjoint(source["test_speakers"])
+
+
+def test_thesis_converts_what_belongs_to_the_published_scaling():
+    thesis = params.load(paths.PRESETS / "thesis.yaml")
+    tau_mem_ms = thesis.network.tau_mem_ms
+    assert thesis.train.adam_epsilon == pytest.approx(1e-8 * tau_mem_ms)
+    assert thesis.train.regulariser.strength == pytest.approx(5e-10 * tau_mem_ms)
+    assert thesis.network.input_mean * thesis.network.delays.copies == pytest.approx(0.03)
+    assert thesis.study.seeds == [0, 1, 2, 3, 4]
+    assert thesis.profile.cuda_batch_sizes == [1, 2, 4, 8, 16, 32, 64]
+    assert thesis.profile.cpu_batch_sizes == [1]
+
+
+def test_unknown_name_lists_the_known(capsys):
+    with pytest.raises(UserError, match="There is no preset 'theses'; choose from default, "):
+        presets.text("theses")
+    assert cli.main(["preset", "../presets/default"]) == 2
+    assert "choose from default" in capsys.readouterr().err
+
+
+def test_command_prints_the_file(capsys):
+    assert cli.main(["preset", "thesis"]) == 0
+    assert capsys.readouterr().out == presets.text("thesis")
+
+
+def test_without_a_checkout(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "PRESETS", tmp_path)
+    with pytest.raises(UserError, match="run from a checkout"):
+        presets.text("default")
