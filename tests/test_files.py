@@ -123,6 +123,15 @@ def test_folder_is_replaced_as_a_whole(tmp_path):
     assert names(tmp_path) == ["raw"]
 
 
+def test_relative_paths_survive_the_move(tmp_path):
+    (tmp_path / "outside").write_text("1")
+    with files.atomic_folder(tmp_path / "raw") as new:
+        relative = os.path.relpath(tmp_path / "outside", new)
+    assert (tmp_path / "raw" / relative).read_text() == "1"
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "raw").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_failure_leaves_the_old_folder(tmp_path):
     path = tmp_path / "raw"
     path.mkdir()

@@ -60,6 +60,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new empty folder beside ``path``; it takes the place of ``path`` only if the block succeeds.
 
+    Since it lies beside ``path``, relative paths that start in it stay right when it moves.
+
     An old folder at ``path`` stays whole until then. (Between the two renames there is an instant without a folder, but
     never one with half its files.) A link is followed, so that the folder may lie on another disk.
     """
@@ -67,17 +69,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with full_disk(path):
         with refused_access(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+            new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        old = new.with_suffix(".old")
         try:
-            new, old = temporary / "new", temporary / "old"
-            new.mkdir()
+            new.chmod(0o777 & ~_umask())  # mkdtemp makes private folders
             yield new
             with refused_access(path):
                 if path.exists():
                     path.replace(old)
                 new.replace(path)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for folder in (new, old):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
