@@ -44,18 +44,48 @@ class Study(Group):
     seeds: list[NonNegativeInt] = Field(min_length=1, description="paired over losses: same weights, same order")
 
 
+SHAPE_DEFAULTS: dict[str, dict[str, float]] = {
+    "sum": {},
+    "exponential": {},
+    "linear": {},
+    "gaussian": {"gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2},
+    "bell": {"height": 1.0, "centre": 0.3, "width": 0.2},
+    "sigmoid": {"centre": 0.5, "width": 0.2},
+}
+"""The parameters that each kind of shape takes; those of `gaussian` and `sigmoid` are the published ones."""
+
+
 class Shape(Group):
-    """One loss: the shape of the weight w(x), x = t/T, that the output voltage is summed under."""
+    """One loss: the shape of the weight w(x), x = t/T, that the output voltage is summed under.
+
+    Equations: :mod:`eventspeech.losses`.
+    """
 
     kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid"]
     mean_weight: PositiveFloat | None = Field(None, description="scale w so that its mean over [0, 1] is this")
     learning_rate: PositiveFloat | None = Field(None, description="overrides train.learning_rate for this loss")
-    gain: PositiveFloat = Field(2.0, description="gaussian: g in g (o + d (x-m) exp(-(x-m)^2 / 2 s^2))")
-    offset: float = Field(0.4, description="gaussian: o")
-    slope: float = Field(4.4, description="gaussian: d")
-    centre: float = Field(0.0, description="gaussian: m; bell: b; sigmoid: where the weight is one half")
-    width: PositiveFloat = Field(0.2, description="gaussian: s; bell: c; sigmoid: scale of the slope")
-    height: PositiveFloat = Field(1.0, description="bell: a")
+    gain: PositiveFloat | None = Field(None, description="gaussian: g")
+    offset: float | None = Field(None, description="gaussian: o")
+    slope: float | None = Field(None, description="gaussian: d")
+    centre: float | None = Field(None, description="gaussian: m; bell: b; sigmoid: where the weight is one half")
+    width: PositiveFloat | None = Field(None, description="gaussian: s; bell: c; sigmoid: scale of the fall")
+    height: PositiveFloat | None = Field(None, description="bell: a")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_defaults_of_kind(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("kind") not in SHAPE_DEFAULTS:
+            return content
+        return SHAPE_DEFAULTS[content["kind"]] | content
+
+    @pydantic.model_validator(mode="after")
+    def _refuse_parameters_of_other_kinds(self) -> "Shape":
+        taken = SHAPE_DEFAULTS[self.kind]
+        for key in {key for defaults in SHAPE_DEFAULTS.values() for key in defaults}:
+            if key not in taken and getattr(self, key) is not None:
+                known = ", ".join(taken) or "none"
+                raise ValueError(f"kind {self.kind} takes no {key} (it takes: {known}); remove it")
+        return self
 
 
 class Synthetic(Group):

@@ -1,0 +1,113 @@
+"""Backward pass: the mirror image of `forward`, with Eventprop's jump at the recorded spikes.
+
+Legend as in `forward`. Adjoints are stored by step: ``adjoint_current[s, n]`` is lamI[n]; a presynaptic event of step n
+acts on the state before step n + 1, so its gradient is read at n + 1.
+"""
+
+import numba
+import numpy as np
+
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@numba.njit(parallel=True, fastmath=FAST, cache=True)
+def output(drive, weighting, a, b, k, steps, adjoint_current, adjoint_difference):
+    """Integrate the outputs' adjoints backward.
+
+    Args:
+        drive: [B, O], (y - p) D / (tau_mem T B).
+        weighting: [N], w(n/N).
+        a, b, k: [O].
+        adjoint_current: [B, N + 1, O], filled with lamI.
+        adjoint_difference: [B, N + 1, O], filled with lamV - lamI.
+    """
+    samples, outputs = drive.shape
+    for s in numba.prange(samples):
+        lam_v = np.zeros(outputs, drive.dtype)
+        lam_i = np.zeros(outputs, drive.dtype)
+        adjoint_current[s, steps] = 0
+        adjoint_difference[s, steps] = 0
+        for n in range(steps - 1, -1, -1):
+            for o in range(outputs):
+                lam_i[o] = b[o] * lam_i[o] + k[o] * lam_v[o]
+                lam_v[o] = a[o] * lam_v[o] + weighting[n] * drive[s, o]
+                adjoint_current[s, n, o] = lam_i[o]
+                adjoint_difference[s, n, o] = lam_v[o] - lam_i[o]
+
+
+@numba.njit(parallel=True, fastmath=FAST, cache=True)
+def hidden(
+    spikes,
+    denominators,
+    spike_starts,
+    weights_above,
+    difference_above,
+    recurrent_weights,
+    count_penalty,
+    floor,
+    a,
+    b,
+    k,
+    adjoint_current,
+    adjoint_difference,
+):
+    """Integrate a hidden layer's adjoints backward.
+
+    Args:
+        spikes, denominators, spike_starts: as `forward.hidden` returns them.
+        weights_above: [H, M], to the layer above, whose lamV - lamI is ``difference_above`` [B, N + 1, M].
+        recurrent_weights: [H, H], or [0, H] without recurrence.
+        count_penalty: [B, H], what the regulariser takes from lamV at each spike.
+        floor: lower bound of the denominators.
+        a, b, k: [H].
+        adjoint_current: [B, N + 1, H], filled with lamI.
+        adjoint_difference: [B, N + 1, H] filled with lamV - lamI, or no samples if no layer below needs it.
+
+    Returns:
+        int64[B], how many denominators were bounded.
+    """
+    samples, steps = spike_starts.shape[0], spike_starts.shape[1] - 1
+    neurons, above = weights_above.shape
+    recurrent = recurrent_weights.shape[0] > 0
+    keep_difference = adjoint_difference.shape[0] > 0
+    floored = np.zeros(samples, np.int64)
+    for s in numba.prange(samples):
+        lam_v = np.zeros(neurons, weights_above.dtype)
+        lam_i = np.zeros(neurons, weights_above.dtype)
+        difference = np.zeros(neurons, weights_above.dtype)
+        jumps = np.zeros(neurons, weights_above.dtype)
+        adjoint_current[s, steps] = 0
+        if keep_difference:
+            adjoint_difference[s, steps] = 0
+        for n in range(steps - 1, -1, -1):
+            first, last = spike_starts[s, n], spike_starts[s, n + 1]
+            if recurrent and last > first:
+                for h in range(neurons):
+                    difference[h] = lam_v[h] - lam_i[h]
+            for e in range(first, last):
+                j = spikes[s, e]
+                row = weights_above[j]
+                target = difference_above[s, n + 1]
+                flow = weights_above.dtype.type(0)
+                for o in range(above):
+                    flow += row[o] * target[o]
+                if recurrent:
+                    row = recurrent_weights[j]
+                    for h in range(neurons):
+                        flow += row[h] * difference[h]
+                denominator = denominators[s, e]
+                if denominator < floor:
+                    denominator = floor
+                    floored[s] += 1
+                jumps[e - first] = (lam_v[j] + flow) / denominator - count_penalty[s, j]
+            for e in range(first, last):
+                lam_v[spikes[s, e]] += jumps[e - first]
+            lam_i_now = adjoint_current[s, n]
+            for h in range(neurons):
+                lam_i[h] = b[h] * lam_i[h] + k[h] * lam_v[h]
+                lam_v[h] = a[h] * lam_v[h]
+                lam_i_now[h] = lam_i[h]
+            if keep_difference:
+                for h in range(neurons):
+                    adjoint_difference[s, n, h] = lam_v[h] - lam_i[h]
+    return floored

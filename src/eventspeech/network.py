@@ -1,0 +1,133 @@
+"""The network: sizes, time constants, and initial weights that do not depend on the loss.
+
+``C`` input channels reach the first hidden layer through a delay line of ``K`` copies; hidden layers are leaky
+integrate-and-fire neurons with current-based exponential synapses, threshold 1, reset 0 and no refractory period;
+the ``O`` outputs are leaky integrators without a threshold. A connection is called ``PRE_POST``: ``input_hidden1``
+(float32[K * C, H], copy-major), ``hidden1_hidden1`` (recurrent), ``hidden1_hidden2``, ``hidden1_output``.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from eventspeech import params, seeds
+from eventspeech.errors import ParameterError
+
+Weights = dict[str, np.ndarray]
+
+
+class Connection(NamedTuple):
+    """A matrix of weights from one population to another."""
+
+    name: str
+    rows: int
+    columns: int
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network on a time grid.
+
+    Attributes:
+        inputs, hidden, outputs: sizes; ``hidden`` has one entry a layer.
+        recurrent: each hidden layer is connected to itself.
+        steps: N, the trial has ``steps`` steps of ``step_ms``.
+        tau_mem_ms, tau_syn_ms: of hidden and output neurons.
+        delay_steps: delay of each copy of the input, in steps.
+    """
+
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int
+    recurrent: bool
+    steps: int
+    step_ms: float
+    tau_mem_ms: float
+    tau_syn_ms: float
+    delay_steps: tuple[int, ...] = (0,)
+
+    @property
+    def trial_ms(self) -> float:
+        """T."""
+        return self.steps * self.step_ms
+
+    def to_json(self) -> str:
+        """Return a text that :func:`from_json` turns back into this network."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+def from_json(text: str) -> Network:
+    """Return the network that :meth:`Network.to_json` described."""
+    content = json.loads(text)
+    return Network(**content | {"hidden": tuple(content["hidden"]), "delay_steps": tuple(content["delay_steps"])})
+
+
+def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int = params.CHANNELS) -> Network:
+    """Put the parameters on the time grid.
+
+    Raises:
+        ParameterError: the trial or a delay is not a whole number of steps.
+    """
+    steps = _whole(trial_ms / parameters.step_ms, "preprocess.trial_ms", trial_ms, parameters.step_ms)
+    interval = parameters.delays.interval_ms if parameters.delays.copies > 1 else 0.0
+    delay = _whole(interval / parameters.step_ms, "network.delays.interval_ms", interval, parameters.step_ms)
+    return Network(
+        inputs=inputs,
+        hidden=tuple(parameters.hidden),
+        outputs=outputs,
+        recurrent=parameters.recurrent,
+        steps=steps,
+        step_ms=parameters.step_ms,
+        tau_mem_ms=parameters.tau_mem_ms,
+        tau_syn_ms=parameters.tau_syn_ms,
+        delay_steps=tuple(delay * copy for copy in range(parameters.delays.copies)),
+    )
+
+
+def _whole(ratio: float, key: str, value_ms: float, step_ms: float) -> int:
+    if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio):
+        raise ParameterError(
+            f"{key} = {value_ms:g} is not a whole number of steps of network.step_ms = {step_ms:g}; change one of them."
+        )
+    return round(ratio)
+
+
+def connections(network: Network, parameters: params.Network | None = None) -> list[Connection]:
+    """List the connections in the order in which activity flows."""
+    p = parameters or params.Network()
+    found = []
+    pre, rows, mean, sd = "input", network.inputs * len(network.delay_steps), p.input_mean, p.input_sd
+    for layer, size in enumerate(network.hidden, 1):
+        post = f"hidden{layer}"
+        found.append(Connection(f"{pre}_{post}", rows, size, mean, sd))
+        if network.recurrent:
+            found.append(Connection(f"{post}_{post}", size, size, p.recurrent_mean, p.recurrent_sd))
+        pre, rows, mean, sd = post, size, p.hidden_mean, p.hidden_sd
+    found.append(Connection(f"{pre}_output", rows, network.outputs, p.output_mean, p.output_sd))
+    return found
+
+
+def initial_weights(network: Network, parameters: params.Network, seed: int) -> Weights:
+    """Draw normally distributed weights, float32; each connection has its own generator derived from ``seed``."""
+    return {
+        connection.name: seeds.generator(seed, "weights", connection.name)
+        .normal(connection.mean, connection.sd, (connection.rows, connection.columns))
+        .astype(np.float32)
+        for connection in connections(network, parameters)
+    }
+
+
+def check(network: Network, weights: Weights) -> None:
+    """Raise ValueError unless ``weights`` are exactly the network's, in shape and finite."""
+    expected = {c.name: (c.rows, c.columns) for c in connections(network)}
+    found = {name: array.shape for name, array in weights.items()}
+    if expected != found:
+        raise ValueError(f"weights have shapes {found}, the network needs {expected}")
+    for name, array in weights.items():
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"weights {name} hold NaN or infinity")
