@@ -123,6 +123,31 @@ def test_folder_is_replaced_as_a_whole(tmp_path):
     assert names(tmp_path) == ["raw"]
 
 
+def test_failed_move_brings_the_old_folder_back(tmp_path, monkeypatch):
+    path = tmp_path / "raw"
+    path.mkdir()
+    (path / "a").write_text("1")
+    replace = Path.replace
+
+    def busy(self, target):
+        if self.suffix == ".part":
+            raise OSError(errno.EBUSY, "busy")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    with pytest.raises(OSError, match="busy"), files.atomic_folder(path) as new:
+        (new / "b").write_text("2")
+    assert names(path) == ["a"]
+    assert names(tmp_path) == ["raw"]
+
+
+def test_a_file_in_the_folders_place(tmp_path):
+    (tmp_path / "raw").touch()
+    with pytest.raises(UserError, match="a file is in its place"), files.atomic_folder(tmp_path / "raw"):
+        pass
+    assert names(tmp_path) == ["raw"]
+
+
 def test_relative_paths_survive_the_move(tmp_path):
     (tmp_path / "outside").write_text("1")
     with files.atomic_folder(tmp_path / "raw") as new:

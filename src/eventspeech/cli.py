@@ -80,9 +80,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from eventspeech import params
     from eventspeech.report import render
 
-    render.report(
-        params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out
-    )
+    render.report(params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -68,6 +68,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = Path(path).resolve()
     with full_disk(path):
         with refused_access(path):
+            if path.exists() and not path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "a file is in its place")
             path.parent.mkdir(parents=True, exist_ok=True)
             new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         old = new.with_suffix(".old")
@@ -79,6 +81,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                     path.replace(old)
                 new.replace(path)
         finally:
+            if old.exists() and not path.exists():
+                old.replace(path)
             for folder in (new, old):
                 shutil.rmtree(folder, ignore_errors=True)
 

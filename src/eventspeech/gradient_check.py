@@ -123,12 +123,8 @@ def exact_objective(case: Case) -> ExactObjective:
 def on_grid(case: Case, samples: list[Sample], labels: np.ndarray, step_ms: float):
     """Return the case's batch and loss on a grid."""
     steps = round(TRIAL_MS / step_ms)
-    spikes = store.from_samples(
-        samples, labels, np.zeros(len(labels), np.int64), ["0", "1", "2", "3"], ["0"], TRIAL_MS
-    )
-    objective = Objective(
-        losses.on_grid(case.shape, steps), case.regulariser_strength, 2.0, case.regulariser_batch
-    )
+    spikes = store.from_samples(samples, labels, np.zeros(len(labels), np.int64), ["0", "1", "2", "3"], ["0"], TRIAL_MS)
+    objective = Objective(losses.on_grid(case.shape, steps), case.regulariser_strength, 2.0, case.regulariser_batch)
     return batches.on_grid(spikes, step_ms, steps), objective
 
 
@@ -231,8 +227,7 @@ def run(engine_name: str, json_path: Path | None, stream: TextIO) -> int:
     stream.write(
         "Relative error of the gradient: `exact` against finite differences of its loss (worst problem)"
         + f"; {engine_name} against `exact` at step D (median problem), fitted order; output weights of {engine_name}"
-        " against differences of its own loss\n" * grid
-        + "\n" * (not grid)
+        " against differences of its own loss\n" * grid + "\n" * (not grid)
     )
     stream.write(f"{'case':26s}" + "".join(f"{head:>13s}" for head in heads) + "\n")
     table = []

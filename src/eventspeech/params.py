@@ -329,7 +329,9 @@ def load(path: Path | str) -> Params:
 def validate(content: Any, origin: str = "params.yaml") -> Params:
     """Validate the content of a parameter file; errors name the key, the value and the remedy."""
     if not isinstance(content, dict):
-        raise ParameterError(f"{origin} holds no groups of parameters; `eventspeech preset default` prints a valid one.")
+        raise ParameterError(
+            f"{origin} holds no groups of parameters; `eventspeech preset default` prints a valid one."
+        )
     try:
         return Params.model_validate(content)
     except pydantic.ValidationError as error:

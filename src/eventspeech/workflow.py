@@ -40,6 +40,15 @@ def effective_parameters(
     return path, validated
 
 
+def lines(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return one line ``key = value`` for each leaf of nested ``values``; the key gives the whole path, with dots."""
+    found = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found += lines(value, f"{name}.") if isinstance(value, Mapping) else [f"{name} = {json.dumps(value)}"]
+    return found
+
+
 def extend_path() -> None:
     """Let jobs find ``eventspeech`` also where the environment that runs this is not activated."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)

@@ -1,11 +1,11 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
 from eventspeech.errors import UserError
-from eventspeech.workflow import effective_parameters, extend_path
+from eventspeech.workflow import effective_parameters, extend_path, lines
 
 try:
     PARAMETERS_FILE, PARAMETERS = effective_parameters(config)
 except UserError as error:
-    raise WorkflowError(str(error)) from None  # Snakemake prints this one without a traceback
+    raise SystemExit(f"snakemake: {error}") from None  # the one exception that is printed without lines of this file
 
 extend_path()
 
@@ -40,8 +40,17 @@ wildcard_constraints:
 
 
 def read_by(verb):
-    """Return what fills `params: read=`: the values that ``verb`` reads, whose change makes it run again."""
-    return lambda wildcards: PARAMETERS.select(verb, wildcards.get("loss"))
+    """Return what stands under `params:`: one line `key = value` for each leaf that ``verb`` reads.
+
+    Snakemake runs a job again if one of these lines has changed, and then shows the line before and now. (It keeps
+    values without their names, hence the key in the line.) They are functions of the wildcards, one a line, since some
+    verbs read the shape of their own loss only; all shapes have the same keys.
+    """
+    count = len(lines(PARAMETERS.select(verb, PARAMETERS.study.losses[0])))
+    return [
+        lambda wildcards, line=line: lines(PARAMETERS.select(verb, wildcards.get("loss")))[line]
+        for line in range(count)
+    ]
 
 
 def parameters_file(wildcards, input):

@@ -20,8 +20,8 @@ rule evaluate:
     resources:
         gpu=gpus(PARAMETERS.evaluate.engine),
     params:
+        *read_by("evaluate"),
         file=parameters_file,
-        read=read_by("evaluate"),
     shell:
         "eventspeech evaluate --params {params.file} --log {log}"
         " --model {input.model} --spikes {input.spikes} --metrics {output.metrics}"
@@ -45,8 +45,8 @@ rule evaluate_baseline:
         "../../environment.yml"
     threads: 1
     params:
+        *read_by("evaluate"),
         file=parameters_file,
-        read=read_by("evaluate"),
     shell:
         "eventspeech evaluate --params {params.file} --log {log}"
         " --model {input.model} --spikes {input.spikes} --metrics {output.metrics}"
@@ -67,8 +67,8 @@ rule compare:
         "../../environment.yml"
     threads: 1
     params:
+        *read_by("compare"),
         file=parameters_file,
-        read=read_by("compare"),
     shell:
         "eventspeech compare --params {params.file} --log {log}"
         " --models results/train --evaluations results/evaluate --out {output.out}"

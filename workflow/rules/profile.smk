@@ -14,8 +14,8 @@ rule profile_cpu:
         "../../environment.yml"
     threads: ALL_CORES
     params:
+        *read_by("profile"),
         file=parameters_file,
-        read=read_by("profile"),
     shell:
         "eventspeech profile --params {params.file} --log {log}"
         " --device cpu --batch-size {wildcards.batch} --spikes {input.spikes} --out {output.out}"
@@ -36,8 +36,8 @@ rule profile_cuda:
     resources:
         gpu=1,
     params:
+        *read_by("profile"),
         file=parameters_file,
-        read=read_by("profile"),
     shell:
         "eventspeech profile --params {params.file} --log {log}"
         " --device cuda --batch-size {wildcards.batch} --spikes {input.spikes} --out {output.out}"

@@ -22,7 +22,7 @@ rule report:
         "../../environment.yml"
     threads: 1
     params:
+        *read_by("report"),
         file=parameters_file,
-        read=read_by("report"),
     shell:
         "eventspeech report --params {params.file} --log {log}" " --spikes data/spikes --results results --out reports"

@@ -12,8 +12,8 @@ rule download:
         "../../environment.yml"
     threads: 1
     params:
+        *read_by("download"),
         file=parameters_file,
-        read=read_by("download"),
     shell:
         "eventspeech download --params {params.file} --log {log} --raw {output.raw}"
 
@@ -32,8 +32,8 @@ rule preprocess:
         "../../environment.yml"
     threads: ALL_CORES
     params:
+        *read_by("preprocess"),
         file=parameters_file,
-        read=read_by("preprocess"),
     shell:
         "eventspeech preprocess --params {params.file} --log {log}"
         " --raw {input.raw} --split {wildcards.split}"

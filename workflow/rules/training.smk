@@ -15,8 +15,8 @@ rule baseline:
         "../../environment.yml"
     threads: 1
     params:
+        *read_by("baseline"),
         file=parameters_file,
-        read=read_by("baseline"),
     shell:
         "eventspeech baseline --params {params.file} --log {log}"
         " --spikes {input.spikes} --model {output.model} --summary {output.summary}"
@@ -41,8 +41,8 @@ rule train:
     resources:
         gpu=gpus(PARAMETERS.train.engine),
     params:
+        *read_by("train"),
         file=parameters_file,
-        read=read_by("train"),
     shell:
         "eventspeech train --params {params.file} --log {log}"
         " --loss {wildcards.loss} --seed {wildcards.seed} --spikes {input.spikes}"

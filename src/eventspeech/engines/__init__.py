@@ -15,6 +15,4 @@ def create(name: str, network: Network, threads: int | None = None) -> Engine:
         from eventspeech.engines.cpu import CpuEngine
 
         return CpuEngine(network, threads=threads)
-    raise UserError(
-        f"The engine '{name}' is not part of this version; set train.engine and evaluate.engine to cpu."
-    )
+    raise UserError(f"The engine '{name}' is not part of this version; set train.engine and evaluate.engine to cpu.")

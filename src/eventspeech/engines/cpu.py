@@ -84,9 +84,7 @@ class CpuEngine:
             offsets = np.concatenate([[0], np.cumsum(counts)])
             steps = [np.repeat(np.arange(self.network.steps), np.diff(starts)) for starts in layer.starts]
             units = [layer.spikes[s, :count] for s, count in enumerate(counts)]
-            hidden.append(
-                Batch(offsets, np.concatenate(steps).astype(np.int32), np.concatenate(units), batch.labels)
-            )
+            hidden.append(Batch(offsets, np.concatenate(steps).astype(np.int32), np.concatenate(units), batch.labels))
         return Recording(run.inference, tuple(hidden), run.trace)
 
     def gradients(self, weights: Weights, batch: Batch, objective: Objective) -> Gradients:
@@ -136,9 +134,7 @@ class CpuEngine:
         scaled = np.asarray(objective.weighting, np.float64) / network.steps
         logits = forward.output(events.rows, events.starts, weights[self._names(number)[1]], a, b, c, scaled, trace)
         sample_losses, probabilities = losses.cross_entropy(logits, batch.labels)
-        counts = tuple(
-            _counts(layer, size) for layer, size in zip(layers, network.hidden, strict=True)
-        )
+        counts = tuple(_counts(layer, size) for layer, size in zip(layers, network.hidden, strict=True))
         inference = Inference(logits, sample_losses, logits.argmax(axis=1), counts)
         return _Forward(inputs, layers, inference, probabilities, trace)
 
@@ -229,4 +225,6 @@ def _as_events(layer: _Layer) -> _Events:
 
 def _counts(layer: _Layer, size: int) -> np.ndarray:
     """Return int64[B, H]: spikes of each neuron."""
-    return np.stack([np.bincount(s[:n], minlength=size) for s, n in zip(layer.spikes, layer.starts[:, -1], strict=True)])
+    return np.stack(
+        [np.bincount(s[:n], minlength=size) for s, n in zip(layer.spikes, layer.starts[:, -1], strict=True)]
+    )

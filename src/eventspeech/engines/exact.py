@@ -66,7 +66,9 @@ class ExactEngine:
         self._neurons = int(ends[-1])
         self._nearest = np.inf
 
-    def infer(self, weights: Weights, samples: list[Sample], labels: np.ndarray, objective: ExactObjective) -> Inference:
+    def infer(
+        self, weights: Weights, samples: list[Sample], labels: np.ndarray, objective: ExactObjective
+    ) -> Inference:
         """Return loss, logits and spike counts."""
         return self._inference(self._run(weights, samples, objective), labels)[0]
 

@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from eventspeech import losses
 from eventspeech.files import atomic_path
@@ -28,7 +29,7 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 DEVICES = {"cpu": ("#444444", "s"), "cuda": ("#009E73", "o")}
 GREY = "#777777"
 RED = "#B00020"
-VERDICTS = {"higher": "#009E73", "lower": "#D55E00", "undecided": GREY}
+BETTER, WORSE = "#009E73", "#D55E00"
 
 MEASURES = {
     "early_validation": "validation, first {early} epochs",
@@ -153,16 +154,17 @@ def example(results: Results) -> Figure:
         _example_column(column, results, loss)
         for axes in column:
             axes.axvline(trial, color="black", linewidth=0.8)
-            axes.axvspan(trial, 1.07 * trial, color="#eeeeee", hatch="///", edgecolor="#c4c4c4", linewidth=0)
+            axes.axvspan(trial, 1.07 * trial, color="#dddddd", linewidth=0)
             axes.grid(False)
     for axes, text in zip(grid[:, 0], ("input channel", "hidden neuron", "output voltage"), strict=True):
         axes.set_ylabel(text)
+    for axes in grid[-1]:
+        axes.set_xlabel("time in the trial (ms)")
     grid[0, 0].set_xlim(0, 1.07 * trial)
-    figure.supxlabel("time in the trial (ms); hatched: after its end, where the voltage is cut off", fontsize=8)
     marks = [Line2D([], [], color="black"), Line2D([], [], color=RED, linestyle="--")]
-    marks.append(Line2D([], [], color="#c8c8c8"))
-    texts = ["output of the spoken word", "output of the predicted word, if it is another", "other outputs"]
-    figure.legend(marks, texts, loc="outside lower center", ncols=3)
+    marks += [Line2D([], [], color="#c8c8c8"), Patch(color="#dddddd")]
+    texts = ["output of the spoken word", "of the predicted word, if another", "other outputs", "after the trial"]
+    figure.legend(marks, texts, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -184,7 +186,7 @@ def _example_column(column: Sequence[Axes], results: Results, loss: str) -> None
 @_figure
 def training_curves(results: Results) -> Figure:
     """Draw validation accuracy by epoch, a panel a loss, every seed a thin line, its maximum a dot."""
-    figure, grid = _panels(len(results.losses))
+    figure, grid = _panels(results, len(results.losses))
     for axes, loss in zip(grid, results.losses, strict=True):
         colour = look(results, loss)["color"]
         for seed in results.seeds:
@@ -195,9 +197,16 @@ def training_curves(results: Results) -> Figure:
             axes.plot(best, accuracy[best - 1], "o", color=colour, markeredgecolor="black", markeredgewidth=0.6)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(title(loss))
+        best = max((results.runs[loss, seed]["summary"] for seed in results.seeds), key=_best_validation)
+        text = f"maximum {100 * _best_validation(best):.1f} %\nseed {best['seed']}, epoch {best['best_epoch']}"
+        axes.text(0.97, 0.12, text, ha="right", va="bottom", fontsize=7.5, transform=axes.transAxes)
     marks = [Line2D([], [], color="black", linewidth=0.8), _dot("#ffffff"), _rule(":")]
     figure.legend(marks, ["one seed", "its best epoch", "chance"], loc="outside lower center", ncols=3)
     return figure
+
+
+def _best_validation(summary: dict) -> float:
+    return summary["best_validation_accuracy"]
 
 
 def _dot(colour: str) -> Line2D:
@@ -208,7 +217,9 @@ def _rule(style: str) -> Line2D:
     return Line2D([], [], color=GREY, linestyle=style, linewidth=1)
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def _panels(results: Results, count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` panels of validation accuracy by epoch."""
+    epochs = max(len(run["history"]["epoch"]) for run in results.runs.values())
     columns = min(3, count)
     rows = math.ceil(count / columns)
     width = WIDTH if columns > 1 else 4.0
@@ -219,8 +230,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     for axes in grid[:, 0]:
         _percent_axis(axes, "validation accuracy (%)")
     for axes in grid.flat[:count]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="epoch", xlim=(0.5, epochs + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure, list(grid.flat[:count])
 
 
@@ -231,27 +242,29 @@ def mean_curves(results: Results) -> Figure:
     others = [loss for loss in results.losses if loss != reference]
     matched = [loss for loss in others if results.same_mean_weight(loss)]
     raw = [loss for loss in others if loss not in matched]
-    groups = {"as they are": raw, "scaled to equal mean weight": matched}
+    groups = {"weights as they are": raw, "weights of equal mean": matched}
     groups = {text: [reference, *members] for text, members in groups.items() if members} or {"": [reference]}
-    figure, grid = _panels(len(groups))
+    figure, grid = _panels(results, len(groups))
     table = results.compare["curves"]
     for axes, (text, members) in zip(grid, groups.items(), strict=True):
         for loss in members:
             rows = table[table["loss"] == loss]
             style = look(results, loss)
-            axes.plot(rows["epoch"], 100 * rows["mean"], label=title(loss), **style)
+            axes.plot(rows["epoch"], 100 * rows["mean"], **style)
             low, high = 100 * rows["low"], 100 * rows["high"]
             axes.fill_between(rows["epoch"], low, high, color=style["color"], alpha=0.18, lw=0)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(text)
-        axes.legend(loc="lower right")
+    marks = [*(Line2D([], [], **look(results, loss)) for loss in results.losses), _rule(":")]
+    texts = [*map(title, results.losses), "chance"]
+    figure.legend(marks, texts, loc="outside lower center", ncols=min(5, len(marks)))
     return figure
 
 
 @_figure
 def generalisation(results: Results) -> Figure:
     """Draw training accuracy (dashed) against validation accuracy (solid), means over seeds, a panel a loss."""
-    figure, grid = _panels(len(results.losses))
+    figure, grid = _panels(results, len(results.losses))
     for axes in grid:
         if axes.get_ylabel():
             axes.set_ylabel("accuracy (%)")
@@ -285,7 +298,8 @@ def activity(results: Results) -> Figure:
     right.set(xlabel="epoch", ylabel="training loss (cross-entropy, nats)")
     right.set_ylim(bottom=0)
     for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(left=0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     marks = [Line2D([], [], **look(results, loss)) for loss in results.losses]
     figure.legend(marks, [title(loss) for loss in results.losses], loc="outside lower center", ncols=4)
     return figure
@@ -412,7 +426,7 @@ def differences(results: Results) -> Figure:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "one loss in the study: nothing to compare", ha="center", transform=axes.transAxes)
         return figure
-    shape = {"width_ratios": [2.2, 1], "squeeze": False, "sharex": "col"}
+    shape = {"width_ratios": [1.6, 1], "squeeze": False, "sharex": "col"}
     grid = figure.subplots(len(panels), 2, **shape)
     for (left, right), (loss, rows_of_loss) in zip(grid, panels.items(), strict=True):
         points = rows_of_loss["unit"] == "fraction"
@@ -420,7 +434,7 @@ def differences(results: Results) -> Figure:
         _forest(right, rows_of_loss[~points], 1.0, early)
         left.set_title(f"{title(loss)} minus {title(results.params.compare.reference)}")
     grid[-1, 0].set_xlabel("difference of accuracy (percentage points)")
-    grid[-1, 1].set_xlabel("difference (epochs; negative: sooner)")
+    grid[-1, 1].set_xlabel("difference (epochs)")
     return figure
 
 
@@ -434,15 +448,24 @@ def _forest(axes: Axes, rows, scale: float, early: int) -> None:
             continue
         mean, low, high = (scale * row[name] for name in ("mean", "low", "high"))
         bars = [[mean - low], [high - mean]] if np.isfinite(low) else None
-        filled = "white" if row["verdict"] == "undecided" else VERDICTS[row["verdict"]]
-        axes.errorbar([mean], [place], xerr=bars, fmt="o", color=VERDICTS[row["verdict"]], markerfacecolor=filled,
-                      capsize=2.5, elinewidth=1.2)  # fmt: skip
-        axes.text(1.01, place, row["verdict"], va="center", fontsize=6.5, color=VERDICTS[row["verdict"]],
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+        colour, text = _verdict(row)
+        filled = "white" if row["verdict"] == "undecided" else colour
+        axes.errorbar([mean], [place], xerr=bars, fmt="o", color=colour, markerfacecolor=filled, capsize=2.5,
+                      elinewidth=1.2)  # fmt: skip
+        axes.text(1.01, place, text, va="center", fontsize=6.5, color=colour, transform=axes.get_yaxis_transform())
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(False, axis="y")
+
+
+def _verdict(row) -> tuple[str, str]:
+    """Return colour and word of a verdict: fewer epochs are better, and so are higher accuracies."""
+    if row["verdict"] == "undecided":
+        return GREY, "undecided"
+    if row["unit"] == "epochs":
+        return (BETTER, "sooner") if row["verdict"] == "lower" else (WORSE, "later")
+    return (BETTER if row["verdict"] == "higher" else WORSE), row["verdict"]
 
 
 def measure_name(measure: str, early: int) -> str:
@@ -464,26 +487,33 @@ def profile(results: Results) -> Figure:
         unmeasured = [device for device in devices if not _measured(axes, results.profile, device, key)]
         axes.set(xlabel="batch size", ylabel=text)
         axes.set_xscale("log", base=2)
-        if len(unmeasured) < len(devices):
-            axes.set_yscale("log")
-            axes.margins(y=0.25)
-        else:
-            axes.set_yticks([])
-        axes.set_xticks(sizes)
+        axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.minorticks_off()
+        axes.xaxis.set_minor_locator(NullLocator())
+        _log_values(axes) if len(unmeasured) < len(devices) else axes.set_yticks([])
         if unmeasured:
             words = "\n".join(f"{_device(device)}: not measured (see table)" for device in unmeasured)
             high = 0.5 if len(unmeasured) == len(devices) else 0.98
             axes.text(0.5, high, words, ha="center", va="center" if high == 0.5 else "top", fontsize=7.5, color=GREY,
-                      transform=axes.transAxes)  # fmt: skip
-    marks = [Line2D([], [], color=DEVICES[d][0], marker=DEVICES[d][1]) for d in devices]
-    marks.append(Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle=""))
-    texts = [_device(device) for device in devices] + ["measured, but INVALID (see table)"]
+                      backgroundcolor="white", transform=axes.transAxes)  # fmt: skip
+    marks = [Line2D([], [], color=DEVICES[device][0], marker=DEVICES[device][1]) for device in devices]
+    texts = [_device(device) for device in devices]
+    if any(row["status"] == "INVALID" for row in results.profile):
+        marks.append(Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle=""))
+        texts.append("measured, but INVALID (see table)")
     figure.legend(marks, texts, loc="outside lower center", ncols=3)
     return figure
+
+
+def _log_values(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with round values on it even where it spans less than a decade."""
+    axes.set_yscale("log")
+    axes.margins(y=0.25)
+    low, high = axes.get_ylim()
+    steps = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _device(device: str) -> str:

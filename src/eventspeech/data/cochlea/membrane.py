@@ -82,11 +82,7 @@ def _pressure(omega, x):
 def _input_impedance(omega):
     z = 2 * omega / ALPHA_PER_CM * np.sqrt(2 / (HEIGHT_CM * STIFFNESS))
     bessel = scipy.special
-    return (
-        np.sqrt(2 * STIFFNESS / HEIGHT_CM)
-        * (1j * bessel.j0(z) + bessel.y0(z))
-        / (bessel.j1(z) - 1j * bessel.y1(z))
-    )
+    return np.sqrt(2 * STIFFNESS / HEIGHT_CM) * (1j * bessel.j0(z) + bessel.y0(z)) / (bessel.j1(z) - 1j * bessel.y1(z))
 
 
 @dataclass(frozen=True)

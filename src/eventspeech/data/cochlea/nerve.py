@@ -205,9 +205,7 @@ def _resting(channels):
 
 
 @numba.njit(**COMPILED)
-def _bushy_cell(
-    hazard, size, begin, steps, channel, fibres, resting, bushy, spikes, free, budget, state, wait, count
-):
+def _bushy_cell(hazard, size, begin, steps, channel, fibres, resting, bushy, spikes, free, budget, state, wait, count):
     """Advance fibres and bushy cell of one channel by a tile.
 
     ``resting[s]`` counts the fibres that fired in the last step congruent to s modulo the refractory period: they

@@ -1,0 +1,145 @@
+"""Stage `evaluate`: a trained model on the test split, once. No other stage opens the test split."""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eventspeech import baseline, engines, losses, machine, model_file, network
+from eventspeech.data import batches, store
+from eventspeech.data.store import SpikeStore
+from eventspeech.engines.base import Objective
+from eventspeech.errors import DataError
+from eventspeech.files import write_csv, write_json, write_npz
+from eventspeech.params import Params, Shape
+
+logger = logging.getLogger("eventspeech")
+
+
+class Outputs(NamedTuple):
+    """Files of a test."""
+
+    metrics: Path
+    predictions: Path
+    confusion: Path
+    examples: Path
+
+
+class _Outcome(NamedTuple):
+    """Logits [S, K] and predictions int64[S]; mean hidden spikes per neuron and trial, None without neurons."""
+
+    logits: np.ndarray
+    predictions: np.ndarray
+    hidden_spikes: float | None
+
+
+def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> None:
+    """Test ``model`` and write metrics, predictions, confusion matrix and a few examples."""
+    arrays, meta = model_file.load(model)
+    samples = store.load(spikes)
+    if list(samples.class_names) != meta["class_names"]:
+        raise DataError(
+            f"{model} was trained on the classes {', '.join(meta['class_names'])}, but {spikes} holds "
+            f"{', '.join(samples.class_names)}; train the model on this source."
+        )
+    if meta["kind"] == "spiking":
+        outcome = _run_network(params, arrays, meta, samples, outputs.examples)
+    else:
+        outcome = _Outcome(*baseline.predict(arrays, meta, samples), None)
+        write_npz(outputs.examples, {})
+    _write(meta, samples, outcome, outputs)
+
+
+def _run_network(params: Params, weights, meta: dict[str, Any], samples: SpikeStore, examples: Path) -> _Outcome:
+    on = network.Network(**meta["network"] | {k: tuple(meta["network"][k]) for k in ("hidden", "delay_steps")})
+    engine = engines.create(params.evaluate.engine, on, machine.threads())
+    objective = Objective(losses.on_grid(Shape(**meta["shape"]), on.steps))
+    binned = batches.on_grid(samples, on.step_ms, on.steps)
+    logits, spikes = [], 0.0
+    for first in range(0, len(samples), params.evaluate.batch_size):
+        batch = batches.take(binned, np.arange(first, min(first + params.evaluate.batch_size, len(samples))))
+        found = engine.infer(weights, batch, objective)
+        logits.append(found.logits)
+        spikes += float(sum(counts.sum() for counts in found.spike_counts))
+    _write_examples(engine, weights, objective, on, binned, samples, params.evaluate.examples, examples)
+    stacked = np.concatenate(logits)
+    return _Outcome(stacked, stacked.argmax(axis=1), spikes / (len(samples) * sum(on.hidden)))
+
+
+def _write_examples(engine, weights, objective, on, binned, samples: SpikeStore, count: int, path: Path) -> None:
+    """Keep what the network does with the first sample of each of ``count`` classes."""
+    present = np.unique(samples.labels)
+    classes = present[np.linspace(0, len(present) - 1, min(count, len(present))).round().astype(int)]
+    chosen = np.array([np.flatnonzero(samples.labels == label)[0] for label in classes])
+    batch = batches.take(binned, chosen)
+    seen = engine.record(weights, batch, objective)
+    hidden = seen.hidden[-1]
+    write_npz(
+        path,
+        {
+            "input_offsets": batch.offsets,
+            "input_times_ms": (batch.steps * on.step_ms).astype(np.float32),
+            "input_channels": batch.channels,
+            "hidden_offsets": hidden.offsets,
+            "hidden_times_ms": (hidden.steps * on.step_ms).astype(np.float32),
+            "hidden_units": hidden.channels,
+            "output_voltage": seen.output_voltage,
+            "logits": seen.inference.logits,
+            "labels": batch.labels,
+            "predictions": seen.inference.predictions,
+            "class_names": np.array(samples.class_names, dtype=np.str_),
+            "speakers": np.array([samples.speaker_names[i] for i in samples.speakers[chosen]], dtype=np.str_),
+            "step_ms": np.float64(on.step_ms),
+            "trial_ms": np.float64(on.trial_ms),
+        },
+    )
+
+
+def _accuracy(hits: np.ndarray) -> float | None:
+    return float(hits.mean()) if len(hits) else None
+
+
+def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs) -> None:
+    hits = outcome.predictions == samples.labels
+    heard = np.isin(np.array(samples.speaker_names)[samples.speakers], meta["heard_speakers"])
+    classes, speakers = np.array(samples.class_names), np.array(samples.speaker_names)[samples.speakers]
+    sample_losses, _ = losses.cross_entropy(outcome.logits, samples.labels)
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (samples.labels, outcome.predictions), 1)
+    write_csv(
+        outputs.confusion,
+        ["actual", *classes],
+        [[name, *row] for name, row in zip(classes, confusion.tolist(), strict=True)],
+    )
+    columns = [speakers, heard.astype(int), classes[samples.labels], classes[outcome.predictions]]
+    write_csv(
+        outputs.predictions,
+        ["sample", "speaker", "heard", "actual", "predicted"],
+        [[index, *row] for index, row in enumerate(zip(*(column.tolist() for column in columns), strict=True))],
+    )
+    by_speaker = {
+        name: {
+            "accuracy": _accuracy(hits[speakers == name]),
+            "samples": int(np.sum(speakers == name)),
+            "heard": bool(heard[speakers == name][0]),
+        }
+        for name in samples.speaker_names
+        if np.any(speakers == name)
+    }
+    metrics = {
+        "model": {key: meta[key] for key in ("kind", "loss", "seed")},
+        "samples": len(samples),
+        "accuracy": _accuracy(hits),
+        "loss": float(sample_losses.mean()),
+        "accuracy_heard": _accuracy(hits[heard]),
+        "accuracy_unheard": _accuracy(hits[~heard]),
+        "accuracy_by_speaker": by_speaker,
+        "hidden_spikes": outcome.hidden_spikes,
+    }
+    write_json(outputs.metrics, metrics)
+    who = f"{meta['loss']}/{meta['seed']}" if meta["loss"] else meta["kind"]
+    unheard = (
+        "" if metrics["accuracy_unheard"] is None else f"  unheard speakers {100 * metrics['accuracy_unheard']:.1f} %"
+    )
+    logger.info("evaluate %s  test %.1f %%%s", who, 100 * metrics["accuracy"], unheard)

@@ -1,0 +1,326 @@
+"""Stage `train`: one network, one loss, one seed.
+
+Everything random is derived from the seed and the epoch, never from the loss: losses compared under one seed share
+initial weights, order of samples and augmentation. The epoch is chosen by the accuracy on held-out speakers (ties: the
+lower loss); the test split is not read here. An interrupted training goes on from its checkpoint and ends with the
+same bits.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eventspeech import engines, losses, machine, model_file, network, seeds
+from eventspeech.data import batches, store
+from eventspeech.data.store import SpikeStore
+from eventspeech.engines.base import Inference, Objective
+from eventspeech.errors import DataError, ParameterError, UserError
+from eventspeech.files import read_npz, sha256, write_json, write_npz, write_text
+from eventspeech.network import Weights
+from eventspeech.optimiser import Adam
+from eventspeech.params import Params
+from eventspeech.progress import clock
+
+logger = logging.getLogger("eventspeech")
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Outputs(NamedTuple):
+    """Files of a training; the checkpoint is removed when the others are written."""
+
+    weights: Path
+    history: Path
+    summary: Path
+    checkpoint: Path
+
+
+class Row(NamedTuple):
+    """One epoch of the history."""
+
+    epoch: int
+    training_loss: float
+    training_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    hidden_spikes: float
+    learning_rate: float
+    floored_fraction: float
+    training_s: float
+    validation_s: float
+
+
+class EpochResult(NamedTuple):
+    """Means over the samples of an epoch; ``hidden_spikes`` per neuron and trial."""
+
+    loss: float
+    accuracy: float
+    hidden_spikes: float
+    floored_fraction: float
+    samples: int
+
+
+class Tally:
+    """Sums up the results of batches."""
+
+    def __init__(self) -> None:
+        self.samples = self.hits = self.floored = 0
+        self.loss = self.spikes = 0.0
+        self.neurons = 1
+
+    def add(self, inference: Inference, labels: np.ndarray, floored: int = 0) -> None:
+        """Count one batch in."""
+        self.samples += len(labels)
+        self.hits += int(np.sum(inference.predictions == labels))
+        self.loss += float(inference.losses.sum())
+        self.spikes += float(sum(counts.sum() for counts in inference.spike_counts))
+        self.neurons = sum(counts.shape[1] for counts in inference.spike_counts)
+        self.floored += floored
+
+    def result(self) -> EpochResult:
+        """Return the means."""
+        return EpochResult(
+            self.loss / self.samples,
+            self.hits / self.samples,
+            self.spikes / (self.samples * self.neurons),
+            self.floored / max(1.0, self.spikes),
+            self.samples,
+        )
+
+
+class Trainer:
+    """Weights, optimiser and data of one training; an epoch at a time.
+
+    Args:
+        params: all parameters; the groups network, train and augmentation are used.
+        loss: an entry of ``params.shape``.
+        seed: base of everything random.
+        training: the samples to learn from.
+        batch_size: overrides ``params.train.batch_size``.
+    """
+
+    def __init__(self, params: Params, loss: str, seed: int, training: SpikeStore, batch_size: int | None = None):
+        if loss not in params.shape:
+            raise ParameterError(f"There is no loss '{loss}' in shape; choose from {', '.join(params.shape)}.")
+        self.shape = params.shape[loss]
+        self.network = network.build(params.network, len(training.class_names), training.trial_ms)
+        self.objective = Objective(
+            losses.on_grid(self.shape, self.network.steps),
+            params.train.regulariser.strength,
+            params.train.regulariser.target_spikes,
+            params.train.regulariser.counts == "batch",
+        )
+        self.learning_rate = self.shape.learning_rate or params.train.learning_rate
+        self.weights = network.initial_weights(self.network, params.network, seed)
+        self.optimiser = Adam(self.weights, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
+        self._engine = engines.create(params.train.engine, self.network, machine.threads())
+        self._batch_size = batch_size or params.train.batch_size
+        self._shift = params.augmentation.shift_channels
+        self._seed = seed
+        self._training = self.on_grid(training)
+
+    def on_grid(self, samples: SpikeStore) -> batches.Batch:
+        """Put samples on the network's grid."""
+        return batches.on_grid(samples, self.network.step_ms, self.network.steps)
+
+    def epoch(self, number: int) -> EpochResult:
+        """Learn from every training sample once."""
+        tally = Tally()
+        order = seeds.generator(self._seed, "order", number).permutation(len(self._training))
+        shifts = seeds.generator(self._seed, "shift", number).integers(-self._shift, self._shift + 1, len(order))
+        for first in range(0, len(order), self._batch_size):
+            chosen = order[first : first + self._batch_size]
+            batch = batches.shift(batches.take(self._training, chosen), shifts[chosen])
+            found = self._engine.gradients(self.weights, batch, self.objective)
+            tally.add(found.inference, batch.labels, found.floored)
+            self.optimiser.step(self.weights, found.weights, self.learning_rate)
+        result = tally.result()
+        if not np.isfinite(result.loss) or not all(np.isfinite(array).all() for array in self.weights.values()):
+            raise UserError(
+                f"The training diverged in epoch {number} (a loss or weight is not finite); lower train.learning_rate "
+                "or the initial weights in the parameter file."
+            )
+        return result
+
+    def validate(self, samples: batches.Batch) -> EpochResult:
+        """Run samples forward, without augmentation."""
+        tally = Tally()
+        for first in range(0, len(samples), self._batch_size):
+            batch = batches.take(samples, np.arange(first, min(first + self._batch_size, len(samples))))
+            tally.add(self._engine.infer(self.weights, batch, self.objective), batch.labels)
+        return tally.result()
+
+
+def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -> Callable[[], EpochResult]:
+    """Return a function that trains one epoch on ``profile.samples`` of the samples: what `profile` measures."""
+    count = min(params.profile.samples, len(training))
+    chosen = seeds.generator(0, "profile").choice(len(training), count, replace=False)
+    trainer = Trainer(params, loss, 0, training.select(chosen), batch_size)
+    epochs = iter(range(1, 1_000_000))
+    return lambda: trainer.epoch(next(epochs))
+
+
+def split(params: Params, samples: SpikeStore) -> tuple[SpikeStore, SpikeStore]:
+    """Return the samples to learn from and those of the held-out speakers."""
+    held_out = samples.speakers_named(params.validation.speakers)
+    if held_out.all():
+        raise DataError(
+            "validation.speakers holds out every speaker of the training split; leave at least one to learn from."
+        )
+    return samples.select(~held_out), samples.select(held_out)
+
+
+class _Progress:
+    """State of a training between epochs: what a checkpoint holds beside weights and optimiser."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.best: Weights = {}
+
+    def better(self, row: Row) -> bool:
+        """Say whether ``row`` beats all rows before."""
+        key = (row.validation_accuracy, -row.validation_loss)
+        return all(key > (other.validation_accuracy, -other.validation_loss) for other in self.rows)
+
+    def best_row(self) -> Row:
+        """Return the chosen epoch (the first of equals)."""
+        return max(self.rows, key=lambda row: (row.validation_accuracy, -row.validation_loss, -row.epoch))
+
+
+def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) -> None:
+    """Train, choose the epoch on held-out speakers, write weights, history and summary."""
+    samples = store.load(spikes)
+    training, held_out = split(params, samples)
+    trainer = Trainer(params, loss, seed, training)
+    validation = trainer.on_grid(held_out)
+    fingerprint = _fingerprint(params, loss, seed, spikes)
+    progress = _resume(outputs.checkpoint, fingerprint, trainer)
+    name, start, said, resumed = f"train {loss}/{seed}", time.monotonic(), 0.0, len(progress.rows)
+    for number in range(len(progress.rows) + 1, params.train.epochs + 1):
+        row = _run_epoch(trainer, number, validation)
+        if progress.better(row):
+            progress.best = {key: array.copy() for key, array in trainer.weights.items()}
+        progress.rows.append(row)
+        elapsed = time.monotonic() - start
+        if elapsed - said > SECONDS_BETWEEN_LINES or number in (1, params.train.epochs):
+            said = elapsed
+            left = elapsed / (number - resumed) * (params.train.epochs - number)
+            logger.info("%s", _line(name, row, params.train.epochs, left))
+        if number % params.train.checkpoint_every == 0 and number < params.train.epochs:
+            _save_checkpoint(outputs.checkpoint, fingerprint, trainer, progress)
+    _write(params, loss, seed, trainer, progress, training, held_out, outputs)
+    outputs.checkpoint.unlink(missing_ok=True)
+
+
+def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
+    start = time.perf_counter()
+    learned = trainer.epoch(number)
+    middle = time.perf_counter()
+    seen = trainer.validate(validation)
+    return Row(
+        number, learned.loss, learned.accuracy, seen.loss, seen.accuracy, learned.hidden_spikes,
+        trainer.learning_rate, learned.floored_fraction, middle - start, time.perf_counter() - middle,
+    )  # fmt: skip
+
+
+def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
+    return (
+        f"{name}  epoch {row.epoch}/{epochs}  loss {row.training_loss:.3f}"
+        f"  training {100 * row.training_accuracy:.1f} %  validation {100 * row.validation_accuracy:.1f} %  {row.hidden_spikes:.1f} spikes/neuron"
+        f"  {clock(left_s)} left"
+    )
+
+
+def _fingerprint(params: Params, loss: str, seed: int, spikes: Path) -> str:
+    """Return a digest of all that decides the result, so that only an equal training is continued."""
+    read = params.select("train", loss)
+    read["train"] = {**read["train"], "checkpoint_every": None}
+    text = json.dumps([read, loss, seed, sha256(spikes)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _save_checkpoint(path: Path, fingerprint: str, trainer: Trainer, progress: _Progress) -> None:
+    arrays = {f"weights.{name}": array for name, array in trainer.weights.items()}
+    arrays |= {f"best.{name}": array for name, array in progress.best.items()}
+    arrays |= {f"adam.{name}": array for name, array in trainer.optimiser.state().items()}
+    arrays |= {"rows": np.array(progress.rows, np.float64), "fingerprint": np.array(fingerprint)}
+    write_npz(path, arrays, compress=False)
+
+
+def _resume(path: Path, fingerprint: str, trainer: Trainer) -> _Progress:
+    progress = _Progress()
+    if not path.exists():
+        return progress
+    try:
+        arrays = read_npz(path)
+    except DataError as error:
+        logger.info("The checkpoint %s cannot be read and is ignored: training starts anew (%s)", path, error)
+        return progress
+    if str(arrays.get("fingerprint")) != fingerprint:
+        logger.info("The checkpoint %s belongs to other parameters or data and is ignored", path)
+        return progress
+
+    def part(prefix: str) -> Weights:
+        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+    trainer.weights, progress.best = part("weights."), part("best.")
+    trainer.optimiser.restore(part("adam."))
+    progress.rows = [Row(int(row[0]), *map(float, row[1:])) for row in arrays["rows"]]
+    logger.info("Going on after epoch %d, from %s", len(progress.rows), path)
+    return progress
+
+
+def _write(params, loss, seed, trainer, progress, training, held_out, outputs: Outputs) -> None:
+    best = progress.best_row()
+    heard = [training.speaker_names[i] for i in np.unique(training.speakers)]
+    meta = {
+        "kind": "spiking",
+        "loss": loss,
+        "seed": seed,
+        "epoch": best.epoch,
+        "network": json.loads(trainer.network.to_json()),
+        "shape": trainer.shape.model_dump(mode="json"),
+        "class_names": list(training.class_names),
+        "heard_speakers": heard,
+    }
+    model_file.save(outputs.weights, progress.best, meta)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Row._fields)
+    writer.writerows(progress.rows)
+    write_text(outputs.history, text.getvalue())
+    seconds = sum(row.training_s + row.validation_s for row in progress.rows)
+    presented = len(training) * len(progress.rows)
+    write_json(
+        outputs.summary,
+        {
+            "loss": loss,
+            "seed": seed,
+            "kind": trainer.shape.kind,
+            "mean_weight": losses.mean_weight(trainer.shape),
+            "engine": params.train.engine,
+            "epochs": len(progress.rows),
+            "best_epoch": best.epoch,
+            "best_validation_accuracy": best.validation_accuracy,
+            "best_validation_loss": best.validation_loss,
+            "final_validation_accuracy": progress.rows[-1].validation_accuracy,
+            "final_training_accuracy": progress.rows[-1].training_accuracy,
+            "hidden_spikes": best.hidden_spikes,
+            "floored_fraction": best.floored_fraction,
+            "training_samples": len(training),
+            "validation_samples": len(held_out),
+            "weights": int(sum(array.size for array in progress.best.values())),
+            "duration_s": seconds,
+            "ms_per_sample": 1000 * sum(row.training_s for row in progress.rows) / presented,
+            "threads": machine.threads(),
+            "machine": machine.facts(),
+        },
+    )
