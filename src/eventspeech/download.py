@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from eventspeech import files, machine
-from eventspeech.errors import ParameterError
 from eventspeech.params import Params
 
 logger = logging.getLogger("eventspeech")
@@ -34,7 +33,6 @@ def download(params: Params, raw: Path) -> None:
     An existing folder is replaced only when the new one is complete.
 
     Raises:
-        ParameterError: the parameters name no file or folder for this source.
         UserError: the network cannot be reached, or the disk is full.
         DataError: what was fetched or named is damaged.
     """
@@ -73,12 +71,7 @@ def _hdf5(params: Params, out: Path) -> tuple[dict[str, Any], str]:
     from eventspeech.data.sources import hdf5
 
     given = {"train": params.download.hdf5_train, "test": params.download.hdf5_test}
-    for split, path in given.items():
-        if path is None:
-            raise ParameterError(
-                f"download.source is hdf5 but download.hdf5_{split} names no file; set it to a file in SHD's layout."
-            )
-    paths = {split: Path(path) for split, path in given.items()}
+    paths = {split: Path(path) for split, path in given.items() if path is not None}  # params refuses None
     summary = hdf5.describe(paths)
     source = {
         "parameters": {f"hdf5_{split}": path for split, path in given.items()},

@@ -291,10 +291,27 @@ class Params(Group):
             )
         if self.network.step_ms > self.network.tau_syn_ms or self.network.step_ms > self.network.tau_mem_ms:
             raise ValueError("network.step_ms is longer than a time constant; make it shorter than both")
-        if self.download.source == "synthetic" and (
-            self.download.synthetic.test_takes >= self.download.synthetic.takes
-        ):
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _source_is_described(self) -> "Params":
+        source, synthetic = self.download.source, self.download.synthetic
+        if source == "synthetic" and synthetic.test_takes >= synthetic.takes:
             raise ValueError("download.synthetic.test_takes leaves no take for training; raise takes")
+        if source == "synthetic" and synthetic.test_speakers > synthetic.speakers - 2:
+            raise ValueError(
+                "download.synthetic.test_speakers leaves fewer than two speakers for training and validation; raise "
+                "speakers"
+            )
+        if source == "recordings" and self.download.recordings.folder is self.download.recordings.manifest is None:
+            raise ValueError(
+                "download.source is recordings but download.recordings names neither a folder nor a manifest; set one"
+            )
+        for split in ("train", "test"):
+            if source == "hdf5" and getattr(self.download, f"hdf5_{split}") is None:
+                raise ValueError(
+                    f"download.source is hdf5 but download.hdf5_{split} names no file; set it to a file in SHD's layout"
+                )
         return self
 
     def select(self, verb: str, loss: str | None = None) -> dict[str, Any]:
@@ -321,8 +338,10 @@ def load(path: Path | str) -> Params:
         raise ParameterError(
             f"{path} does not exist; `eventspeech preset default > {path}` writes one to start from."
         ) from error
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read ({error.strerror}); give the path of a parameter file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ParameterError(f"{path} is not valid YAML ({' '.join(str(error).split())}); correct it.") from error
     return validate(content, str(path))
 
 
@@ -350,6 +369,10 @@ def _sentence(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not key:
         return message
+    if problem["type"] == "value_error":  # of a whole group, whose content would fill the screen
+        return f"{key}: {message}"
+    if problem["type"] == "string_type":
+        message += ", so put it in quotes"
     return f"{key} = {problem['input']!r} is not valid: {message[0].lower()}{message[1:]}"
 
 

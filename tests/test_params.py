@@ -1,0 +1,145 @@
+"""The parameter file: each refusal is one sentence that names the key, the value and the remedy."""
+
+import copy
+
+import pytest
+import yaml
+
+from eventspeech import cli, params, paths
+from eventspeech.errors import ParameterError
+
+DEFAULT = yaml.safe_load((paths.PRESETS / "default.yaml").read_text(encoding="utf-8"))
+
+
+def changed(key, value):
+    """Return the default parameters with one (dotted) key set, or removed if the value is None."""
+    content = copy.deepcopy(DEFAULT)
+    *groups, last = key.split(".")
+    place = content
+    for group in groups:
+        place = place.setdefault(group, {})
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return content
+
+
+REFUSED = {
+    "unknown group": ("trian", {}, r"unknown key trian; remove it or correct its spelling \(known there: study, shape"),
+    "unknown key": ("train.epoch", 3, r"unknown key train\.epoch; .*known there: engine, epochs, batch_size"),
+    "unknown deep key": ("train.regulariser.lambda", 1, r"unknown key train\.regulariser\.lambda; .*strength"),
+    "unknown key of a loss": ("shape.exponential.tau", 1, r"unknown key shape\.exponential\.tau"),
+    "missing group": ("study", None, "study is missing; add it"),
+    "missing key": ("study.seeds", None, r"study\.seeds is missing; add it"),
+    "missing kind": ("shape.exponential.kind", None, r"shape\.exponential\.kind is missing; add it"),
+    "not a number": ("train.epochs", "many", r"train\.epochs = 'many' is not valid: input should be a valid integer"),
+    "half an epoch": ("train.epochs", 1.5, r"train\.epochs = 1\.5 is not valid"),
+    "no epoch": ("train.epochs", 0, r"train\.epochs = 0 is not valid: input should be greater than 0"),
+    "negative rate": ("train.learning_rate", -1.0, r"train\.learning_rate = -1\.0 is not valid"),
+    "infinite": ("network.tau_mem_ms", float("inf"), r"network\.tau_mem_ms = inf is not valid: .*finite"),
+    "not a number at all": ("network.input_mean", float("nan"), r"network\.input_mean = nan is not valid: .*finite"),
+    "beta": ("train.adam_beta1", 1.0, r"train\.adam_beta1 = 1\.0 is not valid: input should be less than 1"),
+    "engine": ("train.engine", "gpu", r"train\.engine = 'gpu' is not valid: input should be 'cpu', 'cuda' or 'genn'"),
+    "kind": ("shape.exponential.kind", "cosine", r"shape\.exponential\.kind = 'cosine' is not valid"),
+    "source": ("download.source", "tape", r"download\.source = 'tape' is not valid"),
+    "key of another kind": ("shape.exponential.width", 0.1, r"shape\.exponential: kind exponential takes no width"),
+    "name of a loss": ("shape.2nd", {"kind": "sum"}, r"shape\.2nd.* is not valid: string should match pattern"),
+    "no loss": ("study.losses", [], r"study\.losses = \[\] is not valid: list should have at least 1 item"),
+    "no hidden layer": ("network.hidden", [], r"network\.hidden = \[\] is not valid"),
+    "empty hidden layer": ("network.hidden", [128, 0], r"network\.hidden\.1 = 0 is not valid"),
+    "negative seed": ("study.seeds", [-1], r"study\.seeds\.0 = -1 is not valid"),
+    "loss without shape": (
+        "study.losses", ["exponential", "cosine"], r"study\.losses names 'cosine', which is not in shape \(exp",
+    ),
+    "reference": ("compare.reference", "cosine", r"compare\.reference names 'cosine', which is not in shape"),
+    "profiled loss": ("profile.loss", "cosine", r"profile\.loss names 'cosine', which is not in shape"),
+    "loss twice": ("study.losses", ["exponential", "exponential"], r"study\.losses lists a value twice"),
+    "seed twice": ("study.seeds", [1, 1], r"study\.seeds lists a value twice"),
+    "delays": ("network.delays.copies", 40, r"network\.delays reach 1170 ms, past the end .*; use fewer copies"),
+    "step": ("network.step_ms", 6, r"network\.step_ms is longer than a time constant; make it shorter"),
+    "takes": ("download.synthetic.test_takes", 3, r"test_takes leaves no take for training; raise takes"),
+    "speakers": ("download.synthetic.test_speakers", 13, r"leaves fewer than two speakers .*; raise speakers"),
+    "no folder": ("download.source", "recordings", "names neither a folder nor a manifest; set one"),
+    "no file": ("download.source", "hdf5", r"download\.hdf5_train names no file; set it to a file in SHD's layout"),
+    "number as name": (
+        "validation.speakers", [0], r"validation\.speakers\.0 = 0 is not valid: .*valid string, so put it in quotes",
+    ),
+    "group is a number": ("train", 3, r"train = 3 is not valid"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals(name):
+    key, value, sentence = REFUSED[name]
+    with pytest.raises(ParameterError, match=sentence) as caught:
+        params.validate(changed(key, value), "my.yaml")
+    assert str(caught.value).startswith("my.yaml: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_all_problems_are_named_at_once():
+    content = changed("train.epochs", 0)
+    content["study"]["sedes"] = [1]
+    with pytest.raises(ParameterError, match=r"unknown key study\.sedes.*; train\.epochs = 0 is not valid"):
+        params.validate(content)
+
+
+@pytest.mark.parametrize("content", [None, [], "text", 3])
+def test_file_without_groups(content):
+    with pytest.raises(ParameterError, match="holds no groups of parameters; `eventspeech preset default` prints"):
+        params.validate(content)
+
+
+def test_unreadable_files(tmp_path):
+    with pytest.raises(ParameterError, match=r"none\.yaml does not exist; `eventspeech preset default"):
+        params.load(tmp_path / "none.yaml")
+    with pytest.raises(ParameterError, match="cannot be read"):
+        params.load(tmp_path)
+    (tmp_path / "a.yaml").write_text("train: [1, 2\nother: }")
+    with pytest.raises(ParameterError, match=r"is not valid YAML \(.*line 2.*\); correct it\."):
+        params.load(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ParameterError, match="is not valid YAML"):
+        params.load(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("")
+    with pytest.raises(ParameterError, match="holds no groups"):
+        params.load(tmp_path / "a.yaml")
+
+
+def test_command_exits_with_status_2_and_one_line(tmp_path, capsys):
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(changed("train.epochs", 0)))
+    assert cli.main(["download", "--params", str(path), "--raw", str(tmp_path / "raw")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "raw").exists()
+
+
+def test_numbers_in_scientific_notation_without_a_point_are_numbers():
+    content = yaml.safe_load("rate: 1e-3")  # YAML 1.1 takes this for a text
+    assert params.validate(changed("train.learning_rate", content["rate"])).train.learning_rate == 1e-3
+
+
+def test_parameters_do_not_change():
+    parameters = params.validate(DEFAULT)
+    with pytest.raises(Exception, match="frozen"):
+        parameters.train.epochs = 3
+
+
+def test_a_dump_is_a_valid_file():
+    parameters = params.validate(DEFAULT)
+    assert params.validate(parameters.model_dump(mode="json")) == parameters
+
+
+def test_each_verb_reads_existing_groups_and_not_more():
+    parameters = params.validate(DEFAULT)
+    for verb in params.READ_BY:
+        parameters.select(verb, "gaussian")
+    wider = params.validate(changed("shape.gaussian.width", 0.3))
+    assert wider.select("train", "gaussian") != parameters.select("train", "gaussian")
+    assert wider.select("train", "exponential") == parameters.select("train", "exponential")
+    seeds = params.validate(changed("study.seeds", [0, 1, 2, 3]))
+    assert seeds.select("train", "gaussian") == parameters.select("train", "gaussian")
+    titled = params.validate(changed("report.formats", ["pdf"]))
+    assert [v for v in params.READ_BY if titled.select(v, "gaussian") != parameters.select(v, "gaussian")] == ["report"]

@@ -1,0 +1,153 @@
+"""The spike store: order, crop, selection, round trip, refusals."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventspeech.data import store
+from eventspeech.errors import DataError
+
+TRIAL_MS = 100.0
+events = st.tuples(st.floats(0, 150, width=32), st.integers(0, 699))
+some = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+rows = st.lists(st.lists(events, max_size=15), min_size=1, max_size=8)
+
+
+def build(samples, trial_ms=TRIAL_MS):
+    pairs = [(np.array([t for t, _ in row], float), np.array([c for _, c in row], int)) for row in samples]
+    numbers = np.arange(len(samples))
+    names = [str(number) for number in numbers]
+    return store.from_samples(pairs, numbers, numbers[::-1], names, names, trial_ms)
+
+
+def rows_of(spikes):
+    samples = (spikes.sample(index) for index in range(len(spikes)))
+    return [list(zip(times.tolist(), channels.tolist(), strict=True)) for times, channels in samples]
+
+
+def assert_equal(left, right):
+    for field in dataclasses.fields(left):
+        np.testing.assert_array_equal(getattr(left, field.name), getattr(right, field.name))
+
+
+@some
+@given(rows)
+def test_samples_are_sorted_and_cropped(samples):
+    expected = [sorted((t, c) for t, c in row if t < TRIAL_MS) for row in samples]
+    spikes = build(samples)
+    assert rows_of(spikes) == expected
+    store.check(spikes, "here")
+    assert (spikes.times_ms.dtype, spikes.channels.dtype, spikes.offsets.dtype) == (np.float32, np.uint16, np.int64)
+
+
+@some
+@given(rows, st.integers(1, 4))
+def test_blocks_do_not_matter(samples, block):
+    size, store.BLOCK_SAMPLES = store.BLOCK_SAMPLES, block
+    try:
+        blocked = build(samples)
+    finally:
+        store.BLOCK_SAMPLES = size
+    assert_equal(blocked, build(samples))
+
+
+@some
+@given(rows)
+def test_crop_after_is_crop_before(samples):
+    assert_equal(build(samples, math.inf).crop(TRIAL_MS), build(samples))
+
+
+@some
+@given(rows, st.data())
+def test_select_by_number_and_by_mask(samples, data):
+    spikes = build(samples)
+    chosen = data.draw(st.lists(st.integers(0, len(samples) - 1), max_size=10))
+    taken = spikes.select(np.array(chosen, int))
+    assert rows_of(taken) == [rows_of(spikes)[index] for index in chosen]
+    assert taken.labels.tolist() == [spikes.labels[index] for index in chosen]
+    assert taken.speakers.tolist() == [spikes.speakers[index] for index in chosen]
+
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(samples), max_size=len(samples))))
+    assert_equal(spikes.select(mask), spikes.select(np.flatnonzero(mask)))
+
+
+@some
+@given(rows)
+def test_round_trip(tmp_path, samples):
+    spikes = build(samples)
+    store.save(spikes, tmp_path / "a.npz")
+    assert_equal(store.load(tmp_path / "a.npz"), spikes)
+
+
+def test_a_time_that_rounds_to_the_end_is_not_before_the_end():
+    assert rows_of(build([[(np.nextafter(TRIAL_MS, 0), 3), (99.9, 4)]])) == [[(pytest.approx(99.9), 4)]]
+
+
+def test_negative_zero_sorts_as_zero():
+    assert rows_of(build([[(0.5, 1), (-0.0, 2)]])) == [[(0.0, 2), (0.5, 1)]]
+
+
+def test_samples_may_come_from_a_generator():
+    pairs = ((np.array([float(index)]), np.array([index])) for index in range(3))
+    spikes = store.from_samples(pairs, [0, 0, 0], [0, 0, 0], ["a"], ["s"], 1000.0)
+    assert spikes.channels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "times, channels, sentence",
+    [
+        ([1.0, 2.0], [0], "Sample 1 has 2 spike times but 1 channels"),
+        ([-1.0], [0], "Sample 1 has a spike time that is negative, infinite or NaN; remove or mend"),
+        ([math.nan], [0], "negative, infinite or NaN"),
+        ([math.inf], [0], "negative, infinite or NaN"),
+        ([1.0], [700], r"Sample 1 has channel 700, outside 0\.\.699"),
+        ([1.0], [-1], r"Sample 1 has channel -1, outside 0\.\.699"),
+    ],
+)
+def test_impossible_events(times, channels, sentence):
+    pairs = [(np.array([1.0]), np.array([0])), (np.array(times), np.array(channels))]
+    with pytest.raises(DataError, match=sentence):
+        store.from_samples(pairs, [0, 0], [0, 0], ["a"], ["s"], TRIAL_MS)
+
+
+def test_no_sample_at_all():
+    with pytest.raises(DataError, match="it holds no sample"):
+        store.from_samples([], [], [], ["a"], ["s"], TRIAL_MS)
+
+
+DAMAGE = {
+    "labels, speakers and offsets differ in length": {"labels": np.zeros(3, int)},
+    "times and channels differ in length": {"channels": np.zeros(1, np.uint16)},
+    "a label is outside the list of classes": {"labels": np.array([0, 2])},
+    "a speaker is outside the list of speakers": {"speakers": np.array([-1, 0])},
+    "its offsets do not fit its events": {"offsets": np.array([0, 2, 9])},
+    "a channel is above 699": {"channels": np.array([1, 700, 2], np.uint16)},
+    "a time is outside the trial": {"times_ms": np.array([1.0, 2.0, 100.0], np.float32)},
+}
+
+
+@pytest.mark.parametrize("sentence", DAMAGE)
+def test_inconsistent_store(tmp_path, sentence):
+    spikes = dataclasses.replace(build([[(1.0, 1), (2.0, 2)], [(3.0, 3)]]), **DAMAGE[sentence])
+    store.save(spikes, tmp_path / "a.npz")
+    with pytest.raises(DataError, match=rf"a\.npz is not usable: {sentence}; run the stage that made it again"):
+        store.load(tmp_path / "a.npz")
+
+
+def test_other_npz_is_no_store(tmp_path):
+    np.savez(tmp_path / "a.npz", x=1)
+    with pytest.raises(DataError, match="is not a spike store: 'offsets' is missing; run `preprocess` again"):
+        store.load(tmp_path / "a.npz")
+
+
+def test_speakers_by_name():
+    spikes = build([[], [], []])
+    assert spikes.speakers_named(["2", "0"]).tolist() == [True, False, True]
+    with pytest.raises(DataError, match="no speaker '9' in this split; choose from 0, 1, 2"):
+        spikes.speakers_named(["9"])
+    with pytest.raises(DataError, match="no speaker '2' in this split; choose from 0, 1 "):
+        spikes.select(np.array([1, 2])).speakers_named(["2"])
