@@ -232,9 +232,10 @@ def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
 
 
 def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
+    accuracies = f"training {100 * row.training_accuracy:.1f} %  validation {100 * row.validation_accuracy:.1f} %"
+    activity = f"{row.hidden_spikes:.1f} spikes/neuron"
     return (
-        f"{name}  epoch {row.epoch}/{epochs}  loss {row.training_loss:.3f}"
-        f"  training {100 * row.training_accuracy:.1f} %  validation {100 * row.validation_accuracy:.1f} %  {row.hidden_spikes:.1f} spikes/neuron"
+        f"{name}  epoch {row.epoch}/{epochs}  loss {row.training_loss:.3f}  {accuracies}  {activity}"
         f"  {clock(left_s)} left"
     )
 

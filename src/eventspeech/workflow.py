@@ -1,20 +1,43 @@
 """What the workflow's rules need beside paths: the parameters in force, and a PATH on which jobs find this package."""
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from eventspeech import files, params, paths
+from eventspeech.errors import UserError
 from eventspeech.params import Params
 
 OVERRIDES = Path(".snakemake/eventspeech")
 """Where parameter files with the values of ``--config`` and ``--configfile`` are kept."""
+
+
+@contextlib.contextmanager
+def one_sentence() -> Iterator[None]:
+    """Let a user's error end Snakemake with its sentence alone; any other exception would print lines of code too."""
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(f"snakemake: {error}") from None
+
+
+def require_readable(file: Path = paths.PARAMS) -> None:
+    """Refuse a parameter file that is missing or no YAML, and name the line; Snakemake's own message does not.
+
+    Raises:
+        ParameterError: the file cannot be read.
+    """
+    try:
+        yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        params.load(file)
 
 
 def effective_parameters(

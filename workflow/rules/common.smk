@@ -1,11 +1,8 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
-from eventspeech.errors import UserError
-from eventspeech.workflow import effective_parameters, extend_path, lines
+from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
 
-try:
+with one_sentence():
     PARAMETERS_FILE, PARAMETERS = effective_parameters(config)
-except UserError as error:
-    raise SystemExit(f"snakemake: {error}") from None  # the one exception that is printed without lines of this file
 
 extend_path()
 
@@ -30,6 +27,14 @@ PROFILED = [
     *expand("results/profile/cpu/{batch}.json", batch=PARAMETERS.profile.cpu_batch_sizes),
     *expand("results/profile/cuda/{batch}.json", batch=PARAMETERS.profile.cuda_batch_sizes),
 ]
+
+
+# On a cluster these run where Snakemake runs: compute nodes often have no internet, the others are short.
+localrules:
+    all,
+    download,
+    compare,
+    report,
 
 
 wildcard_constraints:

@@ -1,8 +1,8 @@
 """The contract of an engine: weights, a batch and an objective in; loss, logits and exact gradients out.
 
-An engine is pure: its results depend on its arguments alone, nothing is left over from the batch before. Optimiser,
-augmentation, schedule and checkpoints live outside. The discrete dynamics that all engines share, with a = exp(-D/tau_mem),
-b = exp(-D/tau_syn), c = tau_syn / (tau_mem - tau_syn) (a - b), state before step n = 0..N-1:
+An engine is pure: its results depend on its arguments alone, nothing is left over from the batch before.
+Optimiser, augmentation, schedule and checkpoints live outside. The discrete dynamics that all engines share, with
+a = exp(-D/tau_mem), b = exp(-D/tau_syn), c = tau_syn / (tau_mem - tau_syn) (a - b), state before step n = 0..N-1:
 
     V' = a V[n] + c I[n];  spike s[n] if V' >= 1, with denominator Z = I[n] - V';  V[n+1] = 0 after a spike, else V'
     I[n+1] = b I[n] + sum of the weights of what fired in step n (inputs: in step n - delay)
@@ -29,8 +29,8 @@ from eventspeech.data.batches import Batch
 from eventspeech.network import Network, Weights
 
 DENOMINATOR_FLOOR = 1e-2
-"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1 > 0 (about D / (2 tau_syn) + ...), 0.1 for
-the published D and time constants, so the bound acts only for steps below a tenth of a millisecond; uses are counted."""
+"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, which is 0.1 for the published step and
+time constants, so the bound can act only for steps of some tenth of a millisecond or less; its uses are counted."""
 
 
 class Objective(NamedTuple):
@@ -80,7 +80,13 @@ class Gradients(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """Activity of a batch, for figures: hidden spikes of each layer (offsets, steps, units) and output voltages [B, N, O]."""
+    """Activity of a batch, for figures.
+
+    Attributes:
+        inference: as of `infer`.
+        hidden: for each layer the spikes, in the form of a batch (``channels`` are the neurons).
+        output_voltage: float32[B, N, O], before each step.
+    """
 
     inference: Inference
     hidden: tuple[Batch, ...]

@@ -52,6 +52,9 @@ def _figure(function: Callable[..., Figure]) -> Callable[..., Figure]:
                 height = figure.get_size_inches()[1]
                 figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.2 / height))
                 figure.text(0.995, 1 - 0.04 / height, results.label, ha="right", va="top", fontsize=6.5, color=RED)
+            # one layout for all formats: it costs more than drawing
+            figure.get_layout_engine().execute(figure)
+            figure.set_layout_engine("none")
         return figure
 
     return styled
@@ -176,7 +179,8 @@ def _example_column(column: Sequence[Axes], results: Results, loss: str) -> None
         _raster(axes, data[f"{kind}_times_ms"][events], data[f"{kind}_{unit}"][events], "black")
     voltage = data["output_voltage"][0]
     times = np.arange(len(voltage)) * float(data["step_ms"])
-    column[2].plot(times, np.delete(voltage, [actual, predicted], axis=1), color="#c8c8c8", linewidth=0.6)
+    column[2].plot(times, np.delete(voltage, [actual, predicted], axis=1), color="#c8c8c8", linewidth=0.6,
+                   rasterized=True)  # fmt: skip
     if predicted != actual:
         column[2].plot(times, voltage[:, predicted], color=RED, linewidth=1.1, linestyle="--")
     column[2].plot(times, voltage[:, actual], color="black", linewidth=1.2)

@@ -1,0 +1,120 @@
+"""`benchmark engine`: milliseconds per sample of inference and of a training step, on a seeded load like SHD.
+
+Input spikes fall in time and channel as a spoken digit's do (dense onset, two formant-like bands, sparse tail). The
+hidden rate is set by scaling the input weights: 14 spikes per neuron and trial is the regularised operating point.
+Compilation and the search for the rate are timed apart; the figures are medians over repeats, with their range.
+"""
+
+import time
+
+import numpy as np
+import psutil
+
+from eventspeech import engines, losses, machine, network, seeds
+from eventspeech.data import batches
+from eventspeech.data.batches import Batch
+from eventspeech.engines.base import Engine, Objective
+from eventspeech.network import Network, Weights
+from eventspeech.optimiser import Adam
+from eventspeech.params import CHANNELS, Shape
+from eventspeech.params import Network as NetworkParams
+
+CLASSES = 20
+
+
+def load(samples: int, steps: int, spikes: int, seed: int = 0) -> Batch:
+    """Return ``samples`` spike trains of about ``spikes`` events each."""
+    rng = seeds.generator(seed, "benchmark load", samples, steps, spikes)
+    parts, counts = [], []
+    for _ in range(samples):
+        drawn = int(spikes * 1.05)
+        step = np.minimum(rng.gamma(2.0, 0.15, drawn), 0.999) * steps
+        band = rng.choice([0.3, 0.6, 0.8], drawn, p=[0.3, 0.3, 0.4])
+        channel = np.clip((band + rng.normal(0, 0.12, drawn)) * CHANNELS, 0, CHANNELS - 1)
+        key = np.unique(step.astype(np.int64) * CHANNELS + channel.astype(np.int64))
+        if len(key) > spikes:
+            key = np.sort(rng.choice(key, spikes, replace=False))
+        parts.append(key)
+        counts.append(len(key))
+    step, channel = np.divmod(np.concatenate(parts), CHANNELS)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    labels = rng.integers(0, CLASSES, samples)
+    return Batch(offsets, step.astype(np.int32), channel.astype(np.int32), labels)
+
+
+def _rate(engine: Engine, weights: Weights, batch: Batch, objective: Objective) -> float:
+    return float(np.mean(engine.infer(weights, batch, objective).spike_counts[0]))
+
+
+def weights_for_rate(engine: Engine, batch: Batch, objective: Objective, spikes_per_neuron: float) -> Weights:
+    """Return weights whose input part is scaled so that hidden neurons fire about this often in a trial."""
+    weights = network.initial_weights(engine.network, NetworkParams(), 0)
+    name = next(name for name in weights if name.startswith("input_"))
+    original, low, high = weights[name], 0.0, 16.0
+    for _ in range(12):
+        middle = 0.5 * (low + high) if high < 16.0 or low > 0 else 1.0
+        weights[name] = original * np.float32(middle)
+        found = _rate(engine, weights, batch, objective)
+        if abs(found - spikes_per_neuron) < 0.03 * spikes_per_neuron:
+            break
+        low, high = (middle, high) if found < spikes_per_neuron else (low, middle)
+    return weights
+
+
+def _summary(seconds: list[float], samples: int) -> dict[str, float]:
+    scaled = 1000 * np.array(seconds) / samples
+    return {"median": float(np.median(scaled)), "low": float(scaled.min()), "high": float(scaled.max())}
+
+
+def measure(
+    engine: str = "cpu",
+    hidden: int = 512,
+    steps: int = 1000,
+    spikes: int = 8000,
+    rate: float = 14.0,
+    batch: int = 32,
+    samples: int = 128,
+    threads: int | None = None,
+    repeats: int = 5,
+) -> dict:
+    """Measure an engine; see the module's text. Times are in milliseconds per sample."""
+    on = Network(CHANNELS, (hidden,), CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
+    used = threads or machine.threads()
+    runner = engines.create(engine, on, used)
+    data = load(samples, steps, spikes)
+    parts = [batches.take(data, np.arange(i, min(i + batch, samples))) for i in range(0, samples, batch)]
+    objective = Objective(losses.on_grid(Shape(kind="exponential"), steps), 1e-8)
+    start = time.perf_counter()
+    weights = weights_for_rate(runner, parts[0], objective, rate)
+    optimiser = Adam(weights, 0.9, 0.999, 1e-8)
+    _train(runner, weights, optimiser, parts[:1], objective)
+    prepared = time.perf_counter() - start
+    # a learning rate of zero keeps the operating point while Adam does all its work
+    inference = [_timed(lambda: [runner.infer(weights, part, objective) for part in parts]) for _ in range(repeats)]
+    training = [_timed(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)]
+    return {
+        "engine": engine,
+        "hidden": hidden,
+        "steps": steps,
+        "batch": batch,
+        "samples": samples,
+        "threads": used,
+        "repeats": repeats,
+        "input_spikes_per_sample": len(data.steps) / samples,
+        "hidden_spikes_per_neuron": _rate(runner, weights, data, objective),
+        "inference_ms_per_sample": _summary(inference, samples),
+        "training_ms_per_sample": _summary(training, samples),
+        "preparation_s": prepared,
+        "peak_memory_mib": psutil.Process().memory_info().rss / 2**20,
+    }
+
+
+def _timed(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _train(runner: Engine, weights: Weights, optimiser: Adam, parts: list[Batch], objective: Objective) -> None:
+    for part in parts:
+        optimiser.step(weights, runner.gradients(weights, part, objective).weights, 0.0)
