@@ -1,0 +1,225 @@
+"""Engine `cpu`: against the dense oracle, against `exact`, and the properties the contract promises."""
+
+import dense
+import numpy as np
+import pytest
+
+from eventspeech import gradient_check, losses
+from eventspeech.data.batches import Batch, take
+from eventspeech.engines import cpu as cpu_module
+from eventspeech.engines import create
+from eventspeech.engines.base import Objective
+from eventspeech.engines.cpu import CpuEngine
+from eventspeech.engines.kernels import adjoint
+from eventspeech.errors import UserError
+from eventspeech.network import Network, initial_weights
+from eventspeech.params import SHAPE_DEFAULTS, Shape
+from eventspeech.params import Network as NetworkParams
+
+STEPS, INPUTS, CLASSES = 60, 20, 5
+NETWORKS = {
+    "recurrent": {},
+    "feed-forward": {"recurrent": False},
+    "delay line": {"delay_steps": (0, 7, 30)},
+    "two layers": {"hidden": (15, 9)},
+    "three layers, feed-forward": {"hidden": (12, 9, 7), "recurrent": False},
+    "equal time constants": {"tau_mem_ms": 10.0, "tau_syn_ms": 10.0},
+    "coarse step": {"step_ms": 5.0},
+    "one neuron": {"hidden": (1,)},
+}
+
+
+def make_network(**changes):
+    plain = {
+        "inputs": INPUTS, "hidden": (15,), "outputs": CLASSES, "recurrent": True, "steps": STEPS, "step_ms": 1.0,
+        "tau_mem_ms": 20.0, "tau_syn_ms": 5.0, "delay_steps": (0,),
+    }  # fmt: skip
+    return Network(**plain | changes)
+
+
+def make_weights(network, dtype=np.float64, seed=1):
+    drawn = NetworkParams(input_mean=0.2, input_sd=0.2, recurrent_sd=0.2, hidden_mean=0.3, hidden_sd=0.3, output_sd=0.5)
+    return {name: array.astype(dtype) for name, array in initial_weights(network, drawn, seed).items()}
+
+
+def make_batch(counts=(90, 0, 150, 40, 220, 100), seed=0):
+    """Draw samples of unequal length, one of them silent."""
+    rng = np.random.default_rng(seed)
+    keys = [np.unique(rng.integers(0, STEPS * INPUTS, count)) for count in counts]
+    steps, channels = np.divmod(np.concatenate(keys), INPUTS)
+    offsets = np.concatenate([[0], np.cumsum([len(key) for key in keys])])
+    return Batch(offsets, steps.astype(np.int32), channels.astype(np.int32), rng.integers(0, CLASSES, len(counts)))
+
+
+def make_objective(kind="exponential", **changes):
+    return Objective(losses.on_grid(Shape(kind=kind), STEPS))._replace(**changes)
+
+
+def assert_close(found, expected, rtol):
+    for name, array in expected.items():
+        assert np.linalg.norm(found[name] - array) <= rtol * np.linalg.norm(array), name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
+def test_equals_the_dense_oracle(name, dtype, rtol):
+    network, batch = make_network(**NETWORKS[name]), make_batch()
+    objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
+    weights = make_weights(network)
+    expected_losses, expected, counts = dense.run(network, weights, batch, objective)
+    assert all(count.sum() > 0 for count in counts), "the case must have spikes in every layer"
+    found = CpuEngine(network, dtype=dtype).gradients(weights, batch, objective)
+    for seen, count in zip(found.inference.spike_counts, counts, strict=True):
+        np.testing.assert_array_equal(seen, count)
+    np.testing.assert_allclose(found.inference.losses, expected_losses, rtol=min(1e-5, 10 * rtol))
+    assert_close(found.weights, expected, rtol)
+
+
+@pytest.mark.parametrize("kind", SHAPE_DEFAULTS)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_every_loss_and_regulariser_equals_the_dense_oracle(kind, per_sample):
+    network, batch = make_network(), make_batch(seed=3)
+    objective = make_objective(
+        kind, regulariser_strength=1e-2, regulariser_target=2.0, regulariser_batch=not per_sample
+    )
+    weights = make_weights(network)
+    _, expected, _ = dense.run(network, weights, batch, objective)
+    assert_close(CpuEngine(network, dtype=np.float64).gradients(weights, batch, objective).weights, expected, 1e-10)
+
+
+@pytest.mark.parametrize("case", gradient_check.cases()[:6] + gradient_check.cases()[12:], ids=lambda case: case.name)
+def test_converges_to_the_exact_gradient(case):
+    steps_ms = (0.04, 0.01, 0.0025)
+    errors = [gradient_check.grid_errors(case, "cpu", seed, steps_ms) for seed in gradient_check.problems(case, 3)]
+    median = np.median(errors, axis=0)
+    assert median[-1] < gradient_check.TOLERANCE_FINEST
+    assert gradient_check.order(steps_ms, median) == pytest.approx(1.0, abs=0.45)
+
+
+def _wrong(monkeypatch, change):
+    """Let the engine call a kernel of the backward pass with changed arguments."""
+    name, position, alter = change
+    kernel = getattr(adjoint, name)
+
+    def altered(*arguments):
+        arguments = list(arguments)
+        arguments[position] = alter(arguments[position])
+        return kernel(*arguments)
+
+    monkeypatch.setattr(cpu_module.adjoint, name, altered)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(("output", 1, np.ones_like), id="drive without the weight, as the thesis prints it"),
+        pytest.param(("hidden", 1, lambda z: z + 1), id="denominator without the threshold"),
+        pytest.param(("hidden", 3, np.zeros_like), id="no flow from the outputs"),
+        pytest.param(("hidden", 5, np.zeros_like), id="no flow through the recurrence"),
+        pytest.param(("hidden", 5, lambda w: np.ascontiguousarray(w.T)), id="recurrent weights transposed"),
+        pytest.param(("hidden", 10, np.zeros_like), id="current's adjoint without the voltage's"),
+    ],
+)
+def test_a_wrong_formula_does_not_converge(monkeypatch, change):
+    case = gradient_check.cases()[2]
+    seed = gradient_check.problems(case, 1)[0]
+    right = gradient_check.grid_errors(case, "cpu", seed, (0.0025,))[0]
+    _wrong(monkeypatch, change)
+    assert gradient_check.grid_errors(case, "cpu", seed, (0.0025,))[0] > max(0.05, 5 * right)
+
+
+def test_output_weights_are_exact_on_any_grid():
+    case = gradient_check.cases()[2]
+    assert gradient_check.output_error(case, "cpu", gradient_check.problems(case, 1)[0]) < 1e-6
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    network, batch = make_network(hidden=(15, 9)), make_batch()
+    weights, objective = make_weights(network, np.float32), make_objective(regulariser_strength=1e-3)
+    one, two = (CpuEngine(network, threads=n).gradients(weights, batch, objective) for n in (1, 2))
+    for name in weights:
+        assert one.weights[name].tobytes() == two.weights[name].tobytes()
+    assert one.inference.logits.tobytes() == two.inference.logits.tobytes()
+
+
+def test_nothing_leaks_between_batches_or_from_inference_to_training():
+    network = make_network()
+    weights, objective = make_weights(network, np.float32), make_objective()
+    first, second = make_batch(seed=1), make_batch(seed=2)
+    fresh = CpuEngine(network).gradients(weights, second, objective)
+    engine = CpuEngine(network)
+    engine.gradients(weights, first, objective)
+    engine.infer(weights, first, objective)
+    used = engine.gradients(weights, second, objective)
+    for name in weights:
+        assert fresh.weights[name].tobytes() == used.weights[name].tobytes()
+
+
+def test_arguments_are_left_alone():
+    network, batch = make_network(), make_batch()
+    weights, objective = make_weights(network, np.float32), make_objective()
+    before = {name: array.copy() for name, array in weights.items()}
+    CpuEngine(network).gradients(weights, batch, objective)
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights[name], array)
+
+
+def test_a_sample_does_not_see_the_others():
+    network, batch = make_network(), make_batch()
+    weights, objective = make_weights(network, np.float32), make_objective()
+    together = CpuEngine(network).infer(weights, batch, objective)
+    for index in range(len(batch)):
+        alone = CpuEngine(network).infer(weights, take(batch, np.array([index])), objective)
+        np.testing.assert_array_equal(alone.logits[0], together.logits[index])
+
+
+def test_buffers_grow_and_drop_nothing():
+    network, batch = make_network(), make_batch()
+    weights, objective = make_weights(network, np.float32), make_objective()
+    roomy, tight = CpuEngine(network), CpuEngine(network)
+    tight._capacity = 1
+    expected, found = (engine.gradients(weights, batch, objective) for engine in (roomy, tight))
+    np.testing.assert_array_equal(found.inference.spike_counts[0], expected.inference.spike_counts[0])
+    assert_close(found.weights, expected.weights, 1e-12)
+
+
+def test_groups_of_samples_add_up(monkeypatch):
+    network, batch = make_network(), make_batch()
+    weights, objective = make_weights(network), make_objective()
+    whole = CpuEngine(network, dtype=np.float64).gradients(weights, batch, objective)
+    monkeypatch.setattr(cpu_module, "ADJOINT_BYTES", 1)
+    single = CpuEngine(network, dtype=np.float64).gradients(weights, batch, objective)
+    assert_close(single.weights, whole.weights, 1e-12)
+
+
+def test_small_denominators_are_bounded_and_counted(monkeypatch):
+    network, batch = make_network(), make_batch()
+    weights, objective = make_weights(network), make_objective()
+    assert CpuEngine(network).gradients(weights, batch, objective).floored == 0
+    monkeypatch.setattr(cpu_module, "DENOMINATOR_FLOOR", 1e6)
+    found = CpuEngine(network).gradients(weights, batch, objective)
+    assert found.floored == found.inference.spike_counts[0].sum()
+
+
+def test_recording_shows_the_same_run():
+    network, batch = make_network(), make_batch()
+    weights, objective = make_weights(network, np.float32), make_objective()
+    seen = CpuEngine(network).record(weights, batch, objective)
+    assert len(seen.hidden[0].steps) == seen.inference.spike_counts[0].sum()
+    summed = np.einsum("n,sno->so", objective.weighting, seen.output_voltage) / STEPS
+    np.testing.assert_allclose(summed, seen.inference.logits, rtol=1e-5, atol=1e-7)
+
+
+def test_wrong_weights_are_refused():
+    network, batch = make_network(), make_batch()
+    weights = make_weights(network)
+    with pytest.raises(ValueError, match="the network needs"):
+        CpuEngine(network).infer({**weights, "hidden1_output": np.zeros((3, 3))}, batch, make_objective())
+    weights["hidden1_output"][0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        CpuEngine(network).infer(weights, batch, make_objective())
+
+
+def test_an_absent_engine_is_refused_in_one_sentence():
+    with pytest.raises(UserError, match="set train.engine"):
+        create("genn", make_network())
