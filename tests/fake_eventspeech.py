@@ -1,0 +1,39 @@
+"""Stands in for the command `eventspeech` in test_workflow.py: writes each output at once, and a line for each call.
+
+The line holds the verb, the threads it was given and its log's path. The content of an output depends on the
+parameters and on the arguments, as that of a true one does. A training whose `loss/seed` is in $FAKE_FAIL writes its
+checkpoint and fails.
+"""
+
+import os
+import sys
+import zlib
+from pathlib import Path
+
+verb, *rest = sys.argv[1:]
+options = dict(zip(rest[::2], rest[1::2], strict=True))
+number = zlib.crc32((Path(options["--params"]).read_text() + " ".join(rest)).encode()) % 1000 / 1000
+
+OUTPUTS = {
+    "download": [options.get("--raw", "") + "/speech"],
+    "preprocess": ["--spikes", "--statistics"],
+    "baseline": ["--model", "--summary"],
+    "train": ["--checkpoint", "--weights", "--history", "--summary"],
+    "evaluate": ["--metrics", "--predictions", "--confusion", "--examples"],
+    "compare": [options.get("--out", "") + "/summary.json"],
+    "profile": ["--out"],
+    "report": [f"{options.get('--out')}/{name}" for name in ("study.ipynb", "study.html", "figures/a.png", "tables/a")],
+}
+CONTENTS = {
+    ".json": f'{{"accuracy": {number}}}\n',
+    ".csv": f"epoch,validation_accuracy,actual,predicted\n1,{number},eins,zwei\n",
+}
+
+with open("calls.txt", "a") as calls:
+    print(verb, os.environ.get("OMP_NUM_THREADS"), options["--log"], file=calls)
+for output in OUTPUTS[verb]:
+    path = Path(options.get(output, output))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(CONTENTS.get(path.suffix, f"{number}\n"))
+    if output == "--checkpoint" and f"{options['--loss']}/{options['--seed']}" == os.environ.get("FAKE_FAIL"):
+        sys.exit("interrupted")

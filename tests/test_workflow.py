@@ -1,0 +1,490 @@
+"""Snakemake and DVC conduct the same study: one graph, and an edit reruns exactly the stages that read it.
+
+Everything happens in a copy of the workflow where `eventspeech` is `fake_eventspeech.py`, so that a whole run takes
+seconds. Stages are named as DVC names them (`train@gaussian-0`) for both tools.
+"""
+
+import ast
+import base64
+import contextlib
+import fnmatch
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx
+import pytest
+import yaml
+from dvc.dependency.param import ParamsDependency
+from dvc.repo import Repo
+from forked import run
+
+from eventspeech import params, paths, presets
+from eventspeech.errors import ParameterError
+from eventspeech.workflow import effective_parameters, lines
+
+ROOT = Path(__file__).parents[1]
+PYTHON = sys.executable
+
+# DVC's own use of its own data structures
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+
+def tiny_parameters() -> dict:
+    """Return the default parameters with few jobs, but more than one of each kind that fans out over the study."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1]}
+    content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
+    return content
+
+
+class Project:
+    """A copy of the workflow in an empty folder."""
+
+    def __init__(self, folder: Path, content: dict | None = None):
+        self.folder = folder
+        for name in ("workflow", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
+            source, target = ROOT / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        shutil.copy(ROOT / "environment.yml", folder)
+        self.write(content or tiny_parameters())
+        fake = folder / "bin" / "eventspeech"
+        fake.parent.mkdir()
+        # -I -S: no site-packages, which would make most of a fake stage's time
+        fake.write_text(f"#!{PYTHON} -IS\n" + (ROOT / "tests" / "fake_eventspeech.py").read_text(encoding="utf-8"))
+        fake.chmod(0o755)
+        self.environment = os.environ | {
+            "PATH": os.pathsep.join([str(fake.parent), os.environ["PATH"]]),
+            "HOME": str(folder / "home"),
+            "XDG_CACHE_HOME": str(folder / "home" / ".cache"),
+            "DVC_SITE_CACHE_DIR": str(folder / "home" / "dvc"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+        for variable in ("OMP_NUM_THREADS", "SNAKEMAKE_PROFILE", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+            self.environment.pop(variable, None)
+        self.git("init", "--quiet")
+        (folder / ".git" / "info" / "exclude").write_text("/bin/\n/home/\n/calls.txt\n")
+        self.git_commit("start")
+
+    def git(self, *arguments: str) -> None:
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
+        subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
+
+    def git_commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def snakemake(self, *arguments: str, status: int = 0, **environment: str) -> str:
+        """Run Snakemake; return what it says."""
+        done = run("snakemake", list(arguments), self.folder, self.environment | environment)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def dvc(self, *arguments: str, status: int = 0) -> str:
+        """Run DVC; return its standard output."""
+        done = run("dvc", list(arguments), self.folder, self.environment)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def write(self, content: dict | str) -> None:
+        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+        (self.folder / "params.yaml").write_text(text, encoding="utf-8")
+
+    def calls(self) -> list[str]:
+        """Return the verb, threads and log of each call since the last one to this method."""
+        file = self.folder / "calls.txt"
+        found = file.read_text().splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return found
+
+    @contextlib.contextmanager
+    def repo(self):
+        """Yield DVC's view of the project. It names stages relative to the working folder."""
+        with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DVC_SITE_CACHE_DIR", self.environment["DVC_SITE_CACHE_DIR"])
+            with Repo() as repo:
+                yield repo
+
+    def relative(self, path: str) -> str:
+        return Path(path).relative_to(self.folder.resolve()).as_posix()
+
+    def makers(self, repo: Repo) -> dict[str, str]:
+        """Return the stage that makes each output."""
+        return {self.relative(out.fs_path): stage.addressing for stage in repo.index.stages for out in stage.outs}
+
+    def rerun_by_dvc(self) -> set[str]:
+        """Return the stages that changed and all that depend on them."""
+        with self.repo() as repo:
+            graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.addressing)
+            changed = set(repo.status())
+            return changed.union(*(networkx.ancestors(graph, stage) for stage in changed))
+
+    def rerun_by_snakemake(self) -> set[str]:
+        with self.repo() as repo:
+            makers = self.makers(repo)
+        table = [line.split("\t") for line in self.snakemake("--summary").splitlines() if "\t" in line]
+        column = table[0].index("plan")
+        assert {row[0] for row in table[1:]} == set(makers)
+        return {makers[row[0]] for row in table[1:] if row[column] != "no update"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Project:
+    """A project run by Snakemake and adopted by DVC."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.snakemake("--cores", "2")
+    project.first_calls = project.calls()
+    project.dvc("commit", "--force", "--quiet")
+    project.git_commit("receipt")
+    return project
+
+
+@pytest.fixture
+def edited(finished):
+    """The finished project; its parameters are put back afterwards."""
+    yield finished
+    finished.write(tiny_parameters())
+
+
+# --- one graph -------------------------------------------------------------------------------------------------------
+
+
+def snakemake_jobs(project: Project) -> dict[str, dict]:
+    """Return what Snakemake noted about the job that made each output."""
+    folder = project.folder / ".snakemake" / "metadata"
+    noted = {}
+    for file in folder.iterdir():
+        noted[base64.urlsafe_b64decode(file.name).decode()] = json.loads(file.read_text())
+    return noted
+
+
+def test_the_two_graphs_are_one(finished):
+    jobs = snakemake_jobs(finished)
+    with finished.repo() as repo:
+        makers = finished.makers(repo)
+        assert set(jobs) == set(makers)
+        for stage in repo.index.stages:
+            outputs = {finished.relative(out.fs_path) for out in stage.outs}
+            read = {key for dep in stage.deps if isinstance(dep, ParamsDependency) for key in dep.params}
+            files = [finished.relative(dep.fs_path) for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+            # DVC names a folder where Snakemake names all files in it
+            inputs = {name for file in files for name in makers if name == file or name.startswith(f"{file}/")}
+            verb = shlex.split(stage.cmd)[1]
+            for output in outputs:
+                job = jobs[output]
+                assert job["rule"] == stage.name.split("@")[0]
+                assert shlex.split(job["shellcmd"]) == shlex.split(stage.cmd)
+                assert set(job["input"]) == inputs, stage
+                leaves = [ast.literal_eval(line).partition(" = ")[0] for line in job["params"]]
+                assert {key for key in read if any(leaf.startswith(f"{key}.") for leaf in leaves)} == read
+                assert all(any(leaf.startswith(f"{key}.") for key in read) for leaf in leaves)
+            loss = stage.name.partition("@")[2].rpartition("-")[0]
+            assert read == {key.format(loss=loss) for key in params.READ_BY[verb]}
+
+
+def test_one_name_for_verb_rule_stage_log_and_benchmark(finished):
+    for output, job in snakemake_jobs(finished).items():
+        verb = job["shellcmd"].split()[1]
+        assert job["rule"].split("_")[0] == verb, output
+        (log,) = job["log"]
+        assert log.startswith(f"logs/{verb}/")
+        benchmark = Path(log.replace("logs", "benchmarks", 1)).with_suffix(".tsv")
+        assert (finished.folder / benchmark).is_file()
+
+
+def test_paths_are_those_of_the_package(finished):
+    outputs = set(snakemake_jobs(finished))
+    expected = {paths.RAW, paths.RESULTS / "compare"}
+    expected |= {named(split) for split in ("train", "test") for named in (paths.spikes, paths.statistics)}
+    for loss in ("exponential", "gaussian"):
+        expected |= {paths.model(paths.RESULTS, loss, 1) / name for name in ("weights.npz", "history.csv")}
+        expected |= {paths.evaluation(paths.RESULTS, loss, 1) / name for name in ("metrics.json", "examples.npz")}
+    expected |= {paths.profile(paths.RESULTS, device, 1) for device in ("cpu", "cuda")}
+    expected |= {paths.REPORTS / name for name in ("study.ipynb", "study.html", "figures", "tables")}
+    assert {path.as_posix() for path in expected} <= outputs
+
+
+def test_checkpoints_are_no_outputs(finished):
+    assert (finished.folder / "results/checkpoints/gaussian/1.npz").is_file()
+    assert not any("checkpoints" in output for output in snakemake_jobs(finished))
+
+
+def test_threads_reach_the_command(finished):
+    threads = {}
+    for call in finished.first_calls:
+        verb, number, _log = call.split()
+        threads.setdefault(verb, set()).add(number)
+    assert len(finished.first_calls) == len(set(finished.first_calls))
+    assert threads.pop("preprocess") == threads.pop("profile") == {"2"}, "these take every core"
+    assert set().union(*threads.values()) == {"1"}
+
+
+def test_every_preset_names_every_group():
+    # DVC knows no defaults: a group that it shall watch has to be in the file, if only as `cochlea: {}`
+    read = {key.split(".")[0] for keys in params.READ_BY.values() for key in keys}
+    for name in presets.names():
+        assert read <= set(yaml.safe_load(presets.text(name))), f"{name} lacks a group"
+
+
+# --- an edit reruns exactly what reads it ----------------------------------------------------------------------------
+
+
+def change(**groups):
+    """Return an edit of the parameters that sets these values and leaves the others of their groups alone."""
+
+    def merge(old, new):
+        return {**old, **{k: merge(old.get(k, {}), v) if isinstance(v, dict) else v for k, v in new.items()}}
+
+    return lambda content: merge(content, groups)
+
+
+def comment_and_layout(content: dict) -> str:
+    text = yaml.safe_dump(dict(reversed(content.items())), indent=4)
+    assert "trial_ms: 1000\n" in text
+    return "# other words\n" + text.replace("trial_ms: 1000", "trial_ms: 1000.0  # still a second")
+
+
+BELL = {"kind": "bell", "centre": 0.4}
+TRAINED = "train@* evaluate@* compare report"
+EVERYTHING = "preprocess@* baseline evaluate_baseline profile_* " + TRAINED
+
+EDITS = {
+    "a comment, another order, 1000.0 for 1000": (comment_and_layout, ""),
+    "report.title": (change(report={"title": "Bumps"}), "report"),
+    "compare.confidence": (change(compare={"confidence": 0.9}), "compare report"),
+    "evaluate.examples": (change(evaluate={"examples": 2}), "evaluate@* evaluate_baseline compare report"),
+    "baseline.time_bins": (change(baseline={"time_bins": 5}), "baseline evaluate_baseline compare report"),
+    "profile.trials": (change(profile={"trials": 5}), "profile_* report"),
+    "a seed more": (change(study={"seeds": [0, 1, 2]}), "train@*-2 evaluate@*-2 compare report"),
+    "a seed less": (change(study={"seeds": [1]}), "compare report"),
+    "a loss more": (
+        change(study={"losses": ["exponential", "gaussian", "gaussian_matched"]}),
+        "train@gaussian_matched-* evaluate@gaussian_matched-* compare report",
+    ),
+    "gaussian's width": (
+        change(shape={"gaussian": {"width": 0.3}}),
+        "train@gaussian-* evaluate@gaussian-* profile_* compare report",
+    ),
+    "a shape nobody trains": (change(shape={"bell": BELL}), "profile_* report"),
+    "train.epochs": (change(train={"epochs": 7}), f"{TRAINED} profile_*"),
+    "validation.speakers": (change(validation={"speakers": ["s3"]}), f"{TRAINED} baseline evaluate_baseline"),
+    "preprocess.trial_ms": (change(preprocess={"trial_ms": 900}), EVERYTHING),
+    "cochlea.seed": (change(cochlea={"seed": 1}), EVERYTHING),
+    "download's takes": (change(download={"synthetic": {"takes": 4}}), f"{EVERYTHING} download"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_what_reads_it(edited, name):
+    edit, patterns = EDITS[name]
+    edited.write(edit(tiny_parameters()))
+    with edited.repo() as repo:
+        stages = {stage.addressing for stage in repo.index.stages}
+    expected = {stage for stage in stages if any(fnmatch.fnmatchcase(stage, one) for one in patterns.split())}
+    assert edited.rerun_by_snakemake() == expected
+    assert edited.rerun_by_dvc() == expected
+
+
+def test_a_default_written_out_reruns_nothing_in_snakemake_but_does_in_dvc(edited):
+    assert "confidence" in params.Compare.model_fields and params.Compare().confidence == 0.95
+    content = tiny_parameters()
+    content["report"]["title"] = params.Report().title
+    edited.write(content)
+    assert edited.rerun_by_snakemake() == set()
+    assert edited.rerun_by_dvc() == {"report"}, "DVC compares what the file says, and cannot know the default"
+
+
+def test_compare_waits_for_exactly_the_pairs_of_the_study(edited):
+    content = tiny_parameters()
+    content["study"] = {"losses": ["gaussian"], "seeds": [1]}
+    content["compare"]["reference"] = "gaussian"
+    edited.write(content)
+    inputs = re.search(r"rule compare:\s+input: (.*)", edited.snakemake("-n")).group(1).split(", ")
+    models = {file.rpartition("/")[0] for file in inputs}
+    assert models == {"results/train/gaussian/1", "results/evaluate/gaussian/1", "results/evaluate/baseline"}
+    # what the study no longer asks for stays, and counts again if it is put back
+    assert (edited.folder / "results/train/gaussian/0/weights.npz").is_file()
+
+
+# --- the command line lays values over params.yaml -------------------------------------------------------------------
+
+
+def test_values_on_the_command_line_reach_the_commands(edited, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text("train: {epochs: 7, engine: cuda}\n")
+    said = edited.snakemake("-n", "--configfile", str(other), "--config", "report={title: Bumps}")
+    (file,) = set(re.findall(r"--params (\S+)", said))
+    loaded = params.load(edited.folder / file)
+    assert (loaded.train.epochs, loaded.report.title) == (7, "Bumps")
+    assert loaded.study.seeds == [0, 1]
+    assert "'train.epochs = 30' now" in said or "train.epochs = 7" in said, "the reason is readable"
+    assert re.findall(r"^rule train:", said, re.M) and not re.findall(r"^rule (preprocess|baseline):", said, re.M)
+    jobs = re.split(r"\n\n", said)
+    assert all("gpu=1" in job for job in jobs if "rule train:" in job)
+    # where the values come from is no reason to run
+    other.write_text(yaml.safe_dump(tiny_parameters()))
+    assert "Nothing to be done" in edited.snakemake("-n", "--configfile", str(other))
+
+
+def test_effective_parameters(tmp_path):
+    file = tmp_path / "params.yaml"
+    content = tiny_parameters()
+    file.write_text(yaml.safe_dump(content))
+    assert effective_parameters(content, file, tmp_path)[0] == file
+    content["train"]["epochs"] = 3
+    path, parameters = effective_parameters(content, file, tmp_path)
+    assert path != file and parameters.train.epochs == params.load(path).train.epochs == 3
+    assert effective_parameters(content, file, tmp_path)[0] == path
+    content["train"]["epochz"] = 3
+    with pytest.raises(ParameterError, match=r"command line.*epochz"):
+        effective_parameters(content, file, tmp_path)
+
+
+def test_lines_keep_the_name_with_the_value():
+    assert lines({"train": {"epochs": 3, "regulariser": {"strength": 0.0}}, "shape.sum": {"kind": "sum"}}) == [
+        "train.epochs = 3",
+        "train.regulariser.strength = 0.0",
+        'shape.sum.kind = "sum"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        ("epochs: many", "train.epochs = 'many' is not valid"),
+        ("epochz: 30", "unknown key train.epochz"),
+        ("epochs: [30", "is not valid YAML"),
+    ],
+)
+def test_bad_parameters_end_in_one_sentence(edited, broken, sentence):
+    before = snapshot(edited.folder)
+    text = yaml.safe_dump(tiny_parameters())
+    assert text.count("epochs: 30\n") == 1
+    edited.write(text.replace("epochs: 30\n", f"{broken}\n"))
+    # in a process of its own, as a user sees it
+    command = [PYTHON, "-m", "snakemake", "--cores", "2"]
+    done = subprocess.run(command, cwd=edited.folder, env=edited.environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert len(told) == 1 and told[0].startswith("snakemake: params.yaml") and sentence in told[0]
+    assert snapshot(edited.folder) == before
+    assert edited.calls() == []
+
+
+# --- going from one tool to the other --------------------------------------------------------------------------------
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    files = [path for name in ("data", "results", "reports") for path in (folder / name).rglob("*")]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files if path.is_file()}
+
+
+def test_dvc_adopts_what_snakemake_made(finished):
+    finished.dvc("status", "--quiet")  # exit status 0: up to date
+    said = finished.dvc("repro", "--dry")
+    assert "Running stage" not in said and "'train@gaussian-1' didn't change" in said
+    assert "Nothing to be done" in finished.snakemake("-n")
+    assert finished.calls() == []
+
+
+def test_snakemake_adopts_what_dvc_made(tmp_path):
+    content = tiny_parameters()
+    content["study"]["seeds"] = [0]
+    project = Project(tmp_path, content)
+    project.dvc("repro", "--quiet")
+    # without Snakemake, threads are the package's choice
+    assert all(call.split()[1] == "None" for call in project.calls())
+    assert "Nothing to be done" in project.snakemake("-n")
+    adopt = ("--touch", "--forceall", "--quiet", "all")
+    project.snakemake(*adopt)
+    assert project.rerun_by_snakemake() == set()
+    project.write(change(report={"title": "Bumps"})(content))
+    assert project.rerun_by_snakemake() == {"report"}, "the parameters were noted"
+
+    # restored files carry new times
+    project.write(content)
+    for name in ("data", "results", "reports"):
+        shutil.rmtree(project.folder / name)
+    project.dvc("checkout", "--quiet")
+    project.snakemake(*adopt)
+    assert project.rerun_by_snakemake() == set()
+    project.dvc("status", "--quiet")
+    assert project.calls() == []
+
+
+def test_experiments_metrics_and_plots(finished, tmp_path):
+    project = Project.__new__(Project)
+    project.folder, project.environment = tmp_path / "copy", finished.environment
+    shutil.copytree(finished.folder, project.folder)
+    project.dvc("exp", "run", "--quiet", "--set-param", "baseline.time_bins=5", "evaluate_baseline")
+    assert {call.split()[0] for call in project.calls()} == {"baseline", "evaluate"}
+    changed = json.loads(project.dvc("metrics", "diff", "--json"))
+    assert set(changed) == {"results/baseline/summary.json", "results/evaluate/baseline/metrics.json"}
+    assert "results/compare/summary.json" in project.dvc("metrics", "show")
+    plots = json.loads(project.dvc("plots", "diff", "--json"))["data"]
+    assert {"results/train/gaussian/1/history.csv", "results/evaluate/baseline/predictions.csv"} <= set(plots)
+    assert json.loads(project.dvc("params", "diff", "--json"))["params.yaml"]["baseline.time_bins"]["new"] == 5
+
+
+# --- an interruption loses nothing -----------------------------------------------------------------------------------
+
+
+def test_a_failing_training_leaves_the_rest_alone(tmp_path):
+    project = Project(tmp_path)
+    said = project.snakemake("--cores", "2", status=1, FAKE_FAIL="gaussian/1")
+    assert "logs/train/gaussian/1.log" in said, "the message names the log"
+    results = project.folder / "results"
+    assert not (results / "train/gaussian/1/weights.npz").exists()
+    checkpoint = results / "checkpoints/gaussian/1.npz"
+    assert checkpoint.is_file()
+    assert (results / "evaluate/gaussian/0/metrics.json").is_file(), "the other seeds went on"
+    before = snapshot(project.folder)
+    project.calls()
+
+    project.snakemake("--cores", "2")
+    assert sorted(call.split()[0] for call in project.calls()) == ["compare", "evaluate", "report", "train"]
+    after = snapshot(project.folder)
+    assert {path for path in before if after[path] != before[path]} <= {str(checkpoint)}
+
+
+# --- form ------------------------------------------------------------------------------------------------------------
+
+
+def test_lint(finished):
+    assert "in a good condition" in finished.snakemake("--lint")
+
+
+def test_format():
+    pytest.importorskip("snakefmt", reason="snakefmt is not installed")
+    files = [ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").iterdir()]
+    done = subprocess.run(
+        [PYTHON, "-m", "snakefmt", "--check", "--line-length", "120", *files], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_snakefile_is_a_table_of_contents():
+    text = (ROOT / "workflow" / "Snakefile").read_text()
+    assert len(text.splitlines()) <= 40
+    assert "shell:" not in text and "def " not in text
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_profiles_say_why(profile):
+    from snakemake.cli import get_argument_parser
+
+    text = (ROOT / "workflow" / "profiles" / profile / "config.yaml").read_text()
+    options = {option for action in get_argument_parser()._actions for option in action.option_strings}
+    content = yaml.safe_load(text)
+    assert {f"--{key}" for key in content} <= options
+    for key, value in content.items():
+        if not isinstance(value, (dict, list)):
+            assert re.search(rf"^{key}: .* # ", text, re.M), f"{profile}: {key} lacks its reason"
+    rules = set(re.findall(r"^rule (\w+):", "".join(f.read_text() for f in (ROOT / "workflow/rules").iterdir()), re.M))
+    assert set(content.get("set-resources", {})) <= rules
