@@ -64,7 +64,7 @@ def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[s
     """Write metrics.json, predictions.csv and confusion.csv of a test; return the metrics."""
     draws = np.random.default_rng([seed, int(1000 * right)])
     rows, classes = [], len(words)
-    for name in [*HEARD, "s13", "s14"]:
+    for name in [*HEARD, "s11", "s13", "s14"]:
         chance_of_right = right if name in HEARD else right - 0.06
         for actual in list(range(classes)) * (1 if name in HEARD else 3):
             hit = draws.random() < chance_of_right

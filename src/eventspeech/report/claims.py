@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from eventspeech.report import published
-from eventspeech.report.figures import title
+from eventspeech.report.figures import is_valid, title
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
 
@@ -48,14 +48,20 @@ def table(found: list[Finding]) -> pd.DataFrame:
     """Return the findings as a table."""
     rows = [
         {
-            "claim": f"{finding.claim.text} ({finding.claim.source})",
+            "published claim": finding.claim.text,
+            "source": finding.claim.source,
             "tested with": title(finding.loss) if finding.loss else "",
             "here": finding.status,
-            "because": finding.sentence,
+            "because": capital(finding.sentence),
         }
         for finding in found
     ]
     return pd.DataFrame(rows)
+
+
+def capital(text: str) -> str:
+    """Return a sentence with its first letter large."""
+    return text[:1].upper() + text[1:]
 
 
 def _gaussians(results: Results) -> list[str] | str:
@@ -105,9 +111,15 @@ def _percent(value: float) -> str:
 
 
 def _points(row: pd.Series) -> str:
-    interval = f", interval [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]" if math.isfinite(row["low"]) else ""
+    low, high = (signed(100 * row[name]) for name in ("low", "high"))
+    interval = f", interval [{low}, {high}]" if math.isfinite(row["low"]) else ""
     pairs = int(row["pairs"])
-    return f"{100 * row['mean']:+.1f} points ({pairs} seed{'s' if pairs != 1 else ''}{interval})"
+    return f"{signed(100 * row['mean'])} points ({pairs} seed{'s' if pairs != 1 else ''}{interval})"
+
+
+def signed(value: float) -> str:
+    """Format a difference with its sign, a true minus."""
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def _scaled(results: Results, loss: str) -> str:
@@ -132,14 +144,14 @@ def as_good(results: Results, loss: str, measure: str = "test") -> Finding:
     return Finding(
         published.AS_GOOD,
         UNDECIDED,
-        f"{sentence}: no difference is shown, but one of less than {100 * detectable:.1f} points could not have been.",
+        f"{sentence}: no difference is shown, but one below {100 * detectable:.1f} points would likely go unseen.",
         loss,
     )
 
 
 def _reason(rows: dict[str, pd.Series]) -> str:
     reasons = dict.fromkeys(row["reason"] for row in rows.values() if isinstance(row["reason"], str))
-    return " and ".join(reasons) or "their spread is unknown"
+    return " and ".join(reasons)
 
 
 def faster(results: Results, loss: str) -> Finding:
@@ -165,12 +177,12 @@ def _times(results: Results, loss: str) -> str:
     for threshold in results.params.compare.thresholds:
         own, other = table[loss, threshold], table[results.params.compare.reference, threshold]
         if math.isfinite(own) or math.isfinite(other):
-            told.append(f"{100 * threshold:g} % {_epoch(own)} against {_epoch(other)}")
-    return f"; it reaches {', '.join(told)} (medians)" if told else ""
+            told.append(f"{100 * threshold:g} % {_epoch(own)}, exponential {_epoch(other)}")
+    return f"; medians of the first epoch: {'; '.join(told)}" if told else ""
 
 
 def _epoch(value: float) -> str:
-    return f"in epoch {value:g}" if math.isfinite(value) else "not in half of the runs"
+    return f"{value:g}" if math.isfinite(value) else "not reached by half of the runs"
 
 
 def behind(results: Results, loss: str) -> Finding:
@@ -188,9 +200,23 @@ def behind(results: Results, loss: str) -> Finding:
     else:
         status = UNDECIDED
     if status == UNDECIDED:
-        one_pair = last["pairs"] < 2
-        sentence += f"; {_reason({'last': last, 'best': best})}" if one_pair else "; the intervals contain zero"
+        sentence += f"; {_reason({'last': last, 'best': best}) or 'the intervals contain zero'}"
     return Finding(published.BEHIND, status, f"{sentence}.", loss)
+
+
+def against_baseline(results: Results) -> list[str]:
+    """Say for each loss whether its network does better than logistic regression on the same test set."""
+    baseline = results.baseline["accuracy"]
+    told = []
+    for loss in results.losses:
+        row = results.of_loss(loss)
+        mean = f"{title(loss)} reaches {_percent(row['test_mean'])}"
+        if not math.isfinite(row["test_low"]):
+            told.append(f"{mean} against {_percent(baseline)} with one seed, which gives no interval.")
+            continue
+        verdict = "above" if row["test_low"] > baseline else "below" if row["test_high"] < baseline else "around"
+        told.append(f"{mean}, and its interval lies {verdict} the {_percent(baseline)} of logistic regression.")
+    return told
 
 
 def gpu_faster(profile: list[dict]) -> Finding:
@@ -208,7 +234,7 @@ def _ratio(profile: list[dict], claim: Claim, key: str, what: str, factor: float
     known = {
         device: {
             row["batch_size"]: row[key] for row in profile
-            if row["device"] == device and row["status"] == "VALID" and row.get(key) is not None
+            if row["device"] == device and is_valid(row, key) and row.get(key) is not None
         }
         for device in ("cpu", "cuda")
     }  # fmt: skip
@@ -237,5 +263,5 @@ def _why(profile: list[dict], device: str, key: str, sizes: set[int] | None = No
     if not rows:
         return "it is not in the parameter file's profile"
     row = rows[0]
-    reason = row.get("energy_reason") if key.startswith("energy") and row["status"] == "VALID" else row.get("reason")
-    return str(reason or row.get("energy_reason") or row["status"]).rstrip(".")
+    reason = row.get("energy_reason") if key.startswith("energy") else None
+    return str(reason or row.get("reason") or row["status"]).rstrip(".")

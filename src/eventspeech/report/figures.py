@@ -26,10 +26,13 @@ STYLE = Path(__file__).with_name("study.mplstyle")
 WIDTH = 7.0
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
-DEVICES = {"cpu": ("#444444", "s"), "cuda": ("#009E73", "o")}
+DEVICES = {"cpu": ("#444444", "s"), "cuda": ("#882255", "o")}
 GREY = "#777777"
 RED = "#B00020"
 BETTER, WORSE = "#009E73", "#D55E00"
+
+KINDS = ("heard in training", "validation", "never heard")
+"""What a speaker of the test set was in training."""
 
 MEASURES = {
     "early_validation": "validation, first {early} epochs",
@@ -378,10 +381,10 @@ def confusion(results: Results, loss: str) -> Figure:
 
 @_figure
 def speakers(results: Results) -> Figure:
-    """Draw test accuracy by speaker, a dot a loss (mean over seeds), heard speakers left of those never heard."""
+    """Draw test accuracy by speaker, a dot a loss (mean over seeds), those heard in training left of the others."""
     first = next(iter(results.runs.values()))["metrics"]["accuracy_by_speaker"]
-    names = sorted(first, key=lambda name: (not first[name]["heard"], _natural(name)))
-    heard = sum(bool(first[name]["heard"]) for name in names)
+    kinds = {name: _kind(results, name, first[name]["heard"]) for name in first}
+    names = sorted(first, key=lambda name: (KINDS.index(kinds[name]), _natural(name)))
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axes = figure.subplots()
     offsets = np.linspace(-0.2, 0.2, len(results.losses)) if len(results.losses) > 1 else [0.0]
@@ -397,9 +400,11 @@ def speakers(results: Results) -> Figure:
     bars = [100 * by_speaker[name]["accuracy"] for name in names]
     axes.plot(range(len(names)), bars, "_", color="black", markersize=18, label="logistic regression")
     axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1, label="chance")
-    if heard < len(names):
-        axes.axvspan(heard - 0.5, len(names) - 0.5, color="#f3efe2", zorder=0)
-        axes.text(len(names) - 0.55, 1, "never heard", ha="right", va="bottom", fontsize=7, transform=_top(axes))
+    for kind, shade in zip(KINDS, ("white", "#eef2f6", "#f3efe2"), strict=True):
+        places = [place for place, name in enumerate(names) if kinds[name] == kind]
+        if places:
+            axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=shade, zorder=0)
+            axes.text(places[0] - 0.45, 1, kind, va="bottom", fontsize=7, transform=axes.get_xaxis_transform())
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 20 else 0)
     axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
     axes.grid(False, axis="x")
@@ -408,13 +413,16 @@ def speakers(results: Results) -> Figure:
     return figure
 
 
+def _kind(results: Results, name: str, heard: bool) -> str:
+    """Return which of :data:`KINDS` a speaker is; the validation speakers were not learned from, but chose the epoch."""
+    if heard:
+        return KINDS[0]
+    return KINDS[1] if name in results.params.validation.speakers else KINDS[2]
+
+
 def _natural(name: str) -> tuple:
     digits = "".join(filter(str.isdigit, name))
     return (int(digits) if digits else math.inf, name)
-
-
-def _top(axes: Axes):
-    return axes.get_xaxis_transform()
 
 
 @_figure
@@ -437,6 +445,8 @@ def differences(results: Results) -> Figure:
         _forest(left, rows_of_loss[points], 100.0, early)
         _forest(right, rows_of_loss[~points], 1.0, early)
         left.set_title(f"{title(loss)} minus {title(results.params.compare.reference)}")
+    if not np.isfinite(table.loc[table["unit"] == "epochs", "mean"]).any():
+        grid[-1, 1].set_xticks([])
     grid[-1, 0].set_xlabel("difference of accuracy (percentage points)")
     grid[-1, 1].set_xlabel("difference (epochs)")
     return figure
@@ -502,7 +512,7 @@ def profile(results: Results) -> Figure:
                       backgroundcolor="white", transform=axes.transAxes)  # fmt: skip
     marks = [Line2D([], [], color=DEVICES[device][0], marker=DEVICES[device][1]) for device in devices]
     texts = [_device(device) for device in devices]
-    if any(row["status"] == "INVALID" for row in results.profile):
+    if any("INVALID" in (row["status"], row.get("energy_status")) for row in results.profile):
         marks.append(Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle=""))
         texts.append("measured, but INVALID (see table)")
     figure.legend(marks, texts, loc="outside lower center", ncols=3)
@@ -518,6 +528,11 @@ def _log_values(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=steps))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def is_valid(row: dict, key: str) -> bool:
+    """Whether a measurement is to be trusted: time and energy are judged apart."""
+    return row["status"] == "VALID" and (not key.startswith("energy") or row.get("energy_status") == "VALID")
 
 
 def _device(device: str) -> str:
@@ -536,6 +551,6 @@ def _measured(axes: Axes, rows: Sequence[dict], device: str, key: str) -> bool:
         bars = None
         if key == "epoch_time_s" and row.get("epoch_time_low_s") is not None:
             bars = [[row[key] - row["epoch_time_low_s"]], [row["epoch_time_high_s"] - row[key]]]
-        style = {"fmt": marker, "color": colour, "markerfacecolor": colour if row["status"] == "VALID" else "white"}
+        style = {"fmt": marker, "color": colour, "markerfacecolor": colour if is_valid(row, key) else "white"}
         axes.errorbar([row["batch_size"]], [row[key]], bars, capsize=2.5, **style)
     return True

@@ -20,20 +20,34 @@ img { display: block; max-width: 100%; height: auto; margin: 1.2rem auto .3rem; 
 .holds, .fails, .open { border-left: 5px solid #777; background: #f5f6f7; padding: .5rem 1rem; margin: .8rem 0; }
 .holds { border-color: #009e73; }
 .fails { border-color: #d55e00; }
-.claim { color: #555; font-size: .9rem; }
+.claim { display: block; color: #555; font-size: .9rem; }
 .table { overflow-x: auto; margin: .4rem 0 1.6rem; }
-table { border-collapse: collapse; font-size: .82rem; line-height: 1.35; width: 100%; }
+table { border-collapse: collapse; font-size: .78rem; line-height: 1.35; width: 100%; }
 thead th { border-bottom: 1.5px solid #1b1f24; border-top: 1.5px solid #1b1f24; text-align: left; vertical-align: bottom; }
 th, td { padding: .3rem .55rem; vertical-align: top; }
+td.number { white-space: nowrap; }
+td:first-child { min-width: 6.5rem; }
+td:last-child:not(.number) { min-width: 9rem; }
 tbody tr:nth-child(even) { background: #f6f8fa; }
 tbody tr:last-child td { border-bottom: 1.5px solid #1b1f24; }
-.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
 nav { font-size: .85rem; max-width: 62rem; margin: 0 auto; padding: 1.2rem 2rem 0; }
 nav ol { columns: 3; margin: 0; padding: .8rem 1rem .8rem 2.2rem; background: #f6f8fa; border-radius: 6px; }
 nav a { text-decoration: none; }
 @media (max-width: 50rem) { nav ol { columns: 1; } main, nav { padding-left: 1rem; padding-right: 1rem; } }
 @media print { nav { display: none; } main { max-width: none; padding: 0; } h2 { break-after: avoid; } img { break-inside: avoid; } }
 """  # noqa: E501
+
+
+def _numbered(body: str) -> tuple[str, list[str]]:
+    """Give the sections of a page anchors; return the page and the sections' headings."""
+    headings: list[str] = []
+
+    def anchored(match: re.Match) -> str:
+        headings.append(match[1])
+        return f'<h2 id="section-{len(headings)}">{match[1]}</h2>'
+
+    return re.sub(r"<h2[^>]*>(.*?)</h2>", anchored, body), headings
 
 
 def page(notebook: Any, title: str) -> str:
@@ -51,8 +65,8 @@ def page(notebook: Any, title: str) -> str:
         exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(notebook)
-    headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body)
-    contents = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in headings)
+    body, headings = _numbered(re.sub(r"(\d) %", "\\1\u00a0%", body))
+    contents = "".join(f'<li><a href="#section-{n}">{text}</a></li>' for n, text in enumerate(headings, 1))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

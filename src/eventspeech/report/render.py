@@ -93,7 +93,8 @@ def _own_kernel() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="eventspeech-") as folder:
         spec = Path(folder) / "kernels" / "python3" / "kernel.json"
         spec.parent.mkdir(parents=True)
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        # the kernel warns that its local sockets are not encrypted, which is nothing to tell the user of a report
+        command = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
         spec.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
         # a frozen-modules warning of the debugger would end up in the log
         own = {"IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}

@@ -6,6 +6,7 @@ results/compare and results/profile.
 
 import html
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import pandas as pd
 from eventspeech import machine
 from eventspeech.files import write_text
 from eventspeech.report import published
+from eventspeech.report.claims import signed
 from eventspeech.report.figures import measure_name, title
 from eventspeech.report.results import Results, plain
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Format a fraction in percent; unknown is empty."""
-    return "" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}"
+    return "" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}".replace("-", "−")
 
 
 def with_interval(row: Any, measure: str) -> str:
@@ -116,12 +118,12 @@ def differences(results: Results) -> pd.DataFrame:
     for _, row in results.compare["differences"].iterrows():
         scale, unit = (100, "points") if row["unit"] == "fraction" else (1, "epochs")
         known = {name: scale * row[name] for name in ("mean", "low", "high", "detectable")}
-        interval = f"[{known['low']:+.1f}, {known['high']:+.1f}]" if np.isfinite(row["low"]) else ""
+        interval = f"[{signed(known['low'])}, {signed(known['high'])}]" if np.isfinite(row["low"]) else ""
         rows.append({
             "loss": title(row["loss"]),
             "measure": measure_name(row["measure"], early),
             "unit": unit,
-            f"difference from {title(row['reference'])}": f"{known['mean']:+.1f}" if np.isfinite(row["mean"]) else "",
+            f"difference from {title(row['reference'])}": signed(known["mean"]) if np.isfinite(row["mean"]) else "",
             "interval": interval,
             "pairs": str(int(row["pairs"])),
             "p": f"{row['p']:.2g}" if np.isfinite(row["p"]) else "",
@@ -147,13 +149,17 @@ def profile(results: Results) -> pd.DataFrame:
             "time of an epoch (s)": time,
             "power (W)": _short(row.get("power_w")),
             "idle power (W)": _short(row.get("idle_power_w")),
+            "energy": row.get("energy_status") or "not measured",
             "energy of an epoch (J)": _short(row.get("energy_per_epoch_j")),
+            "estimate of it, by a model (J)": _short(row.get("energy_estimate_per_epoch_j")),
             "above idle (J)": _short(row.get("energy_net_per_epoch_j")),
             "energy of a sample (J)": _short(row.get("energy_per_sample_j")),
             "peak memory (MiB)": _short(row.get("peak_memory_mib")),
             "reason": "; ".join(dict.fromkeys(reason for reason in reasons if reason)),
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    empty = [name for name in table.columns if name.startswith("estimate") and not table[name].any()]
+    return table.drop(columns=empty)
 
 
 def machines(results: Results) -> pd.DataFrame:
@@ -180,11 +186,26 @@ def parameters(results: Results) -> pd.DataFrame:
 
 
 def data_set(results: Results) -> pd.DataFrame:
-    """Return the statistics of both splits side by side."""
-    flat = {split: plain(content) for split, content in results.statistics.items()}
+    """Return the statistics of both splits side by side; of lists the length, of tallies the range."""
+    flat = {
+        split: plain({name: _summarised(value) for name, value in content.items()})
+        for split, content in results.statistics.items()
+    }
     names = list(dict.fromkeys(name for content in flat.values() for name in content))
-    rows = [{"quantity": name} | {split: content.get(name, "") for split, content in flat.items()} for name in names]
+    shown = {name: re.sub(r"_ms(?=$|\.)", " (ms)", name).replace(".", ": ").replace("_", " ") for name in names}
+    rows = [
+        {"quantity": shown[name]} | {split: content.get(name, "") for split, content in flat.items()} for name in names
+    ]
     return pd.DataFrame(rows)
+
+
+def _summarised(value: Any) -> Any:
+    if isinstance(value, list):
+        return len(value)
+    if isinstance(value, dict) and value and all(isinstance(count, int) for count in value.values()):
+        least, most = min(value.values()), max(value.values())
+        return str(least) if least == most else f"{least} to {most}"
+    return value
 
 
 def save(table: pd.DataFrame, folder: Path, name: str) -> list[Path]:
@@ -225,7 +246,7 @@ def as_html(table: pd.DataFrame) -> str:
 
     def numeric(column: str) -> bool:
         cells = [str(cell) for cell in table[column] if str(cell)]
-        return bool(cells) and all(cell[0] in "+-.0123456789[" for cell in cells)
+        return bool(cells) and all(cell[0] in "+−.0123456789[" for cell in cells)
 
     classes = {column: ' class="number"' if numeric(column) else "" for column in table.columns}
     head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in table.columns)

@@ -3,8 +3,9 @@
 import html
 
 from eventspeech import machine
-from eventspeech.report.claims import FAILS, HOLDS, Finding
+from eventspeech.report.claims import FAILS, HOLDS, Finding, capital
 from eventspeech.report.figures import title
+from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
 
@@ -35,8 +36,8 @@ CAPTIONS = {
     "beside logistic regression and chance.",
     "accuracies": "Accuracies in percent, mean over seeds with {confidence} % intervals in brackets, beside the "
     "published numbers on SHD.",
-    "speakers": "Test accuracy by speaker, mean over seeds (dots) and range over seeds (lines), speakers never heard "
-    "in training shaded.",
+    "speakers": "Test accuracy by speaker, mean over seeds (dots) and range over seeds (lines), the shaded ones "
+    "never heard in training (those held out for validation chose the epoch).",
     "runs": "Every run of the study.",
     "differences": "Paired differences from the reference with {confidence} % intervals; filled marks: the interval "
     "excludes zero.",
@@ -64,9 +65,11 @@ def confusion_caption(loss: str) -> str:
 
 def profile_caption(results: Results) -> str:
     """Return the caption of the time and energy figure, with the size of the measured epoch."""
+    samples = sorted({row["samples"] for row in results.profile if row.get("epoch_time_s") is not None})
+    size = f" of {samples[0]} samples" if len(samples) == 1 else ""
     return (
-        f"Time (left; bars: least and most of the trials) and energy (right) of a training epoch of "
-        f"{results.params.profile.samples} samples, by device and batch size, both axes logarithmic."
+        f"Time (left; bars: least and most of the trials) and energy (right) of a training "
+        f"epoch{size}, by device and batch size, both axes logarithmic."
     )
 
 
@@ -106,16 +109,23 @@ def findings(found: list[Finding], *chosen: Claim) -> str:
     """Return the findings about some claims as paragraphs: the claim, whether it holds here, and why."""
     kinds = {HOLDS: "holds", FAILS: "fails"}
     texts = []
-    for finding in found:
-        if finding.claim in chosen:
-            loss = f", {title(finding.loss)}" if finding.loss else ""
+    for claim in chosen:
+        of_claim = [finding for finding in found if finding.claim == claim]
+        texts.append(f'<div class="claim">Published ({claim.source}): {html.escape(claim.text)}</div>')
+        for finding in of_claim:
+            loss = f", {html.escape(title(finding.loss))}" if finding.loss else ""
             texts.append(
-                f'<div class="{kinds.get(finding.status, "open")}"><span class="claim">Published: '
-                f"{html.escape(finding.claim.text)} ({html.escape(finding.claim.source)})</span><br>"
-                f"<b>Here{html.escape(loss)}: {finding.status}.</b> {html.escape(_capital(finding.sentence))}</div>"
+                f'<div class="{kinds.get(finding.status, "open")}"><b>Here{loss}: {finding.status}.</b> '
+                f"{html.escape(capital(finding.sentence))}</div>"
             )
     return "\n\n".join(texts)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def baseline(sentences: list[str]) -> str:
+    """Return the comparison with logistic regression as a paragraph."""
+    return "Against logistic regression on binned spike counts: " + " ".join(map(capital, sentences))
+
+
+def sources() -> str:
+    """Return what the published numbers rest on, as a list."""
+    return "\n".join(f"- *{name}*: {text}." for name, text in SOURCES_OF_CLAIMS.items())
