@@ -1,0 +1,99 @@
+"""pyproject.toml, constraints.txt and environment.yml name the same packages, by name and version alone."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from eventspeech import __version__
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONSTRAINTS = [
+    Requirement(line)
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+PINNED = {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in CONSTRAINTS}
+DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+GENN = "https://github.com/genn-team/genn/archive/refs/tags/"
+
+
+def tracked_texts() -> dict[str, str]:
+    try:
+        names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    texts = {}
+    for name in names.splitlines():
+        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b""
+        if b"\0" not in content:
+            texts[name] = content.decode("utf-8")
+    return texts
+
+
+def test_constraints_pin_each_package_once():
+    assert len(PINNED) == len(CONSTRAINTS) > 100
+    for one in CONSTRAINTS:
+        assert one.url is None and re.fullmatch(r"==[\w.!+]+", str(one.specifier)), one
+    assert [str(one) for one in CONSTRAINTS] == sorted(str(one) for one in CONSTRAINTS)
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=str)
+def test_constraints_fulfil_pyproject(requirement):
+    assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)])
+
+
+def test_environment_holds_the_direct_packages_at_the_constraints():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    requirements = [Requirement(one) for one in pip]
+    by_address = {one.name: one.url for one in requirements if one.url}
+    assert list(by_address) == ["pygenn"] and by_address["pygenn"].startswith(GENN)
+    expected = {canonicalize_name(one.name): PINNED[canonicalize_name(one.name)] for one in DIRECT}
+    assert {canonicalize_name(one.name): str(one.specifier)[2:] for one in requirements if not one.url} == expected
+    assert "python=3.11" in environment["dependencies"], "the version that constraints.txt was resolved for"
+
+
+def test_readme_and_environment_name_the_same_genn():
+    found = {
+        name: set(re.findall(re.escape(GENN) + r"([\d.]+)\.zip", (ROOT / name).read_text(encoding="utf-8")))
+        for name in ("environment.yml", "README.md")
+    }
+    assert found["environment.yml"] == found["README.md"] and len(found["README.md"]) == 1
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert PROJECT["version"] == citation["version"] == __version__
+    assert f"## {__version__}" in changes
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_licence():
+    assert "GNU GENERAL PUBLIC LICENSE\n                       Version 3" in (ROOT / "LICENSE").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_nothing_names_a_package_registry():
+    # where packages come from is the business of whoever installs; split so that this file does not name one either
+    hosts = ["pypi" + ".org", "files.python" + "hosted", "anaconda" + ".org", "--index" + "-url", "--extra-" + "index"]
+    found = [f"{name}: {host}" for name, text in tracked_texts().items() for host in hosts if host in text]
+    found += [name for name, text in tracked_texts().items() if re.search(r"https?://\S+(\.whl|/simple\b)", text)]
+    assert found == []
+
+
+def test_readme_has_exactly_two_commands_to_copy():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    shell = [body for language, body in blocks if language in ("sh", "bash", "shell")]
+    assert len(shell) == 2 and [language for language, _ in blocks[:2]] == ["sh", "sh"]
+    assert all(language in ("sh", "console", "text", "yaml") for language, _ in blocks)
+    assert all("-c constraints.txt" in body and "python3 -m venv" in body for body in shell), "each sets itself up"
