@@ -73,13 +73,14 @@ def encode(audio: np.ndarray, rate_hz: int, parameters: Cochlea, seed: int) -> t
     padded[: len(prepared)] = prepared
     spectrum = membrane.spectrum(padded)
     parts = []
-    for block in range(CHANNELS // membrane.BLOCK):
+    for block in range(membrane.BLOCKS):
         velocity = membrane.velocity(spectrum, block)
         first_channel = block * membrane.BLOCK
         parts.append(nerve.block_spikes(velocity, steps, np.uint64(seed), first_channel, parameters.fibres))
     times = np.concatenate([times for times, _ in parts])
     channels = np.concatenate([channels for _, channels in parts])
     order = np.lexsort((channels, times))
+    order = order[channels[order] < CHANNELS]
     return times[order] / nerve.STEPS_PER_MS, channels[order].astype(np.uint16)
 
 

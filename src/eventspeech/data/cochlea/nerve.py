@@ -4,11 +4,11 @@ Hair cell: Meddis, JASA 79(3), 702 (1986) and 83(3), 1056 (1988). Fibres: each f
 probability and then rests for 1 ms. Bushy cell: leaky integrate-and-fire neuron with a current synapse, Cramer et
 al. 2020. All at 24 kHz.
 
-A channel's fibres are exchangeable and share the synaptic time constant, so only how many fire in a step matters.
-With p = 1 - exp(-h), a free fibre fires in a step if a clock of rate h per step rings in it; the first of ``free``
-clocks rings at rate ``free * h``, and by the lack of memory an exponentially distributed budget can be carried on
-from step to step until it is used up. One random number a fibre spike is needed instead of one a fibre and step,
-and the counts have exactly the distribution of independent Bernoulli trials.
+A channel's fibres are exchangeable and share the synaptic time constant, so only how many fire in a step matters:
+that is binomial in the number of fibres that are not at rest, drawn by inversion from one random number. It has the
+distribution of independent Bernoulli trials (its probabilities are computed in single precision, to about 1e-6).
+
+All loops over channels work on rows with adjacent channels, which the compiler turns into vector instructions.
 """
 
 import math
@@ -39,31 +39,37 @@ STEPS_PER_MS = OUTPUT_RATE_HZ / 1000
 COMPILED = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "nsz"}}
 """numpy's division does not raise, which together with no NaN lets the compiler compute several channels at once."""
 
-TILE = 128
-"""Steps computed at once: a tile of one block of channels stays in the first-level cache."""
+TILE = 64
+"""Steps of velocity turned to rows at once."""
 
-
-def resting_transmitter(channels: int) -> np.ndarray:
-    """Return transmitter in pool, cleft and reprocessing store at rest, float64[3, channels]."""
-    release = RELEASE * PERMEABILITY_A / (PERMEABILITY_A + PERMEABILITY_B)
-    cleft = POOL * REPLENISHMENT * release / (LOSS * release + REPLENISHMENT * (LOSS + REUPTAKE))
-    pool = cleft * (LOSS + REUPTAKE) / release
-    return np.repeat([[pool], [cleft], [cleft * REUPTAKE / REPROCESSING]], channels, axis=1)
+LARGEST_P = np.float32(0.125)
+F2, F3, F4, F5, F6, F7 = (np.float32(1 / n) for n in (2, 3, 4, 5, 6, 7))
+F24, F120 = np.float32(1 / 24), np.float32(1 / 120)
 
 
 @numba.njit(cache=True, **COMPILED)
-def hair_cell(velocity, transmitter, probability):
-    """Compute each fibre's probability of firing in each step.
+def hair_cell(velocity):
+    """Return each fibre's probability of firing in each step, float64[channels, steps], from the velocity (same)."""
+    channels, steps = velocity.shape
+    pools, clefts, stores = _rest(channels)
+    probability = np.empty((channels, steps))
+    row = np.empty(channels)
+    for step in range(steps):
+        for channel in range(channels):
+            row[channel] = velocity[channel, step]
+        _release(row, pools, clefts, stores)
+        for channel in range(channels):
+            probability[channel, step] = row[channel]
+    return probability
 
-    Args:
-        velocity: float64[channels, steps] of the membrane.
-        transmitter: float64[3, channels] in pool, cleft and store; left at its state after the last step.
-        probability: float64[steps, channels], filled; with channels adjacent, the compiler computes several at once.
-    """
-    for step in range(velocity.shape[1]):
-        for channel in range(len(velocity)):
-            probability[step, channel] = velocity[channel, step]
-        _release(probability[step], transmitter[0], transmitter[1], transmitter[2])
+
+@numba.njit(**COMPILED)
+def _rest(channels):
+    """Return transmitter in pool, cleft and reprocessing store at rest, each float64[channels]."""
+    release = RELEASE * PERMEABILITY_A / (PERMEABILITY_A + PERMEABILITY_B)
+    cleft = POOL * REPLENISHMENT * release / (LOSS * release + REPLENISHMENT * (LOSS + REUPTAKE))
+    pool, store = cleft * (LOSS + REUPTAKE) / release, cleft * REUPTAKE / REPROCESSING
+    return np.full(channels, pool), np.full(channels, cleft), np.full(channels, store)
 
 
 @numba.njit(**COMPILED)
@@ -83,69 +89,102 @@ def _release(row, pools, clefts, stores):
 
 
 @numba.njit(**COMPILED)
-def _hazard(row):
-    """Replace each probability p by -log(1 - p)."""
-    largest = 0.0
-    for channel in range(len(row)):
-        largest = max(largest, row[channel])
-    if largest >= 0.25:
-        for channel in range(len(row)):
-            row[channel] = -math.log1p(-row[channel]) if row[channel] < 1.0 else math.inf
-        return
-    for channel in range(len(row)):
-        # 2 artanh(z), z = p / (2 - p) < 1/7: the first term left out is below 1e-11 of the sum
-        z = row[channel] / (2.0 - row[channel])
-        s = z * z
-        row[channel] = 2.0 * z * (1.0 + s * (1 / 3 + s * (1 / 5 + s * (1 / 7 + s * (1 / 9 + s / 11)))))
-
-
-@numba.njit(nogil=True, inline="always")
-def _next_state(state):
-    return state + np.uint64(0x9E3779B97F4A7C15)
-
-
-@numba.njit(nogil=True, inline="always")
-def _mixed(state):
+def _mixed(z):
     """SplitMix64's output function (Steele, Lea, Flood 2014)."""
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(nogil=True, inline="always")
-def _exponential(state):
-    """Return a standard exponential variate made of the upper 53 bits of the state's output."""
-    return -math.log((np.float64(_mixed(state) >> np.uint64(11)) + 1.0) * 2.0**-53)
-
-
-@numba.njit(cache=True, **COMPILED)
-def _start(seed, first_channel, channels):
-    """Return the random state and the first exponential budget of each channel of a block."""
-    states = np.empty(channels, np.uint64)
-    budgets = np.empty(channels)
+@numba.njit(**COMPILED)
+def _seeded(seed, first_channel, channels):
+    """Return the state of each channel's generator, uint32[4, channels], from the recording's seed."""
+    state = np.empty((4, channels), np.uint32)
     for channel in range(channels):
-        state = _mixed(_mixed(np.uint64(seed)) + np.uint64(first_channel + channel + 1) * np.uint64(0xD1342543DE82EF95))
-        states[channel] = _next_state(state)
-        budgets[channel] = _exponential(states[channel])
-    return states, budgets
+        stream = _mixed(np.uint64(seed)) + np.uint64(first_channel + channel + 1) * np.uint64(0xD1342543DE82EF95)
+        first, second = _mixed(stream), _mixed(stream + np.uint64(0x9E3779B97F4A7C15))
+        state[0, channel] = np.uint32(first & np.uint64(0xFFFFFFFF))
+        state[1, channel] = np.uint32(first >> np.uint64(32))
+        state[2, channel] = np.uint32(second & np.uint64(0xFFFFFFFF))
+        state[3, channel] = np.uint32(1)
+    uniform = np.empty(channels, np.float32)
+    for _ in range(12):
+        _draw(state[0], state[1], state[2], state[3], uniform)
+    return state
 
 
-@numba.njit(nogil=True, inline="always")
-def _fibres(hazard, free, budget, state):
-    """Let free fibres fire in a step in which at least one does; return how many did, the budget and the state."""
-    fired = 0
-    left = 1.0  # of the step
-    while free > 0:
-        rate = free * hazard
-        if budget > rate * left:
-            budget -= rate * left
-            break
-        left -= budget / rate
-        free -= 1
-        fired += 1
-        state = _next_state(state)
-        budget = _exponential(state)
-    return fired, budget, state
+@numba.njit(**COMPILED)
+def _draw(a, b, c, counter, uniform):
+    """Fill ``uniform`` with numbers in [0, 1) by Doty-Humphrey's generator sfc32, one for each channel."""
+    for channel in range(len(uniform)):
+        drawn = np.uint32(a[channel] + b[channel] + counter[channel])
+        old_b, old_c = b[channel], c[channel]
+        counter[channel] = np.uint32(counter[channel] + np.uint32(1))
+        a[channel] = np.uint32(old_b ^ (old_b >> np.uint32(9)))
+        b[channel] = np.uint32(old_c + np.uint32(old_c << np.uint32(3)))
+        rotated = np.uint32(np.uint32(old_c << np.uint32(21)) | (old_c >> np.uint32(11)))
+        c[channel] = np.uint32(rotated + drawn)
+        uniform[channel] = np.float32(np.int32(drawn >> np.uint32(8))) * np.float32(2.0**-24)
+
+
+@numba.njit(**COMPILED)
+def _fire(probability, free, uniform, fired):
+    """Fill ``fired`` with binomial numbers of at most three; return whether some channel needs :func:`_fire_many`.
+
+    Those channels get -1: more than three fibres fire, or the probability is too large for the series.
+    """
+    one, zero = np.float32(1.0), np.float32(0.0)
+    unusual = np.int32(0)
+    for channel in range(len(fired)):
+        p, n, u = probability[channel], free[channel], uniform[channel]
+        hazard = p * (one + p * (F2 + p * (F3 + p * (F4 + p * (F5 + p * (F6 + p * F7))))))  # -log(1 - p)
+        x = n * hazard * F4
+        none = one - x * (one - x * (F2 - x * (F6 - x * (F24 - x * F120))))  # exp(-x)
+        none *= none
+        none *= none
+        odds = p / (one - p)
+        exactly1 = none * n * odds
+        exactly2 = exactly1 * (n - one) * odds * F2
+        exactly3 = exactly2 * (n - one - one) * odds * F3
+        below2 = none + exactly1
+        below3 = below2 + exactly2
+        count = (one if u >= none else zero) + (one if u >= below2 else zero) + (one if u >= below3 else zero)
+        usual = one if u < below3 + exactly3 and p < LARGEST_P and x < F4 else zero
+        fired[channel] = count if usual > zero else -one
+        unusual = np.int32(unusual | np.int32(usual == zero))
+    return unusual > 0
+
+
+@numba.njit(**COMPILED)
+def _fire_many(p, n, u):
+    """Return a binomial number by inversion: the smallest whose distribution function exceeds ``u``."""
+    if p >= 1.0:
+        return n
+    term = math.exp(n * math.log1p(-p))
+    total = term
+    count = 0
+    while u >= total and count < n:
+        term *= (n - count) / (count + 1.0) * p / (1.0 - p)
+        total += term
+        count += 1
+    return count
+
+
+@numba.njit(**COMPILED)
+def _bushy_cells(fired, current, voltage, wait, weight):
+    """Advance the bushy cells by a step and return how many cross the threshold."""
+    decay_mem = math.exp(-1.0 / (TAU_MEM_MS * STEPS_PER_MS))
+    decay_syn = math.exp(-1.0 / (TAU_SYN_MS * STEPS_PER_MS))
+    crossing = 0
+    for channel in range(len(fired)):
+        now = current[channel] * decay_syn + fired[channel]
+        current[channel] = now
+        advanced = voltage[channel] * decay_mem + now * weight
+        advanced = 0.0 if wait[channel] > 0.0 else advanced
+        voltage[channel] = advanced
+        wait[channel] = max(wait[channel] - 1.0, 0.0)
+        crossing += 1 if advanced >= 1.0 else 0
+    return crossing
 
 
 @numba.njit(cache=True, **COMPILED)
@@ -160,84 +199,66 @@ def block_spikes(velocity, steps, seed, first_channel, fibres):
         fibres: of each channel.
 
     Returns:
-        int64[E] steps, int64[E] channels, by channel.
+        int64[E] steps, int64[E] channels, by step.
     """
     channels = len(velocity)
-    transmitter = _resting(channels)
-    states, budgets = _start(seed, first_channel, channels)
-    free = np.full(channels, fibres, np.int64)
-    resting = np.zeros((channels, REFRACTORY_STEPS), np.int64)
-    bushy = np.zeros((channels, 2))
-    wait = np.zeros(channels, np.int64)
-    # a bushy cell cannot fire sooner than 25 steps after its last spike
-    spikes = np.empty((channels, steps // (REFRACTORY_STEPS + 1) + 2), np.int64)
-    counts = np.zeros(channels, np.int64)
-    hazard = np.empty((TILE, channels))
-    for begin in range(0, steps, TILE):
-        size = min(TILE, steps - begin)
-        hair_cell(velocity[:, begin : begin + size], transmitter, hazard[:size])
-        for step in range(size):
-            _hazard(hazard[step])
-        for channel in range(channels):
-            free[channel], budgets[channel], states[channel], wait[channel], counts[channel] = _bushy_cell(
-                hazard, size, begin, steps, channel, fibres, resting[channel], bushy[channel], spikes[channel],
-                free[channel], budgets[channel], states[channel], wait[channel], counts[channel],
-            )  # fmt: skip
-    total = counts.sum()
-    times, numbers = np.empty(total, np.int64), np.empty(total, np.int64)
-    done = 0
-    for channel in range(channels):
-        times[done : done + counts[channel]] = spikes[channel, : counts[channel]]
-        numbers[done : done + counts[channel]] = first_channel + channel
-        done += counts[channel]
-    return times, numbers
-
-
-@numba.njit(**COMPILED)
-def _resting(channels):
-    state = np.empty((3, channels))
-    release = RELEASE * PERMEABILITY_A / (PERMEABILITY_A + PERMEABILITY_B)
-    cleft = POOL * REPLENISHMENT * release / (LOSS * release + REPLENISHMENT * (LOSS + REUPTAKE))
-    state[0] = cleft * (LOSS + REUPTAKE) / release
-    state[1] = cleft
-    state[2] = cleft * REUPTAKE / REPROCESSING
-    return state
-
-
-@numba.njit(**COMPILED)
-def _bushy_cell(hazard, size, begin, steps, channel, fibres, resting, bushy, spikes, free, budget, state, wait, count):
-    """Advance fibres and bushy cell of one channel by a tile.
-
-    ``resting[s]`` counts the fibres that fired in the last step congruent to s modulo the refractory period: they
-    are free again when that step comes round. A threshold crossing in the last step of the recording is no spike,
-    as in the reference, where the reset comes one step later.
-    """
-    decay_mem = math.exp(-1.0 / (TAU_MEM_MS * STEPS_PER_MS))
-    decay_syn = math.exp(-1.0 / (TAU_SYN_MS * STEPS_PER_MS))
+    pools, clefts, stores = _rest(channels)
+    state = _seeded(seed, first_channel, channels)
+    probability, uniform = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    free = np.full(channels, np.float32(fibres))
+    resting = np.zeros((REFRACTORY_STEPS, channels), np.float32)
+    current, voltage, wait = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     weight = BUSHY_WEIGHT / fibres / OUTPUT_RATE_HZ
-    current, voltage = bushy[0], bushy[1]
-    slot = begin % REFRACTORY_STEPS
-    for step in range(size):
-        free += resting[slot]
-        fired = 0
-        needed = free * hazard[step, channel]
-        if budget > needed:
-            budget -= needed
-        else:
-            fired, budget, state = _fibres(hazard[step, channel], free, budget, state)
-            free -= fired
-        resting[slot] = fired
-        slot = slot + 1 if slot + 1 < REFRACTORY_STEPS else 0
-        current = current * decay_syn + fired
-        if wait > 0:
-            wait -= 1
-            continue
-        voltage = voltage * decay_mem + current * weight
-        if voltage >= 1.0:
-            if begin + step + 1 < steps:
-                spikes[count] = begin + step
-                count += 1
-            voltage = 0.0
-            wait = REFRACTORY_STEPS
-    bushy[0], bushy[1] = current, voltage
-    return free, budget, state, wait, count
+    # a bushy cell cannot fire sooner than 25 steps after its last spike
+    spikes = np.empty((channels * (steps // (REFRACTORY_STEPS + 1) + 2), 2), np.int64)
+    count = 0
+    tile = np.empty((TILE, channels))
+    for step in range(steps):
+        if step % TILE == 0:
+            _transpose(velocity[:, step : step + TILE], tile)
+        row = tile[step % TILE]
+        _release(row, pools, clefts, stores)
+        _copy(row, probability)
+        _draw(state[0], state[1], state[2], state[3], uniform)
+        # the fibres that fired in the last step congruent to this one are free again
+        fired = resting[step % REFRACTORY_STEPS]
+        _add(free, fired)
+        if _fire(probability, free, uniform, fired):
+            for channel in range(channels):
+                if fired[channel] < 0:
+                    fired[channel] = _fire_many(probability[channel], free[channel], uniform[channel])
+        _subtract(free, fired)
+        if _bushy_cells(fired, current, voltage, wait, weight) > 0:
+            for channel in range(channels):
+                # a crossing in the last step is no spike: in the reference the reset, a step later, makes it one
+                if voltage[channel] >= 1.0 and step + 1 < steps:
+                    spikes[count, 0], spikes[count, 1] = step, first_channel + channel
+                    voltage[channel] = 0.0
+                    wait[channel] = REFRACTORY_STEPS
+                    count += 1
+    return spikes[:count, 0].copy(), spikes[:count, 1].copy()
+
+
+@numba.njit(**COMPILED)
+def _transpose(columns, tile):
+    for channel in range(len(columns)):
+        for step in range(columns.shape[1]):
+            tile[step, channel] = columns[channel, step]
+
+
+@numba.njit(**COMPILED)
+def _copy(source, target):
+    for channel in range(len(source)):
+        target[channel] = source[channel]
+
+
+@numba.njit(**COMPILED)
+def _add(total, terms):
+    for channel in range(len(total)):
+        total[channel] += terms[channel]
+
+
+@numba.njit(**COMPILED)
+def _subtract(total, terms):
+    for channel in range(len(total)):
+        total[channel] -= terms[channel]
