@@ -197,8 +197,8 @@ def _read_run(loss: str, seed: int, model: Path, evaluation: Path) -> Run:
             )
     history = read_history(model / "history.csv")
     summary, metrics = read_json(model / "summary.json"), read_json(evaluation / "metrics.json")
-    with (evaluation / "confusion.csv").open(encoding="utf-8", newline="") as stream:
-        classes = len(next(csv.reader(stream), [])) - 1
+    with (evaluation / "confusion.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
+        classes = len(stream.readline().split(",")) - 1
     if classes < 2:
         raise DataError(f"{evaluation / 'confusion.csv'} names no classes; run the stage `evaluate` again.")
     try:
@@ -237,12 +237,12 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: a column is missing, a cell is no number, an accuracy is unknown or the epochs have a gap.
     """
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
     try:
+        with Path(path).open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
         columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in HISTORY}
         epochs = [int(row["epoch"]) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{path} is damaged ({type(error).__name__}: {error}); run the stage `train` again."
         ) from error

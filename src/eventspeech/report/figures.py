@@ -404,7 +404,8 @@ def speakers(results: Results) -> Figure:
         places = [place for place, name in enumerate(names) if kinds[name] == kind]
         if places:
             axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=shade, zorder=0)
-            axes.text(places[0] - 0.45, 1, kind, va="bottom", fontsize=7, transform=axes.get_xaxis_transform())
+            middle = (places[0] + places[-1]) / 2
+            axes.text(middle, 1, kind, ha="center", va="bottom", fontsize=6.5, transform=axes.get_xaxis_transform())
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 20 else 0)
     axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
     axes.grid(False, axis="x")
@@ -414,7 +415,7 @@ def speakers(results: Results) -> Figure:
 
 
 def _kind(results: Results, name: str, heard: bool) -> str:
-    """Return which of :data:`KINDS` a speaker is; the validation speakers were not learned from, but chose the epoch."""
+    """Return which of :data:`KINDS` a speaker is; nothing was learned from validation, but it chose the epoch."""
     if heard:
         return KINDS[0]
     return KINDS[1] if name in results.params.validation.speakers else KINDS[2]

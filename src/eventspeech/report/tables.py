@@ -56,7 +56,7 @@ def accuracies(results: Results) -> pd.DataFrame:
         "test, speakers never heard (%)": percent(results.baseline.get("accuracy_unheard")),
         "source": "this study",
     })  # fmt: skip
-    rows.append({"model": "guessing", "test (%)": percent(results.chance), "source": "1 / number of words"})
+    rows.append({"model": "guessing", "test (%)": percent(results.chance), "source": "chance"})
     rows.extend(_published_row(entry) for entry in published.ACCURACIES)
     return pd.DataFrame(rows).fillna("")
 
@@ -131,7 +131,12 @@ def differences(results: Results) -> pd.DataFrame:
             "verdict": row["verdict"],
             "reason": row["reason"] if isinstance(row["reason"], str) else "",
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    return _without_empty(pd.DataFrame(rows), ["reason"])
+
+
+def _without_empty(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Drop those of the named columns that say nothing in any row."""
+    return table.drop(columns=[name for name in names if name in table and not table[name].any()])
 
 
 def profile(results: Results) -> pd.DataFrame:
@@ -158,8 +163,7 @@ def profile(results: Results) -> pd.DataFrame:
             "reason": "; ".join(dict.fromkeys(reason for reason in reasons if reason)),
         })  # fmt: skip
     table = pd.DataFrame(rows)
-    empty = [name for name in table.columns if name.startswith("estimate") and not table[name].any()]
-    return table.drop(columns=empty)
+    return _without_empty(table, ["power (W)", "idle power (W)", *(name for name in table if name.endswith("(J)"))])
 
 
 def machines(results: Results) -> pd.DataFrame:
@@ -246,7 +250,7 @@ def as_html(table: pd.DataFrame) -> str:
 
     def numeric(column: str) -> bool:
         cells = [str(cell) for cell in table[column] if str(cell)]
-        return bool(cells) and all(cell[0] in "+−.0123456789[" for cell in cells)
+        return bool(cells) and all(re.fullmatch(r"[-+−±\d.,\[\] e]+", cell) for cell in cells)
 
     classes = {column: ' class="number"' if numeric(column) else "" for column in table.columns}
     head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in table.columns)

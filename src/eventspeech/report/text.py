@@ -43,8 +43,8 @@ CAPTIONS = {
     "excludes zero.",
     "differences_table": "Paired differences from the reference with {confidence} % intervals and paired t-tests; "
     "detectable: the smallest true difference that this many seeds would have shown with a probability of 80 %.",
-    "profile_table": "Time, power, energy and memory of training; what was not measured is empty, and the reason says "
-    "why.",
+    "profile_table": "Time, power, energy and memory of training; what was not measured is empty or left "
+    "out, and the reason says why.",
     "machines": "Machine, versions and commit of this report, of the trainings and of the measurements.",
     "parameters": "Every parameter of the study, defaults included.",
 }

@@ -1,0 +1,222 @@
+"""Statistics over seeds: closed forms, and what is said when there is too little to say."""
+
+import csv
+import json
+import math
+import shutil
+
+import fake_results
+import numpy as np
+import pytest
+from scipy import stats
+
+from eventspeech import comparison
+from eventspeech.errors import DataError, ParameterError
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def write(root, chosen, curves, tests=None):
+    """Write trainings with these validation accuracies, (loss, seed) to a list, and their tests."""
+    for (loss, seed), accuracy in curves.items():
+        fake_results.training(root / "train" / loss / str(seed), loss, seed, np.array(accuracy, float))
+        right = (tests or {}).get((loss, seed), 0.8)
+        fake_results.evaluation(root / "evaluate" / loss / str(seed), {"loss": loss}, right, seed)
+    return lambda: comparison.compare(chosen, root / "train", root / "evaluate", root / "compare")
+
+
+def two(seeds=(0, 1, 2)):
+    return fake_results.params(losses=["exponential", "gaussian"], seeds=list(seeds))
+
+
+def test_interval_of_three_values_by_hand():
+    result = comparison.estimate([0.8, 0.9, 1.0], 0.95)
+    half = 4.302653 * 0.1 / math.sqrt(3)  # the 97.5 % point of Student's t with two degrees of freedom
+    assert result.n == 3
+    assert result.sd == pytest.approx(0.1)
+    assert (result.low, result.mean, result.high) == pytest.approx((0.9 - half, 0.9, 0.9 + half), rel=1e-6)
+
+
+def test_unknown_values_are_left_out_and_one_value_has_no_interval():
+    assert comparison.estimate([None, None], 0.95).mean is None
+    alone = comparison.estimate([None, 0.7], 0.95)
+    assert (alone.n, alone.mean, alone.low) == (1, 0.7, None)
+    assert alone.reason == comparison.ONE_SEED
+
+
+@pytest.mark.parametrize("shift, verdict", [(0.3, "higher"), (-0.3, "lower"), (0.0, "undecided")])
+def test_paired_difference_agrees_with_the_paired_t_test(shift, verdict):
+    draws = np.random.default_rng(1)
+    reference = draws.normal(0.5, 0.2, 6)
+    values = reference + draws.normal(shift, 0.02, 6)
+    result = comparison.paired(list(values), list(reference), 0.9)
+    trusted = stats.ttest_rel(values, reference)
+    interval = trusted.confidence_interval(0.9)
+    assert result.p == pytest.approx(trusted.pvalue, rel=1e-9)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert result.verdict == verdict
+    assert (result.verdict == "undecided") == (result.p > 0.1)
+
+
+def test_pairing_matters():
+    # equal spreads, yet every seed gains a little: an unpaired test would see nothing
+    reference = [0.1, 0.5, 0.9]
+    assert comparison.paired([0.12, 0.521, 0.919], reference, 0.95).verdict == "higher"
+    assert stats.ttest_ind([0.12, 0.521, 0.919], reference).pvalue > 0.9
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_detectable_difference_has_the_promised_power(n):
+    found = comparison.detectable_difference(sd=1.0, n=n, confidence=0.95)
+    critical = stats.t.ppf(0.975, n - 1)
+    assert stats.nct.sf(critical, n - 1, found * math.sqrt(n)) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_detectable_difference_scales_with_the_spread():
+    assert comparison.detectable_difference(0.03, 5, 0.95) == pytest.approx(
+        0.03 * comparison.detectable_difference(1.0, 5, 0.95)
+    )
+
+
+def test_equal_differences_decide_nothing():
+    result = comparison.paired([0.6, 0.7, 0.8], [0.5, 0.6, 0.7], 0.95)
+    assert result.verdict == "undecided"
+    assert result.p is None and "equal" in result.reason
+    assert result.mean == pytest.approx(0.1)
+
+
+def test_a_missing_value_is_told_and_decides_nothing():
+    result = comparison.paired([3, 4, None], [13, 14.1, 15], 0.95)
+    assert (result.n, result.verdict) == (2, "undecided")
+    assert result.high < 0  # the pairs that are left would have decided
+    assert "1 of 3 pairs" in result.reason
+
+
+def test_compare_by_hand(tmp_path):
+    curves = {("exponential", 0): [0.2, 0.4, 0.6], ("exponential", 1): [0.3, 0.6, 0.8]}
+    curves |= {("gaussian", 0): [0.4, 0.5, 0.55], ("gaussian", 1): [0.5, 0.8, 0.7]}
+    write(tmp_path, None, curves)
+    chosen = two([0, 1])
+    comparison.compare(chosen, tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
+
+    curve = [row for row in rows(tmp_path / "compare" / "curves.csv") if row["loss"] == "exponential"]
+    assert [float(row["mean"]) for row in curve] == pytest.approx([0.25, 0.5, 0.7])
+    half = 12.7062 * (0.1 / math.sqrt(2)) / math.sqrt(2)
+    assert float(curve[0]["high"]) == pytest.approx(0.25 + half, rel=1e-4)
+
+    times = {(row["loss"], row["threshold"]): row for row in rows(tmp_path / "compare" / "time_to_accuracy.csv")}
+    assert float(times["exponential", "0.5"]["mean_epoch_of_reached"]) == 2.5
+    late = times["exponential", "0.7"]
+    assert (late["reached"], late["never"], late["median_epoch"]) == ("1", "1", "")
+    assert times["gaussian", "0.8"]["never"] == "1"
+
+    differences = {row["measure"]: row for row in rows(tmp_path / "compare" / "differences.csv")}
+    assert float(differences["best_validation"]["mean"]) == pytest.approx((-0.05 + 0.0) / 2)
+    assert float(differences["early_validation"]["mean"]) == pytest.approx(((1.45 - 1.2) + (2.0 - 1.7)) / 6)
+    assert float(differences["epochs_to_0.5"]["mean"]) == pytest.approx(((2 - 3) + (1 - 2)) / 2)
+    assert differences["epochs_to_0.7"]["left_out"] == "1"
+
+    summary = json.loads((tmp_path / "compare" / "summary.json").read_text())
+    assert summary["early_epochs"] == 3
+    assert summary["best_validation_gaussian_minus_exponential"] == pytest.approx(-0.025)
+    assert all(isinstance(value, int | float) for value in summary.values())
+
+
+def test_one_seed_gives_no_interval_but_a_reason(tmp_path):
+    chosen = two([4])
+    write(tmp_path, chosen, {("exponential", 4): [0.2, 0.9], ("gaussian", 4): [0.3, 0.8]})()
+    row = rows(tmp_path / "compare" / "losses.csv")[0]
+    assert float(row["best_validation_mean"]) == 0.9
+    assert row["best_validation_low"] == "" and comparison.ONE_SEED in row["reason"]
+    for difference in rows(tmp_path / "compare" / "differences.csv"):
+        assert difference["verdict"] == "undecided"
+        assert difference["p"] == "" and difference["reason"]
+
+
+def test_unequal_lengths_leave_the_mean_when_they_end(tmp_path):
+    chosen = two([0, 1])
+    curves = {("exponential", 0): [0.1, 0.2, 0.9], ("exponential", 1): [0.3]}
+    write(tmp_path, chosen, curves | {("gaussian", seed): [0.2, 0.4] for seed in (0, 1)})()
+    curve = [row for row in rows(tmp_path / "compare" / "curves.csv") if row["loss"] == "exponential"]
+    assert [row["runs"] for row in curve] == ["2", "1", "1"]
+    assert curve[2]["low"] == ""
+    assert json.loads((tmp_path / "compare" / "summary.json").read_text())["early_epochs"] == 1
+
+
+def test_a_collapsed_run_is_flagged_and_stays_in_the_means(tmp_path):
+    chosen = two([0, 1])
+    curves = {("exponential", 0): [0.3, 0.88, 0.05, 0.9, 0.05, 0.06]}
+    curves |= {("exponential", 1): [0.3, 0.5, 0.7, 0.8, 0.8, 0.8]}
+    # never learned, hence not collapsed
+    curves |= {("gaussian", 0): [0.05] * 6, ("gaussian", 1): [0.1, 0.5, 0.5, 0.5, 0.5, 0.2]}
+    write(tmp_path, chosen, curves)()
+    epochs = [(row["loss"], row["collapse_epoch"]) for row in rows(tmp_path / "compare" / "runs.csv")]
+    assert epochs == [("exponential", "5"), ("exponential", ""), ("gaussian", ""), ("gaussian", "")]
+    losses = {row["loss"]: row for row in rows(tmp_path / "compare" / "losses.csv")}
+    assert losses["exponential"]["collapsed"] == "1"
+    assert float(losses["exponential"]["final_validation_mean"]) == pytest.approx(0.43)
+    assert json.loads((tmp_path / "compare" / "summary.json").read_text())["collapsed_runs"] == 1
+
+
+def test_only_the_runs_of_the_study_are_read(tmp_path):
+    chosen = two([0])
+    curves = {(loss, seed): [0.4, 0.6] for loss in ("exponential", "gaussian") for seed in (0, 9)}
+    write(tmp_path, chosen, curves | {("other", 0): [0.1]})()
+    assert {(row["loss"], row["seed"]) for row in rows(tmp_path / "compare" / "runs.csv")} == {
+        ("exponential", "0"),
+        ("gaussian", "0"),
+    }
+
+
+@pytest.mark.parametrize(
+    "missing, stage",
+    [("train/gaussian/0/history.csv", "train"), ("evaluate/gaussian/0/metrics.json", "evaluate")],
+)
+def test_a_missing_run_names_its_stage(tmp_path, missing, stage):
+    run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
+    (tmp_path / missing).unlink()
+    with pytest.raises(DataError, match=rf"stage `{stage}` for loss gaussian and seed 0"):
+        run()
+    assert not (tmp_path / "compare").exists()
+
+
+@pytest.mark.parametrize("text", [b"", b"epoch,validation_accuracy\n1,0.5\n", b"a\0b", b"\xff\xfe"])
+def test_a_damaged_history_is_refused(tmp_path, text):
+    run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
+    (tmp_path / "train/gaussian/0/history.csv").write_bytes(text)
+    with pytest.raises(DataError, match="run the stage `train` again"):
+        run()
+
+
+def test_no_speaker_unheard_leaves_the_cells_empty(tmp_path):
+    run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
+    for path in tmp_path.glob("evaluate/*/0/metrics.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy_unheard": None}))
+    run()
+    assert rows(tmp_path / "compare" / "losses.csv")[0]["test_unheard_mean"] == ""
+    assert "test_unheard_gaussian" not in json.loads((tmp_path / "compare" / "summary.json").read_text())
+
+
+def test_the_reference_must_be_in_the_study(tmp_path):
+    with pytest.raises(ParameterError, match=r"study\.losses"):
+        comparison.compare(fake_results.params(losses=["gaussian"]), tmp_path, tmp_path, tmp_path / "compare")
+
+
+def test_a_single_loss_has_no_differences(tmp_path):
+    chosen = fake_results.params(losses=["exponential"], seeds=[0])
+    write(tmp_path, chosen, {("exponential", 0): [0.4]})()
+    assert rows(tmp_path / "compare" / "differences.csv") == []
+
+
+def test_equal_input_gives_equal_bytes(tmp_path):
+    chosen = two()
+    curves = {(loss, seed): fake_results.curve(loss, seed) for loss in chosen.study.losses for seed in range(3)}
+    run = write(tmp_path, chosen, curves)
+    run()
+    first = {path.name: path.read_bytes() for path in (tmp_path / "compare").iterdir()}
+    shutil.rmtree(tmp_path / "compare")
+    run()
+    assert first == {path.name: path.read_bytes() for path in (tmp_path / "compare").iterdir()}
