@@ -12,7 +12,6 @@ import soundfile
 from eventspeech import seeds
 from eventspeech.data.audio_source import entry, write_index
 from eventspeech.errors import UserError
-from eventspeech.files import atomic_path
 from eventspeech.params import Synthetic
 from eventspeech.progress import track
 
@@ -132,8 +131,8 @@ def make(parameters: Synthetic, out: Path) -> None:
         who = speaker(number)
         samples, rate_hz = say(word, who, take, parameters.seed)
         file = folder / f"{word}_{who.name}_{take}.wav"
-        with atomic_path(file) as temporary:
-            soundfile.write(temporary, samples, rate_hz, subtype="PCM_16", format="WAV")
+        # the index, written last, is what makes the files count; so none of them need be written atomically
+        soundfile.write(file, samples, rate_hz, subtype="PCM_16", format="WAV")
         split = "test" if number >= first_unseen or take < parameters.test_takes else "train"
         entries.append(entry(file, out, word, who.name, split, take))
     for stale in set(folder.glob("*.wav")) - {Path(out) / one.path for one in entries}:
