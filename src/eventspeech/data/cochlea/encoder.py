@@ -34,7 +34,9 @@ def stimulus(audio: np.ndarray, rate_hz: int, level: float) -> np.ndarray:
         DataError: the audio is silent, too short, or holds NaN or infinity.
     """
     audio = np.asarray(audio, np.float64)
-    if audio.ndim != 1 or len(audio) < SHORTEST_S * rate_hz:
+    if audio.ndim != 1:
+        raise DataError(f"Audio has {audio.ndim} dimensions; give mono samples, one value for each instant.")
+    if len(audio) < SHORTEST_S * rate_hz:
         raise DataError(
             f"A recording is shorter than {1000 * SHORTEST_S:g} ms ({audio.size} samples); remove it from the set."
         )

@@ -127,7 +127,7 @@ def table() -> Table:
 
 def padded_length(samples: int) -> int:
     """Return the even length >= ``samples`` whose spectrum, 0 to Nyquist, has a length that transforms quickly."""
-    return 2 * (scipy.fft.next_fast_len(max(samples // 2 + 1, 16), real=True) - 1)
+    return 2 * (scipy.fft.next_fast_len(max((samples + 1) // 2 + 1, 16), real=True) - 1)
 
 
 @dataclass(frozen=True)
