@@ -186,21 +186,15 @@ def _epoch(value: float) -> str:
 
 
 def behind(results: Results, loss: str) -> Finding:
-    """Judge whether a Gaussian loss ends behind the exponential, at the last epoch and at the best."""
+    """Judge whether a Gaussian loss ends behind the exponential: the last epoch decides, the best is told."""
     last, best = (results.difference(loss, f"{which}_validation") for which in ("final", "best"))
     sentence = (
         f"{_scaled(results, loss)} the difference from the exponential is {_points(last)} in the last epoch and "
         f"{_points(best)} in the best"
     )
-    verdicts = {last["verdict"], best["verdict"]}
-    if "lower" in verdicts and "higher" not in verdicts:
-        status = HOLDS
-    elif "higher" in verdicts and "lower" not in verdicts:
-        status = FAILS
-    else:
-        status = UNDECIDED
+    status = {"lower": HOLDS, "higher": FAILS}.get(last["verdict"], UNDECIDED)
     if status == UNDECIDED:
-        sentence += f"; {_reason({'last': last, 'best': best}) or 'the intervals contain zero'}"
+        sentence += f"; {_reason({'last': last}) or 'the interval of the last epoch contains zero'}"
     return Finding(published.BEHIND, status, f"{sentence}.", loss)
 
 

@@ -206,7 +206,8 @@ def training_curves(results: Results) -> Figure:
         axes.set_title(title(loss))
         best = max((results.runs[loss, seed]["summary"] for seed in results.seeds), key=_best_validation)
         text = f"maximum {100 * _best_validation(best):.1f} %\nseed {best['seed']}, epoch {best['best_epoch']}"
-        axes.text(0.97, 0.12, text, ha="right", va="bottom", fontsize=7.5, transform=axes.transAxes)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+        axes.text(0.97, 0.12, text, ha="right", va="bottom", fontsize=7.5, bbox=box, transform=axes.transAxes)
     marks = [Line2D([], [], color="black", linewidth=0.8), _dot("#ffffff"), _rule(":")]
     figure.legend(marks, ["one seed", "its best epoch", "chance"], loc="outside lower center", ncols=3)
     return figure
@@ -325,7 +326,10 @@ def test_accuracy(results: Results) -> Figure:
             _dots_and_interval(axes, results, loss, place, key, f"test{suffix}")
         axes.axhline(100 * results.baseline[key], color="black", linestyle="--", linewidth=1)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
-        axes.set_xticks(range(len(results.losses)), [_wrapped(loss) for loss in results.losses])
+        crowded = len(results.losses) > 3
+        names = [title(loss) if crowded else title(loss).replace(" ", "\n") for loss in results.losses]
+        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        axes.set_xticks(range(len(results.losses)), names, **slanted)
         axes.set_xlim(-0.6, len(results.losses) - 0.4)
         axes.grid(False, axis="x")
         axes.set_title(text)
@@ -336,10 +340,6 @@ def test_accuracy(results: Results) -> Figure:
     texts = ["one seed", interval, "logistic regression", "chance"]
     figure.legend([_dot("#ffffff"), mean, baseline, _rule(":")], texts, loc="outside lower center", ncols=4)
     return figure
-
-
-def _wrapped(loss: str) -> str:
-    return title(loss).replace(" ", "\n")
 
 
 def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key: str, measure: str) -> None:

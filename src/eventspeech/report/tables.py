@@ -85,7 +85,7 @@ def runs(results: Results) -> pd.DataFrame:
     shown["hidden spikes per neuron"] = table["hidden_spikes"].map(_short)
     collapsed = table["collapse_epoch"].map(lambda epoch: f"collapsed in epoch {epoch:.0f}" if epoch == epoch else "")
     shown["remark"] = collapsed
-    return shown
+    return _without_empty(shown, ["test, never heard (%)", "remark"])
 
 
 def _short(value: float | None, digits: int = 3) -> str:
@@ -178,6 +178,8 @@ def machines(results: Results) -> pd.DataFrame:
         for number, kind in enumerate(distinct, 1):
             columns[stage if len(distinct) == 1 else f"{stage} {number}"] = kind
     flat = {name: plain(facts) for name, facts in columns.items()}
+    for facts in flat.values():
+        facts["git_commit"] = facts.get("git_commit", "")[:12]
     names = list(dict.fromkeys(name for facts in flat.values() for name in facts))
     rows = [{"fact": name} | {column: facts.get(name) or "unknown" for column, facts in flat.items()} for name in names]
     return pd.DataFrame(rows)

@@ -115,7 +115,7 @@ def findings(found: list[Finding], *chosen: Claim) -> str:
         for finding in of_claim:
             loss = f", {html.escape(title(finding.loss))}" if finding.loss else ""
             texts.append(
-                f'<div class="{kinds.get(finding.status, "open")}"><b>Here{loss}: {finding.status}.</b> '
+                f'<div class="{kinds.get(finding.status, "open")}"><b>Here{loss}: {finding.status.removesuffix(" here")}.</b> '
                 f"{html.escape(capital(finding.sentence))}</div>"
             )
     return "\n\n".join(texts)
