@@ -114,8 +114,9 @@ def findings(found: list[Finding], *chosen: Claim) -> str:
         texts.append(f'<div class="claim">Published ({claim.source}): {html.escape(claim.text)}</div>')
         for finding in of_claim:
             loss = f", {html.escape(title(finding.loss))}" if finding.loss else ""
+            status = finding.status.removesuffix(" here")
             texts.append(
-                f'<div class="{kinds.get(finding.status, "open")}"><b>Here{loss}: {finding.status.removesuffix(" here")}.</b> '
+                f'<div class="{kinds.get(finding.status, "open")}"><b>Here{loss}: {status}.</b> '
                 f"{html.escape(capital(finding.sentence))}</div>"
             )
     return "\n\n".join(texts)
