@@ -1,0 +1,261 @@
+"""The cochlea model: equal to lauscher's, exact in distribution, seeded, and sane at other rates."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from eventspeech.data import cochlea
+from eventspeech.data.cochlea import encoder, membrane, nerve
+from eventspeech.errors import DataError
+from eventspeech.params import CHANNELS, Cochlea
+
+PARAMETERS = Cochlea()
+REFERENCE = Path(__file__).parent / "data" / "lauscher_reference.npz"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    with np.load(REFERENCE, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def all_velocities(stimulus):
+    spectrum = membrane.spectrum(stimulus)
+    return np.concatenate([membrane.velocity(spectrum, block) for block in range(membrane.BLOCKS)])[:CHANNELS]
+
+
+def relative(found, expected):
+    """Largest deviation of each channel, relative to its largest value."""
+    return np.max(np.abs(found - expected), axis=1) / np.max(np.abs(expected), axis=1)
+
+
+def tone(frequency_hz, rate_hz, seconds=0.1):
+    return np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * rate_hz)) / rate_hz)
+
+
+def test_reference_is_of_the_published_version(reference):
+    assert str(reference["version"]) == "1.0.1"
+
+
+def test_stimulus_equals_lauscher(reference):
+    found = encoder.stimulus(reference["audio"], 48_000, 0.3)
+    np.testing.assert_allclose(found, reference["stimulus"], rtol=1e-12)
+
+
+def test_membrane_equals_lauscher(reference):
+    found = all_velocities(reference["stimulus"])[reference["channels"]]
+    assert relative(found, reference["velocity"]).max() < 1e-6
+
+
+def test_hair_cell_equals_lauscher(reference):
+    found = nerve.hair_cell(all_velocities(reference["stimulus"])[reference["channels"]])
+    np.testing.assert_allclose(found, reference["probability"], rtol=1e-6)
+
+
+def test_a_wrong_constant_would_be_noticed(reference):
+    velocity = reference["velocity"] * 1.0001
+    assert np.max(np.abs(nerve.hair_cell(velocity) / reference["probability"] - 1)) > 1e-6
+
+
+def test_spike_counts_agree_with_lauscher_within_sampling_noise(reference):
+    theirs = reference["spike_counts"].astype(float)
+    ours = np.array([counts(reference["audio"], 48_000, seed) for seed in range(96)])
+    # groups of 20 channels have counts near enough to normal
+    theirs, ours = theirs.reshape(-1, 35, 20).sum(2), ours.reshape(-1, 35, 20).sum(2)
+    variance = ours.var(0, ddof=1) * (1 / len(ours) + 1 / len(theirs))
+    z = (ours.mean(0) - theirs.mean(0)) / np.sqrt(variance + 1e-3)
+    assert scipy.stats.chi2.sf(np.sum(z**2), len(z)) > 1e-3
+    total = theirs.sum(1)
+    assert abs(ours.sum(1).mean() - total.mean()) < 4 * total.std(ddof=1) / np.sqrt(len(total))
+
+
+def counts(audio, rate_hz, seed):
+    return np.bincount(cochlea.encode(audio, rate_hz, PARAMETERS, seed)[1], minlength=CHANNELS)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lauscher") is None, reason="lauscher is not installed")
+def test_membrane_and_hair_cell_equal_lauscher_run_now():
+    from lauscher.transformations import BasilarMembrane, HairCell
+
+    stimulus = encoder.stimulus(np.random.default_rng(3).standard_normal(481), 48_000, 0.3)
+    bins = len(stimulus) // 2 + 1
+    omega = 2 * np.pi * np.linspace(1, 24_000, bins)
+    theirs = BasilarMembrane()
+    some = np.array([0, 40, 350, 699])
+    spectrum = np.fft.fft(stimulus)[:bins]
+    expected = np.array([theirs.process_single_channel(theirs.ch[channel], omega, spectrum) for channel in some])
+    assert relative(all_velocities(stimulus)[some], expected).max() < 1e-6
+    firing = np.array([HairCell()._meddis(velocity, 24_000) for velocity in expected])
+    np.testing.assert_allclose(nerve.hair_cell(expected), firing, rtol=1e-9)
+
+
+@pytest.mark.parametrize("samples", [481, 1000, 4799])
+def test_table_interpolates_the_transfer_function(samples):
+    """A click's response is the inverse transform of the transfer function itself."""
+    click = np.zeros(samples)
+    click[samples // 2] = 1.0
+    spectrum = membrane.spectrum(click)
+    places = membrane.places_cm()[[0, 31, 32, 200, 500, 699]]
+    exact = membrane.transfer(spectrum.frequencies_hz, places[:, None]) * spectrum.values
+    expected = np.fft.ifft(exact, axis=1).real
+    assert relative(all_velocities(click)[[0, 31, 32, 200, 500, 699]], expected).max() < 1e-6
+
+
+def test_silence_keeps_the_hair_cell_at_rest():
+    probability = nerve.hair_cell(np.zeros((3, 1000)))
+    np.testing.assert_allclose(probability, probability[0, 0], rtol=1e-9)
+    # Meddis's closed form of the transmitter in the cleft at rest
+    release = 2000 * 5 / 305
+    assert probability[0, 0] == pytest.approx(50_000 / 24_000 * 5.05 * release / (2500 * release + 5.05 * 9080))
+
+
+@pytest.mark.parametrize(("probability", "free"), [(0.003, 40), (0.02, 37), (0.1, 9), (0.124, 3), (0.1, 1), (0.05, 0)])
+def test_fibres_fire_binomially(probability, free):
+    size = 400_000
+    uniform = np.random.default_rng(1).random(size).astype(np.float32)
+    fired = np.empty(size, np.float32)
+    nerve._fire(np.full(size, probability, np.float32), np.full(size, free, np.float32), uniform, fired)
+    left_over = fired < 0
+    fired[left_over] = [nerve._fire_many(probability, float(free), float(u)) for u in uniform[left_over]]
+    found = np.bincount(fired.astype(int), minlength=free + 1)
+    expected = size * scipy.stats.binom.pmf(np.arange(free + 1), free, probability)
+    common = expected > 5
+    assert np.all(np.abs(found - expected)[common] < 5 * np.sqrt(expected[common]))
+    assert fired.max() <= free
+
+
+@pytest.mark.parametrize("probability", [0.126, 0.5, 0.999, 1.0, 1.7])
+def test_many_fibres_fire_binomially(probability):
+    uniform = (np.arange(20_000) + 0.5) / 20_000
+    found = [nerve._fire_many(probability, 40.0, u) for u in uniform]
+    expected = scipy.stats.binom.ppf(uniform, 40, min(probability, 1.0))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_random_numbers_are_uniform_and_channels_independent():
+    state = nerve._seeded(np.uint64(5), 0, 64)
+    drawn = np.empty((20_000, 64), np.float32)
+    for row in drawn:
+        nerve._draw(state[0], state[1], state[2], state[3], row)
+    assert scipy.stats.kstest(drawn.ravel(), "uniform").pvalue > 1e-4
+    correlation = np.corrcoef(drawn.T)[np.triu_indices(64, 1)]
+    assert np.max(np.abs(correlation)) < 5 / np.sqrt(len(drawn))
+    assert drawn.min() >= 0 and drawn.max() < 1
+
+
+def test_bushy_cell_against_a_plain_one():
+    """A large velocity makes every fibre fire whenever it can: the bushy cell is then a plain recursion."""
+    steps = 600
+    velocity = np.full((membrane.BLOCK, steps), 1e9)
+    probability = nerve.hair_cell(velocity)[0]
+    rng = np.random.default_rng(0)
+    expected = np.mean([len(plain_bushy_cell(probability, rng)) for _ in range(150)])
+    spread = np.std([len(plain_bushy_cell(probability, rng)) for _ in range(50)])
+    found = [len(nerve.block_spikes(velocity, steps, np.uint64(seed), 0, 40)[0]) / membrane.BLOCK for seed in range(40)]
+    assert abs(np.mean(found) - expected) < 4 * (spread + 0.1) / np.sqrt(150)
+
+
+def plain_bushy_cell(probability, rng):
+    """Steps of spikes, straight from the definition: 40 fibres at rest for 24 steps after each spike."""
+    last = np.full(40, -24)
+    current = voltage = 0.0
+    wait, spikes = 0, []
+    for step, p in enumerate(probability):
+        fire = (rng.random(40) < p) & (step - last >= 24)
+        last[fire] = step
+        current = current * np.exp(-1 / 12) + fire.sum()
+        if wait > 0:
+            wait -= 1
+            continue
+        voltage = voltage * np.exp(-1 / 24) + current * 13e3 / 40 / 24_000
+        if voltage >= 1 and step + 1 < len(probability):
+            spikes.append(step)
+            voltage, wait = 0.0, 24
+    return spikes
+
+
+def test_same_seed_same_spikes_and_other_seed_other_spikes():
+    audio = tone(800, 48_000, 0.05)
+    first, again, other = (cochlea.encode(audio, 48_000, PARAMETERS, seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_audio_is_not_changed():
+    audio = tone(800, 48_000, 0.05)
+    before = audio.copy()
+    cochlea.encode(audio, 48_000, PARAMETERS, 0)
+    np.testing.assert_array_equal(audio, before)
+
+
+def test_spikes_are_sorted_inside_the_recording_and_keep_the_refractory_period():
+    times, channels = cochlea.encode(tone(800, 48_000), 48_000, PARAMETERS, 0)
+    assert times.dtype == np.float64 and channels.dtype == np.uint16
+    assert np.all(np.diff(times) >= 0) and times[0] >= 0 and times[-1] <= 100
+    assert channels.max() < CHANNELS
+    for channel in np.unique(channels):
+        assert np.all(np.diff(times[channels == channel]) > 1.0)
+
+
+def test_neither_workers_nor_order_matter():
+    recordings = [cochlea.Recording(tone(300 + 200 * i, 16_000, 0.03), 16_000, i) for i in range(7)]
+    one = cochlea.encode_many(iter(recordings), 7, PARAMETERS, 1)
+    three = cochlea.encode_many(iter(recordings), 7, PARAMETERS, 3)
+    backwards = cochlea.encode_many(iter(recordings[::-1]), 7, PARAMETERS, 2)[::-1]
+    for first, second, third in zip(one, three, backwards, strict=True):
+        for index in (0, 1):
+            np.testing.assert_array_equal(first[index], second[index])
+            np.testing.assert_array_equal(first[index], third[index])
+
+
+def test_an_error_in_one_recording_reaches_the_caller():
+    recordings = [cochlea.Recording(tone(500, 16_000, 0.03), 16_000, 0), cochlea.Recording(np.zeros(800), 16_000, 0)]
+    with pytest.raises(DataError, match="silent"):
+        cochlea.encode_many(recordings, 2, PARAMETERS, 2)
+
+
+def excited_place(frequency_hz, rate_hz):
+    velocity = all_velocities(encoder.stimulus(tone(frequency_hz, rate_hz), rate_hz, 0.3))
+    return int(np.argmax(np.sqrt(np.mean(velocity**2, axis=1))))
+
+
+def test_a_tone_excites_its_place_whatever_the_rate():
+    frequencies = [300, 1000, 3000]
+    places = [excited_place(frequency, 48_000) for frequency in frequencies]
+    assert places == sorted(places, reverse=True), "channel 0 is the high-frequency end"
+    for frequency, place in zip(frequencies, places, strict=True):
+        # where the transfer function itself is largest at that frequency
+        best = np.argmax(np.abs(membrane.transfer(np.float64(frequency), membrane.places_cm())))
+        assert abs(place - best) <= 5
+        for rate_hz in (8_000, 22_050, 44_100, 96_000):
+            assert abs(excited_place(frequency, rate_hz) - place) <= 3
+
+
+def test_a_tone_at_8_khz_and_at_48_khz_gives_the_same_number_of_spikes():
+    low, high = (np.mean([counts(tone(700, rate), rate, s).sum() for s in range(4)]) for rate in (8_000, 48_000))
+    assert abs(low - high) < 0.05 * high
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        (np.zeros(1000), "silent"),
+        (np.full(1000, np.nan), "NaN"),
+        (np.ones(10), "shorter than 5 ms"),
+        (np.empty(0), "shorter than 5 ms"),
+        (np.ones((1000, 2)), "mono"),
+    ],
+)
+def test_unusable_audio(audio, message):
+    with pytest.raises(DataError, match=message):
+        cochlea.encode(audio, 48_000, PARAMETERS, 0)
+
+
+@pytest.mark.parametrize("samples", [*range(960, 1010), 16_199, 16_200])
+def test_padding_fits_any_length(samples):
+    padded = membrane.padded_length(samples)
+    assert padded >= samples and padded % 2 == 0 and padded < 1.1 * samples + 2
