@@ -1,0 +1,73 @@
+"""The readable kernels: numba, float32 or float64; parallel over samples, and over presynaptic units in the gather."""
+
+import numba
+import numpy as np
+
+from eventspeech.engines.base import DENOMINATOR_FLOOR
+from eventspeech.engines.kernels import adjoint, forward, gather
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Vectors
+
+
+class NumbaKernels:
+    """See `types.Kernels`. Adjoints are [B, N + 1, H]."""
+
+    name = "numba"
+
+    def __init__(self, dtype: type, threads: int):
+        self._dtype = np.dtype(dtype)
+        self._threads = min(threads, numba.config.NUMBA_NUM_THREADS)
+
+    def forward_hidden(self, events, delays, weights, recurrent, vectors: Vectors, capacity: int) -> Layer:
+        """Run a hidden layer forward."""
+        numba.set_num_threads(self._threads)
+        # what can arrive in one step: every copy brings the events of another step
+        most = max(1, int(np.diff(events.starts, axis=1).max(initial=0)) * len(delays))
+        units = weights.shape[0] // len(delays)
+        arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
+        return Layer(*forward.hidden(events.rows, events.starts, delays, units, *arguments, capacity, most))
+
+    def forward_output(self, events, weights, vectors: Vectors, weighting) -> np.ndarray:
+        """Run the outputs forward."""
+        return self.trace_output(events, weights, vectors, weighting, keep=False)[0]
+
+    def trace_output(self, events, weights, vectors: Vectors, weighting, keep: bool = True):
+        """Run the outputs forward; return logits and voltages float32[B, N, O]."""
+        numba.set_num_threads(self._threads)
+        samples, steps = events.starts.shape[0] if keep else 0, events.starts.shape[1] - 1
+        trace = np.zeros((samples, steps, weights.shape[1]), np.float32)
+        logits = forward.output(events.rows, events.starts, weights, vectors.a, vectors.b, vectors.c, weighting, trace)
+        return logits, trace
+
+    def adjoint_output(self, drive, weighting, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints backward."""
+        numba.set_num_threads(self._threads)
+        current = np.empty((drive.shape[0], len(weighting) + 1, drive.shape[1]), self._dtype)
+        found = Adjoint(current, np.empty_like(current))
+        adjoint.output(drive, weighting, vectors.a, vectors.b, vectors.k, len(weighting), *found)
+        return found
+
+    def adjoint_hidden(
+        self, layer: Layer, above, adjoint_above: Adjoint, recurrent, penalty, vectors: Vectors, keep_difference: bool
+    ) -> tuple[Adjoint, int]:
+        """Integrate a hidden layer's adjoints backward."""
+        numba.set_num_threads(self._threads)
+        size = above.shape[0]
+        shape = (*layer.starts.shape, size)
+        found = Adjoint(
+            np.empty(shape, self._dtype), np.empty(shape if keep_difference else (0, *shape[1:]), self._dtype)
+        )
+        floored = adjoint.hidden(
+            *layer, above, adjoint_above.difference, self._or_none(recurrent, size), penalty,
+            self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, *found,
+        )  # fmt: skip
+        return found, int(floored.sum())
+
+    def gather(self, total, events: Events, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
+        """Add weight gradients to ``total``."""
+        numba.set_num_threads(self._threads)
+        steps, unit_starts = gather.sort_by_unit(events.rows, events.starts, total.shape[0] // len(delays))
+        scale = np.full(total.shape[1], -tau_syn_ms, self._dtype)
+        gather.add(total, steps, unit_starts, delays, scale, adjoint.current)
+
+    def _or_none(self, recurrent, size: int) -> np.ndarray:
+        return np.zeros((0, size), self._dtype) if recurrent is None else recurrent

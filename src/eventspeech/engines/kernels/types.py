@@ -1,0 +1,87 @@
+"""What the kernels of engine `cpu` pass to each other, and what a set of kernels offers."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Events(NamedTuple):
+    """Presynaptic events of a batch, in compressed form.
+
+    Attributes:
+        rows: int32[E], the unit of each event.
+        starts: int64[B, N + 1], events of sample s and step n are ``rows[starts[s, n]:starts[s, n + 1]]``.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+
+
+class Layer(NamedTuple):
+    """What a hidden layer did.
+
+    Attributes:
+        spikes: int32[B, capacity], the neuron of each spike in order of time.
+        denominators: [B, capacity], Z = I - V at the spike.
+        starts: int64[B, N + 1], spikes of step n are ``starts[s, n]:starts[s, n + 1]``; if the last entry is above
+            the capacity, the surplus was not stored.
+    """
+
+    spikes: np.ndarray
+    denominators: np.ndarray
+    starts: np.ndarray
+
+    def as_events(self) -> Events:
+        """View the spikes as presynaptic events of the layer above."""
+        first = (np.arange(len(self.starts)) * self.spikes.shape[1])[:, None]
+        return Events(self.spikes.reshape(-1), self.starts + first)
+
+
+class Vectors(NamedTuple):
+    """Coefficients of a population, each [H]: see `engines.base`."""
+
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+    k: np.ndarray
+
+
+class Adjoint(NamedTuple):
+    """Adjoints of a population, in whatever layout its kernels choose.
+
+    Attributes:
+        current: lamI of every step.
+        difference: lamV - lamI of every step, or empty if no layer below needs it.
+    """
+
+    current: np.ndarray
+    difference: np.ndarray
+
+
+class Kernels(Protocol):
+    """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None."""
+
+    def forward_hidden(
+        self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        vectors: Vectors, capacity: int,
+    ) -> Layer:  # fmt: skip
+        """Run a hidden layer forward; ``weights`` are [K * M, H]."""
+
+    def forward_output(
+        self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray
+    ) -> np.ndarray:
+        """Return logits float64[B, O]; ``weighting`` is w(n/N) / N, float64[N]."""
+
+    def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints; ``drive`` is (y - p) D / (tau_mem T B), [B, O]."""
+
+    def adjoint_hidden(
+        self, layer: Layer, above: np.ndarray, adjoint_above: Adjoint, recurrent: np.ndarray | None,
+        penalty: np.ndarray, vectors: Vectors, keep_difference: bool,
+    ) -> tuple[Adjoint, int]:  # fmt: skip
+        """Integrate a hidden layer's adjoints; also return how many denominators were bounded."""
+
+    def gather(
+        self, total: np.ndarray, events: Events, delays: np.ndarray, tau_syn_ms: float, adjoint: Adjoint
+    ) -> None:
+        """Add the gradient of the weights from ``events`` to the population of ``adjoint`` to ``total``."""

@@ -1,0 +1,259 @@
+"""The fast kernels: C, compiled when the package is installed (any C compiler; without one, numba's are used).
+
+``kernels.c`` is called through ctypes, which releases Python's lock, so that plain threads run it side by side. Layouts:
+weights and adjoints are cut into tiles of 32 columns (see the head of ``kernels.c``).
+"""
+
+import ctypes
+import functools
+import importlib.machinery
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from eventspeech.engines.base import DENOMINATOR_FLOOR
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Vectors
+
+TILE = 32
+CACHE_BYTES = 2**20
+"""Drives, or adjoints of a tile, that are worked on at once: half of a second-level cache. Must not depend on the
+machine, since it decides the order of summation."""
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled library, or None where the installation could not build it."""
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_kernels{suffix}")
+        if path.exists():
+            try:
+                return ctypes.CDLL(str(path))
+            except OSError:  # built for another machine: the numba kernels do the same
+                return None
+    return None
+
+
+def _argument(value):
+    if value is None:
+        return ctypes.c_void_p(None)
+    if isinstance(value, np.ndarray):
+        assert value.flags.c_contiguous
+        return ctypes.c_void_p(value.ctypes.data)
+    if isinstance(value, float):
+        return ctypes.c_float(value)
+    return ctypes.c_int64(value)
+
+
+def _padded(size: int) -> int:
+    return -(-size // TILE) * TILE
+
+
+def _pad_columns(array: np.ndarray) -> np.ndarray:
+    """Return float32[rows, P]: ``array`` with zero columns up to whole tiles."""
+    wide = np.zeros((array.shape[0], _padded(array.shape[1])), np.float32)
+    wide[:, : array.shape[1]] = array
+    return wide
+
+
+def _tiled(weights: np.ndarray) -> np.ndarray:
+    """Return float32[P / TILE, rows, TILE]."""
+    wide = _pad_columns(weights)
+    return np.ascontiguousarray(wide.reshape(len(wide), -1, TILE).transpose(1, 0, 2))
+
+
+class NativeKernels:
+    """See `types.Kernels`. ``Adjoint.current`` is [P / TILE, B, R, TILE] with R = N + 1 + longest delay, rows from N on
+    are zero; ``difference`` is [B, N + 1, P].
+
+    Args:
+        threads: at most this many.
+        longest_delay: of all connections, in steps.
+    """
+
+    name = "native"
+
+    def __init__(self, threads: int, longest_delay: int):
+        found = library()
+        assert found is not None
+        self._library = found
+        self._threads = threads
+        self._tail = 1 + longest_delay
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def forward_hidden(
+        self, events: Events, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int
+    ) -> Layer:
+        """Run a hidden layer forward."""
+        samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
+        neurons = weights.shape[1]
+        padded = _padded(neurons)
+        layer = Layer(
+            np.empty((samples, capacity), np.int32),
+            np.empty((samples, capacity), np.float32),
+            np.empty((samples, steps + 1), np.int64),
+        )
+        tiled, inside = _tiled(weights), None if recurrent is None else _pad_columns(recurrent)
+        a, b, c, _ = self._vectors(vectors)
+        group = max(1, CACHE_BYTES // (4 * steps * padded))
+        units = weights.shape[0] // len(delays)
+        most = len(delays) * int((events.starts[:, -1] - events.starts[:, 0]).max(initial=0))
+
+        def work(first: int, last: int) -> None:
+            size = min(group, last - first)
+            drive, state = np.empty((size, steps, padded), np.float32), np.empty(2 * padded, np.float32)
+            arrived, arrivals = np.empty((size, most), np.int32), np.empty((size, steps + 1), np.int64)
+            self._call(
+                "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
+                neurons, padded, drive, size, arrived, arrivals, most, state, np.empty(neurons, np.int64), capacity,
+                *layer,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return layer
+
+    def forward_output(self, events: Events, weights, vectors: Vectors, weighting) -> np.ndarray:
+        """Run the outputs forward."""
+        samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
+        units, outputs = weights.shape
+        padded = _padded(outputs)
+        logits = np.zeros((samples, outputs), np.float64)
+        tiled = _tiled(weights)
+        a, b, c, _ = self._vectors(vectors)
+
+        def work(first: int, last: int) -> None:
+            drive, state = np.empty((steps, padded), np.float32), np.empty(2 * padded, np.float32)
+            self._call(
+                "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
+                drive, state, logits,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return logits
+
+    def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints backward."""
+        push, steps = _pad_columns(drive), len(weighting)
+        samples, padded = push.shape
+        found = self._empty_adjoint(samples, steps, padded, True)
+        a, b, _, k = self._vectors(vectors)
+
+        def work(first: int, last: int) -> None:
+            self._call(
+                "output_adjoint", push, weighting, samples, first, last, steps, steps + self._tail, padded, a, b, k,
+                *found,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return found
+
+    def adjoint_hidden(
+        self, layer: Layer, above, adjoint_above: Adjoint, recurrent, penalty, vectors: Vectors, keep_difference: bool
+    ) -> tuple[Adjoint, int]:
+        """Integrate a hidden layer's adjoints backward."""
+        samples, steps = layer.starts.shape[0], layer.starts.shape[1] - 1
+        neurons, capacity = above.shape[0], layer.spikes.shape[1]
+        padded = _padded(neurons)
+        wide, inside = _pad_columns(above), None if recurrent is None else _pad_columns(recurrent)
+        found = self._empty_adjoint(samples, steps, padded, keep_difference)
+        difference = found.difference if keep_difference else None
+        floored = np.zeros(samples, np.int64)
+        a, b, _, k = self._vectors(vectors)
+
+        def work(first: int, last: int) -> None:
+            state = np.empty(4 * padded, np.float32)
+            self._call(
+                "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
+                wide, wide.shape[1], adjoint_above.difference, inside, penalty, float(DENOMINATOR_FLOOR), a, b, k, state, found.current,
+                difference, floored,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return found, int(floored.sum())
+
+    def gather(self, total: np.ndarray, events: Events, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
+        """Add weight gradients to ``total``."""
+        units, neurons = total.shape[0] // len(delays), total.shape[1]
+        tiles, samples, rows, _ = adjoint.current.shape
+        block = max(1, CACHE_BYTES // (4 * rows * TILE))
+        event_rows, unit_starts = _sort_by_unit(events.rows, events.starts, units, rows, block)
+        scale = np.full(tiles * TILE, -tau_syn_ms, np.float32)
+
+        def work(first: int, last: int) -> None:
+            self._call(
+                "gather", event_rows, unit_starts, len(unit_starts), units, first, last, delays, len(delays),
+                samples * rows, adjoint.current, tiles * TILE, scale, total, neurons,
+            )  # fmt: skip
+
+        self._share_ranges(_even_ranges(unit_starts, self._threads), work)
+
+    def _vectors(self, vectors: Vectors) -> list[np.ndarray]:
+        return [_pad_columns(vector[None, :])[0] for vector in vectors]
+
+    def _empty_adjoint(self, samples: int, steps: int, padded: int, keep_difference: bool) -> Adjoint:
+        current = np.empty((padded // TILE, samples, steps + self._tail, TILE), np.float32)
+        return Adjoint(current, np.empty((samples if keep_difference else 0, steps + 1, padded), np.float32))
+
+    def _call(self, name: str, *arguments) -> None:
+        function = getattr(self._library, name)
+        function.restype = None
+        function(*map(_argument, arguments))
+
+    def _share(self, count: int, work: Callable[[int, int], None]) -> None:
+        edges = np.linspace(0, count, self._threads + 1).round().astype(int)
+        self._share_ranges(list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)), work)
+
+    def _share_ranges(self, ranges: list[tuple[int, int]], work: Callable[[int, int], None]) -> None:
+        ranges = [(first, last) for first, last in ranges if last > first]
+        if self._pool is None or len(ranges) < 2:
+            for first, last in ranges:
+                work(first, last)
+            return
+        for future in [self._pool.submit(work, first, last) for first, last in ranges]:
+            future.result()
+
+
+@numba.njit(cache=True)
+def _sort_by_unit(rows, starts, units, adjoint_rows, block):
+    """Sort events by block of samples, unit, sample and time.
+
+    Returns:
+        event_rows: int32[E], ``sample * adjoint_rows + step`` of each event.
+        unit_starts: int64[blocks, M + 1], events of unit j in a block are ``unit_starts[block, j]:... j + 1]``.
+    """
+    samples, steps = starts.shape[0], starts.shape[1] - 1
+    total = 0
+    for s in range(samples):
+        total += starts[s, steps] - starts[s, 0]
+    event_rows = np.empty(total, np.int32)
+    unit_starts = np.zeros(((samples + block - 1) // block, units + 1), np.int64)
+    place = np.empty(units + 1, np.int64)
+    done = 0
+    for b in range(unit_starts.shape[0]):
+        own = range(b * block, min(samples, (b + 1) * block))
+        place[:] = 0
+        for s in own:
+            for e in range(starts[s, 0], starts[s, steps]):
+                place[rows[e] + 1] += 1
+        place[0] = done
+        for j in range(units):
+            place[j + 1] += place[j]
+        unit_starts[b] = place
+        done = place[units]
+        for s in own:
+            for n in range(steps):
+                for e in range(starts[s, n], starts[s, n + 1]):
+                    event_rows[place[rows[e]]] = s * adjoint_rows + n
+                    place[rows[e]] += 1
+    return event_rows, unit_starts
+
+
+def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:
+    """Cut the units into ranges of about equally many events; where the cuts are does not change the result."""
+    units = unit_starts.shape[1] - 1
+    before = (unit_starts - unit_starts[:, :1]).sum(axis=0)
+    edges = np.searchsorted(before, before[-1] * np.arange(1, parts) / parts)
+    edges = [0, *np.minimum(edges, units).tolist(), units]
+    return list(zip(edges[:-1], edges[1:], strict=True))

@@ -1,0 +1,307 @@
+/* Compiled loops of engine `cpu`; the readable reference, with the same results to rounding, is engines/kernels.
+
+   Columns (neurons) are cut into tiles of 32: the weights into a tile, and a sample's adjoints of a tile, stay in the
+   second-level cache, sums stay in registers. Sums run in a fixed order, whatever the number of threads: a caller
+   gives each thread its own samples (forward, adjoint) or its own presynaptic units (gather).
+
+   Legend: N steps, K copies of the input (delay line), U presynaptic units, H neurons, P = H rounded up to whole tiles.
+   Padded neurons have coefficients 0 and weights 0, so they stay at 0 and never fire. */
+
+#include <stdint.h>
+#include <string.h>
+
+#define TILE 32
+#define LANES 16
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t mask __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+/* one binary for all x86-64 machines of a cluster: the best version is chosen when the library is loaded */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec at(const float *p) { return *(const vec *)p; }
+INLINE void put(float *p, vec v) { *(vec *)p = v; }
+
+INLINE float sum(vec v)
+{
+    float x[LANES];
+    put(x, v);
+    return ((x[0] + x[8]) + (x[4] + x[12])) + ((x[2] + x[10]) + (x[6] + x[14])) +
+           (((x[1] + x[9]) + (x[5] + x[13])) + ((x[3] + x[11]) + (x[7] + x[15])));
+}
+
+INLINE int any(mask m)
+{
+    int64_t x[LANES / 2];
+    memcpy(x, &m, sizeof x);
+    return ((x[0] | x[1]) | (x[2] | x[3]) | (x[4] | x[5]) | (x[6] | x[7])) != 0;
+}
+
+/* List the rows of weights that arrive in each step, over all copies of the input: those that fired delays[k] before.
+   arrived has room for K events of each event; arrivals: [N + 1]. */
+INLINE void expand(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int64_t copies,
+                   int64_t units, int32_t *arrived, int64_t *arrivals)
+{
+    int64_t count = 0;
+    for (int64_t n = 0; n < steps; n++) {
+        arrivals[n] = count;
+        for (int64_t k = 0; k < copies; k++) {
+            int64_t source = n - delays[k];
+            if (source < 0) continue;
+            for (int64_t e = starts[source]; e < starts[source + 1]; e++)
+                arrived[count++] = rows[e] + (int32_t)(k * units);
+        }
+    }
+    arrivals[steps] = count;
+}
+
+/* drive[n] = sum of the tile's weights of what arrives in step n. */
+INLINE void project(const int32_t *arrived, const int64_t *arrivals, int64_t steps, const float *tile, float *drive,
+                    int64_t stride)
+{
+    for (int64_t n = 0; n < steps; n++) {
+        vec p0 = {0}, p1 = {0}, q0 = {0}, q1 = {0};
+        int64_t e = arrivals[n], last = arrivals[n + 1];
+        for (; e + 1 < last; e += 2) {
+            const float *r = tile + (int64_t)arrived[e] * TILE, *s = tile + (int64_t)arrived[e + 1] * TILE;
+            p0 += at(r);
+            p1 += at(r + LANES);
+            q0 += at(s);
+            q1 += at(s + LANES);
+        }
+        if (e < last) {
+            const float *r = tile + (int64_t)arrived[e] * TILE;
+            p0 += at(r);
+            p1 += at(r + LANES);
+        }
+        put(drive + n * stride, p0 + q0);
+        put(drive + n * stride + LANES, p1 + q1);
+    }
+}
+
+/* One sample of a hidden layer, from its drive. Returns the number of spikes; those beyond capacity are not stored. */
+INLINE int64_t fire(const float *drive, int64_t steps, int64_t neurons, int64_t padded, const float *recurrent,
+                    const float *a, const float *b, const float *c, float *voltage, float *current, int64_t *fired,
+                    int64_t capacity, int32_t *spikes, float *denominators, int64_t *spike_starts)
+{
+    int64_t total = 0;
+    memset(voltage, 0, padded * sizeof(float));
+    memset(current, 0, padded * sizeof(float));
+    spike_starts[0] = 0;
+    for (int64_t n = 0; n < steps; n++) {
+        mask above = {0};
+        for (int64_t h = 0; h < padded; h += LANES) {
+            vec v = at(a + h) * at(voltage + h) + at(c + h) * at(current + h);
+            put(voltage + h, v);
+            above |= v >= 1.0f;
+        }
+        int64_t count = 0;
+        if (any(above))
+            for (int64_t h = 0; h < neurons; h++)
+                if (voltage[h] >= 1.0f) {
+                    if (total < capacity) {
+                        spikes[total] = (int32_t)h;
+                        denominators[total] = current[h] - voltage[h];
+                    }
+                    total++;
+                    voltage[h] = 0.0f;
+                    fired[count++] = h;
+                }
+        spike_starts[n + 1] = total;
+        if (!recurrent) count = 0;
+        for (int64_t h = 0; h < padded; h += TILE) {
+            vec i0 = at(b + h) * at(current + h) + at(drive + n * padded + h);
+            vec i1 = at(b + h + LANES) * at(current + h + LANES) + at(drive + n * padded + h + LANES);
+            for (int64_t f = 0; f < count; f++) {
+                const float *row = recurrent + fired[f] * padded + h;
+                i0 += at(row);
+                i1 += at(row + LANES);
+            }
+            put(current + h, i0);
+            put(current + h + LANES, i1);
+        }
+    }
+    return total;
+}
+
+/* Hidden layer, samples first..last. weights: [P / TILE][K U][TILE]; recurrent: [H][P] or null; drive: scratch
+   [group][N][P]; arrived, arrivals: scratch [group][most], [group][N + 1], most = K times the events of any sample; state:
+   scratch [2 P]; fired: scratch [H]; other arguments as kernels.forward.hidden. */
+CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
+                           const int64_t *delays, int64_t copies, int64_t units, const float *weights,
+                           const float *recurrent, const float *a, const float *b, const float *c, int64_t neurons,
+                           int64_t padded, float *drive, int64_t group, int32_t *arrived, int64_t *arrivals,
+                           int64_t most, float *state, int64_t *fired, int64_t capacity, int32_t *spikes,
+                           float *denominators, int64_t *spike_starts)
+{
+    for (int64_t begin = first; begin < last; begin += group) {
+        int64_t end = begin + group < last ? begin + group : last;
+        for (int64_t s = begin; s < end; s++)
+            expand(rows, starts + s * (steps + 1), steps, delays, copies, units, arrived + (s - begin) * most,
+                   arrivals + (s - begin) * (steps + 1));
+        for (int64_t t = 0; t < padded / TILE; t++)
+            for (int64_t s = begin; s < end; s++)
+                project(arrived + (s - begin) * most, arrivals + (s - begin) * (steps + 1), steps,
+                        weights + t * copies * units * TILE, drive + (s - begin) * steps * padded + t * TILE, padded);
+        for (int64_t s = begin; s < end; s++)
+            fire(drive + (s - begin) * steps * padded, steps, neurons, padded, recurrent, a, b, c, state,
+                 state + padded, fired, capacity, spikes + s * capacity, denominators + s * capacity,
+                 spike_starts + s * (steps + 1));
+    }
+}
+
+/* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]. drive: scratch [N][P]; state: scratch [2 P]. */
+CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
+                           int64_t units, const float *weights, const float *a, const float *b, const float *c,
+                           int64_t outputs, int64_t padded, const double *weighting, float *drive, float *state,
+                           double *logits)
+{
+    float *voltage = state, *current = state + padded;
+    for (int64_t s = first; s < last; s++) {
+        for (int64_t t = 0; t < padded / TILE; t++)
+            project(rows, starts + s * (steps + 1), steps, weights + t * units * TILE, drive + t * TILE, padded);
+        memset(state, 0, 2 * padded * sizeof(float));
+        for (int64_t n = 0; n < steps; n++) {
+            for (int64_t o = 0; o < outputs; o++) logits[s * outputs + o] += weighting[n] * voltage[o];
+            for (int64_t o = 0; o < padded; o += LANES) {
+                vec i = at(current + o);
+                put(voltage + o, at(a + o) * at(voltage + o) + at(c + o) * i);
+                put(current + o, at(b + o) * i + at(drive + n * padded + o));
+            }
+        }
+    }
+}
+
+/* Adjoint of the outputs, samples first..last of B. drive: [B][P]; adjoint: [P / TILE][B][R][TILE], lamI, zero from row
+   N on, so that what arrives after the end reads zeros; difference: [B][N + 1][P], lamV - lamI. */
+CLONES void output_adjoint(const float *drive, const float *weighting, int64_t samples, int64_t first, int64_t last,
+                           int64_t steps, int64_t adjoint_rows, int64_t padded, const float *a, const float *b,
+                           const float *k, float *adjoint, float *difference)
+{
+    for (int64_t s = first; s < last; s++)
+        for (int64_t o = 0; o < padded; o += LANES) {
+            float *lam = adjoint + ((o / TILE * samples + s) * adjoint_rows) * TILE + o % TILE;
+            float *diff = difference + s * (steps + 1) * padded + o;
+            vec lam_v = {0}, lam_i = {0}, push = at(drive + s * padded + o);
+            for (int64_t n = steps; n < adjoint_rows; n++) put(lam + n * TILE, lam_i);
+            put(diff + steps * padded, lam_i);
+            for (int64_t n = steps - 1; n >= 0; n--) {
+                lam_i = at(b + o) * lam_i + at(k + o) * lam_v;
+                lam_v = at(a + o) * lam_v + weighting[n] * push;
+                put(lam + n * TILE, lam_i);
+                put(diff + n * padded, lam_v - lam_i);
+            }
+        }
+}
+
+INLINE vec dot(vec sum, const float *x, const float *y, int64_t size)
+{
+    vec other = {0};
+    for (int64_t i = 0; i < size; i += TILE) {
+        sum += at(x + i) * at(y + i);
+        other += at(x + i + LANES) * at(y + i + LANES);
+    }
+    return sum + other;
+}
+
+/* Adjoint of a hidden layer, samples first..last. above: [H][M], M whole tiles; difference_above: [B][N + 1][M];
+   recurrent: [H][P] or null; penalty: [B][H]; state: scratch [4 P]; difference: [B][N + 1][P] or null. Other arguments
+   as kernels.adjoint.hidden; adjoint as in output_adjoint. */
+CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, const int64_t *spike_starts,
+                           int64_t capacity, int64_t samples, int64_t first, int64_t last, int64_t steps,
+                           int64_t adjoint_rows, int64_t neurons, int64_t padded, const float *above, int64_t width_above, const float *difference_above,
+                           const float *recurrent, const float *penalty, float floor, const float *a, const float *b,
+                           const float *k, float *state, float *adjoint, float *difference, int64_t *floored)
+{
+    int64_t tiles = padded / TILE, plane = samples * adjoint_rows * TILE;
+    float *lam_v = state, *lam_i = state + padded, *gap = state + 2 * padded, *jumps = state + 3 * padded;
+    for (int64_t s = first; s < last; s++) {
+        const int32_t *who = spikes + s * capacity;
+        const float *z = denominators + s * capacity;
+        const int64_t *when = spike_starts + s * (steps + 1);
+        const float *target = difference_above + s * (steps + 1) * width_above;
+        float *lam = adjoint + s * adjoint_rows * TILE;
+        memset(state, 0, 4 * padded * sizeof(float));
+        for (int64_t t = 0; t < tiles; t++)
+            memset(lam + t * plane + steps * TILE, 0, (adjoint_rows - steps) * TILE * sizeof(float));
+        if (difference) memset(difference + (s * (steps + 1) + steps) * padded, 0, padded * sizeof(float));
+        for (int64_t n = steps - 1; n >= 0; n--) {
+            int64_t begin = when[n], end = when[n + 1];
+            if (recurrent && end > begin)
+                for (int64_t h = 0; h < padded; h += LANES) put(gap + h, at(lam_v + h) - at(lam_i + h));
+            for (int64_t e = begin; e < end; e++) {
+                int64_t j = who[e];
+                vec flow = {0};
+                flow = dot(flow, above + j * width_above, target + (n + 1) * width_above, width_above);
+                if (recurrent) flow = dot(flow, recurrent + j * padded, gap, padded);
+                float denominator = z[e];
+                if (denominator < floor) {
+                    denominator = floor;
+                    floored[s]++;
+                }
+                jumps[e - begin] = (lam_v[j] + sum(flow)) / denominator - penalty[s * neurons + j];
+            }
+            for (int64_t e = begin; e < end; e++) lam_v[who[e]] += jumps[e - begin];
+            for (int64_t t = 0; t < tiles; t++)
+                for (int64_t l = 0; l < TILE; l += LANES) {
+                    int64_t h = t * TILE + l;
+                    vec v = at(lam_v + h), i = at(b + h) * at(lam_i + h) + at(k + h) * v;
+                    v *= at(a + h);
+                    put(lam_i + h, i);
+                    put(lam_v + h, v);
+                    put(lam + t * plane + n * TILE + l, i);
+                    if (difference) put(difference + (s * (steps + 1) + n) * padded + h, v - i);
+                }
+        }
+    }
+}
+
+/* gradient[k U + u][h] += scale[h] times the sum of lamI at the events of unit u, for units first..last. Samples come in
+   blocks whose adjoints of a tile fit the second-level cache; event_rows: row of each event in the adjoints of a tile,
+   sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]. */
+CLONES void gather(const int32_t *event_rows, const int64_t *unit_starts, int64_t blocks, int64_t units, int64_t first,
+                   int64_t last, const int64_t *delays, int64_t copies, int64_t plane_rows, const float *adjoint,
+                   int64_t padded, const float *scale, float *gradient, int64_t neurons)
+{
+    for (int64_t t = 0; t < padded / TILE; t++)
+        for (int64_t block = 0; block < blocks; block++)
+            for (int64_t u = first; u < last; u++) {
+                int64_t begin = unit_starts[block * (units + 1) + u], end = unit_starts[block * (units + 1) + u + 1];
+                if (begin == end) continue;
+                for (int64_t k = 0; k < copies; k++) {
+                    const float *lam = adjoint + (t * plane_rows + delays[k] + 1) * TILE;
+                    vec p0 = {0}, p1 = {0}, q0 = {0}, q1 = {0};
+                    int64_t e = begin;
+                    for (; e + 1 < end; e += 2) {
+                        const float *x = lam + (int64_t)event_rows[e] * TILE;
+                        const float *y = lam + (int64_t)event_rows[e + 1] * TILE;
+                        p0 += at(x);
+                        p1 += at(x + LANES);
+                        q0 += at(y);
+                        q1 += at(y + LANES);
+                    }
+                    if (e < end) {
+                        const float *x = lam + (int64_t)event_rows[e] * TILE;
+                        p0 += at(x);
+                        p1 += at(x + LANES);
+                    }
+                    float *row = gradient + (k * units + u) * neurons + t * TILE;
+                    p0 = (p0 + q0) * at(scale + t * TILE);
+                    p1 = (p1 + q1) * at(scale + t * TILE + LANES);
+                    if (t * TILE + TILE <= neurons) {
+                        put(row, at(row) + p0);
+                        put(row + LANES, at(row + LANES) + p1);
+                    } else {
+                        float edge[TILE];
+                        put(edge, p0);
+                        put(edge + LANES, p1);
+                        for (int64_t h = 0; h < neurons - t * TILE; h++) row[h] += edge[h];
+                    }
+                }
+            }
+}
