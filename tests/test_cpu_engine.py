@@ -4,13 +4,13 @@ import dense
 import numpy as np
 import pytest
 
-from eventspeech import gradient_check, losses
+from eventspeech import benchmark_engine, gradient_check, losses
 from eventspeech.data.batches import Batch, take
 from eventspeech.engines import cpu as cpu_module
-from eventspeech.engines import create
+from eventspeech.engines import create, native
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
-from eventspeech.engines.kernels import adjoint
+from eventspeech.engines.kernels import adjoint, reference
 from eventspeech.errors import UserError
 from eventspeech.network import Network, initial_weights
 from eventspeech.params import SHAPE_DEFAULTS, Shape
@@ -60,15 +60,23 @@ def assert_close(found, expected, rtol):
         assert np.linalg.norm(found[name] - array) <= rtol * np.linalg.norm(array), name
 
 
+built = pytest.mark.skipif(native.library() is None, reason="the C kernels were not built (no C compiler)")
+KERNELS = [
+    pytest.param("numba", np.float64, 1e-10, id="numba, float64"),
+    pytest.param("numba", np.float32, 1e-4, id="numba, float32"),
+    pytest.param("native", np.float32, 1e-4, id="native, float32", marks=built),
+]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-10), (np.float32, 1e-4)])
-def test_equals_the_dense_oracle(name, dtype, rtol):
+@pytest.mark.parametrize(("kernels", "dtype", "rtol"), KERNELS)
+def test_equals_the_dense_oracle(name, kernels, dtype, rtol):
     network, batch = make_network(**NETWORKS[name]), make_batch()
     objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
     weights = make_weights(network)
     expected_losses, expected, counts = dense.run(network, weights, batch, objective)
     assert all(count.sum() > 0 for count in counts), "the case must have spikes in every layer"
-    found = CpuEngine(network, dtype=dtype).gradients(weights, batch, objective)
+    found = CpuEngine(network, dtype=dtype, kernels=kernels).gradients(weights, batch, objective)
     for seen, count in zip(found.inference.spike_counts, counts, strict=True):
         np.testing.assert_array_equal(seen, count)
     np.testing.assert_allclose(found.inference.losses, expected_losses, rtol=min(1e-5, 10 * rtol))
@@ -106,7 +114,7 @@ def _wrong(monkeypatch, change):
         arguments[position] = alter(arguments[position])
         return kernel(*arguments)
 
-    monkeypatch.setattr(cpu_module.adjoint, name, altered)
+    monkeypatch.setattr(reference.adjoint, name, altered)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +141,33 @@ def test_output_weights_are_exact_on_any_grid():
     assert gradient_check.output_error(case, "cpu", gradient_check.problems(case, 1)[0]) < 1e-6
 
 
-def test_results_do_not_depend_on_the_number_of_threads():
-    network, batch = make_network(hidden=(15, 9)), make_batch()
+@pytest.mark.parametrize("kernels", ["numba", pytest.param("native", marks=built)])
+def test_results_do_not_depend_on_the_number_of_threads(kernels):
+    network, batch = make_network(hidden=(40, 9), delay_steps=(0, 7)), make_batch()
     weights, objective = make_weights(network, np.float32), make_objective(regulariser_strength=1e-3)
-    one, two = (CpuEngine(network, threads=n).gradients(weights, batch, objective) for n in (1, 2))
-    for name in weights:
-        assert one.weights[name].tobytes() == two.weights[name].tobytes()
-    assert one.inference.logits.tobytes() == two.inference.logits.tobytes()
+    one, *others = (
+        CpuEngine(network, threads=n, kernels=kernels).gradients(weights, batch, objective) for n in (1, 2, 5)
+    )
+    for other in others:
+        for name in weights:
+            assert one.weights[name].tobytes() == other.weights[name].tobytes()
+        assert one.inference.logits.tobytes() == other.inference.logits.tobytes()
+
+
+@built
+def test_native_kernels_equal_numba_at_the_size_of_the_study():
+    network = Network(700, (150,), 20, True, 200, 5.0, 20.0, 5.0, (0, 6, 12))
+    batch = benchmark_engine.load(5, 200, 3000)
+    objective = Objective(losses.on_grid(Shape(kind="gaussian"), 200), 1e-6)
+    weights = initial_weights(network, NetworkParams(input_mean=0.02), 0)
+    slow, fast = (
+        CpuEngine(network, kernels=kernels).gradients(weights, batch, objective) for kernels in ("numba", "native")
+    )
+    assert slow.inference.spike_counts[0].sum() > 1000
+    # a rounding may move a spike by a step; none moves here, and then everything agrees to rounding
+    np.testing.assert_array_equal(fast.inference.spike_counts[0], slow.inference.spike_counts[0])
+    np.testing.assert_allclose(fast.inference.losses, slow.inference.losses, rtol=1e-5)
+    assert_close(fast.weights, slow.weights, 1e-4)
 
 
 def test_nothing_leaks_between_batches_or_from_inference_to_training():
@@ -192,12 +220,15 @@ def test_groups_of_samples_add_up(monkeypatch):
     assert_close(single.weights, whole.weights, 1e-12)
 
 
-def test_small_denominators_are_bounded_and_counted(monkeypatch):
+@pytest.mark.parametrize(
+    ("kernels", "module"), [("numba", reference), pytest.param("native", native, marks=built)], ids=["numba", "native"]
+)
+def test_small_denominators_are_bounded_and_counted(monkeypatch, kernels, module):
     network, batch = make_network(), make_batch()
     weights, objective = make_weights(network), make_objective()
-    assert CpuEngine(network).gradients(weights, batch, objective).floored == 0
-    monkeypatch.setattr(cpu_module, "DENOMINATOR_FLOOR", 1e6)
-    found = CpuEngine(network).gradients(weights, batch, objective)
+    assert CpuEngine(network, kernels=kernels).gradients(weights, batch, objective).floored == 0
+    monkeypatch.setattr(module, "DENOMINATOR_FLOOR", 1e6)
+    found = CpuEngine(network, kernels=kernels).gradients(weights, batch, objective)
     assert found.floored == found.inference.spike_counts[0].sum()
 
 

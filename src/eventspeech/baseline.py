@@ -57,6 +57,7 @@ def train(params: Params, spikes: Path, model: Path, summary: Path) -> None:
         "channel_bins": settings.channel_bins,
         "class_names": list(learned.class_names),
         "heard_speakers": [learned.speaker_names[i] for i in np.unique(learned.speakers)],
+        "validation_speakers": list(params.validation.speakers),
     }
     model_file.save(model, arrays, meta)
     seen = {name: float(np.mean(predict(arrays, meta, part)[1] == part.labels)) for name, part in

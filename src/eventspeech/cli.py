@@ -206,8 +206,11 @@ def _logging(path: Path | None) -> Iterator[None]:
     screen.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [screen]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        from eventspeech.files import refused_access
+
+        with refused_access(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = logging.FileHandler(path, mode="w", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
     for handler in handlers:
@@ -224,28 +227,36 @@ def main(argv: list[str] | None = None) -> int:
     """Run a verb; return 0, 1 (a check failed), 2 (a user's error), 3 (a fault of this program) or 130."""
     arguments = _parser().parse_args(argv)
     log = getattr(arguments, "log", None)
-    with _logging(log):
-        start = time.monotonic()
-        try:
-            status = arguments.function(arguments) or 0
-        except UserError as error:
-            logger.error("eventspeech %s: %s", arguments.verb, error)
-            logger.debug("%s", traceback.format_exc())
-            return 2
-        except KeyboardInterrupt:
-            logger.error("eventspeech %s: interrupted; run the same command to go on.", arguments.verb)
-            return 130
-        except BrokenPipeError:
-            return 141
-        except Exception as error:
-            where = f"the traceback is in {log}" if log else "its traceback follows"
-            logger.error(
-                "eventspeech %s: fault of this program, please report it (%s: %s); %s.",
-                arguments.verb, type(error).__name__, error, where,
-            )  # fmt: skip
-            (logger.debug if log else logger.error)("%s", traceback.format_exc())
-            return 3
-        logger.debug("%s took %.1f s", arguments.verb, time.monotonic() - start)
+    try:
+        with _logging(log):
+            return _run(arguments, log)
+    except UserError as error:  # the log itself cannot be written
+        print(f"eventspeech {arguments.verb}: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: argparse.Namespace, log: Path | None) -> int:
+    start = time.monotonic()
+    try:
+        status = arguments.function(arguments) or 0
+    except UserError as error:
+        logger.error("eventspeech %s: %s", arguments.verb, error)
+        logger.debug("%s", traceback.format_exc())
+        return 2
+    except KeyboardInterrupt:
+        logger.error("eventspeech %s: interrupted; run the same command to go on.", arguments.verb)
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        where = f"the traceback is in {log}" if log else "its traceback follows"
+        logger.error(
+            "eventspeech %s: fault of this program, please report it (%s: %s); %s.",
+            arguments.verb, type(error).__name__, error, where,
+        )  # fmt: skip
+        (logger.debug if log else logger.error)("%s", traceback.format_exc())
+        return 3
+    logger.debug("%s took %.1f s", arguments.verb, time.monotonic() - start)
     return status
 
 

@@ -102,8 +102,11 @@ def _accuracy(hits: np.ndarray) -> float | None:
 
 def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs) -> None:
     hits = outcome.predictions == samples.labels
-    heard = np.isin(np.array(samples.speaker_names)[samples.speakers], meta["heard_speakers"])
     classes, speakers = np.array(samples.class_names), np.array(samples.speaker_names)[samples.speakers]
+    heard = np.isin(speakers, meta["heard_speakers"])
+    # the epoch was chosen on them, so they are neither heard nor unheard
+    chosen_on = np.isin(speakers, meta["validation_speakers"])
+    unheard = ~heard & ~chosen_on
     sample_losses, _ = losses.cross_entropy(outcome.logits, samples.labels)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (samples.labels, outcome.predictions), 1)
@@ -133,13 +136,14 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
         "accuracy": _accuracy(hits),
         "loss": float(sample_losses.mean()),
         "accuracy_heard": _accuracy(hits[heard]),
-        "accuracy_unheard": _accuracy(hits[~heard]),
+        "accuracy_unheard": _accuracy(hits[unheard]),
+        "accuracy_validation_speakers": _accuracy(hits[chosen_on]),
         "accuracy_by_speaker": by_speaker,
         "hidden_spikes": outcome.hidden_spikes,
     }
     write_json(outputs.metrics, metrics)
     who = f"{meta['loss']}/{meta['seed']}" if meta["loss"] else meta["kind"]
-    unheard = (
+    on_unheard = (
         "" if metrics["accuracy_unheard"] is None else f"  unheard speakers {100 * metrics['accuracy_unheard']:.1f} %"
     )
-    logger.info("evaluate %s  test %.1f %%%s", who, 100 * metrics["accuracy"], unheard)
+    logger.info("evaluate %s  test %.1f %%%s", who, 100 * metrics["accuracy"], on_unheard)

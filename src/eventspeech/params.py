@@ -280,6 +280,11 @@ class Params(Group):
             for name in names:
                 if name not in self.shape:
                     raise ValueError(f"{where} names '{name}', which is not in shape ({', '.join(self.shape)})")
+        if self.compare.reference not in self.study.losses:
+            raise ValueError(
+                f"compare.reference is '{self.compare.reference}', which study.losses does not train; "
+                f"choose from {', '.join(self.study.losses)}"
+            )
         for where, values in {"study.losses": self.study.losses, "study.seeds": self.study.seeds}.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{where} lists a value twice")

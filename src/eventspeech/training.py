@@ -139,24 +139,29 @@ class Trainer:
         for first in range(0, len(order), self._batch_size):
             chosen = order[first : first + self._batch_size]
             batch = batches.shift(batches.take(self._training, chosen), shifts[chosen])
-            found = self._engine.gradients(self.weights, batch, self.objective)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
+                found = self._engine.gradients(self.weights, batch, self.objective)
+                self.optimiser.step(self.weights, found.weights, self.learning_rate)
             tally.add(found.inference, batch.labels, found.floored)
-            self.optimiser.step(self.weights, found.weights, self.learning_rate)
-        result = tally.result()
-        if not np.isfinite(result.loss) or not all(np.isfinite(array).all() for array in self.weights.values()):
-            raise UserError(
-                f"The training diverged in epoch {number} (a loss or weight is not finite); lower train.learning_rate "
-                "or the initial weights in the parameter file."
-            )
-        return result
+            _require_finite(number, found.inference.losses, *self.weights.values())
+        return tally.result()
 
     def validate(self, samples: batches.Batch) -> EpochResult:
         """Run samples forward, without augmentation."""
         tally = Tally()
         for first in range(0, len(samples), self._batch_size):
             batch = batches.take(samples, np.arange(first, min(first + self._batch_size, len(samples))))
-            tally.add(self._engine.infer(self.weights, batch, self.objective), batch.labels)
+            with np.errstate(over="ignore", invalid="ignore"):
+                tally.add(self._engine.infer(self.weights, batch, self.objective), batch.labels)
         return tally.result()
+
+
+def _require_finite(number: int, *arrays: np.ndarray) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise UserError(
+            f"The training diverged in epoch {number} (a loss or weight is not finite); lower train.learning_rate "
+            "or the initial weights in the parameter file."
+        )
 
 
 def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -> Callable[[], EpochResult]:
@@ -225,6 +230,7 @@ def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
     learned = trainer.epoch(number)
     middle = time.perf_counter()
     seen = trainer.validate(validation)
+    _require_finite(number, np.array(seen.loss))
     return Row(
         number, learned.loss, learned.accuracy, seen.loss, seen.accuracy, learned.hidden_spikes,
         trainer.learning_rate, learned.floored_fraction, middle - start, time.perf_counter() - middle,
@@ -291,6 +297,7 @@ def _write(params, loss, seed, trainer, progress, training, held_out, outputs: O
         "shape": trainer.shape.model_dump(mode="json"),
         "class_names": list(training.class_names),
         "heard_speakers": heard,
+        "validation_speakers": list(params.validation.speakers),
     }
     model_file.save(outputs.weights, progress.best, meta)
     text = io.StringIO(newline="")

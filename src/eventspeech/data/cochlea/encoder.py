@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.signal
 
+from eventspeech.data.audio import SHORTEST_S
 from eventspeech.data.cochlea import membrane, nerve
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Cochlea
 from eventspeech.progress import track
-
-SHORTEST_S = 0.005
 
 
 @dataclass(frozen=True)

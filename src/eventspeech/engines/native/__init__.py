@@ -7,6 +7,7 @@ weights and adjoints are cut into tiles of 32 columns (see the head of ``kernels
 import ctypes
 import functools
 import importlib.machinery
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -202,8 +203,8 @@ class NativeKernels:
         function(*map(_argument, arguments))
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:
-        edges = np.linspace(0, count, self._threads + 1).round().astype(int)
-        self._share_ranges(list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)), work)
+        edges = np.linspace(0, count, self._threads + 1).round().astype(int).tolist()
+        self._share_ranges(list(itertools.pairwise(edges)), work)
 
     def _share_ranges(self, ranges: list[tuple[int, int]], work: Callable[[int, int], None]) -> None:
         ranges = [(first, last) for first, last in ranges if last > first]
@@ -256,4 +257,4 @@ def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:
     before = (unit_starts - unit_starts[:, :1]).sum(axis=0)
     edges = np.searchsorted(before, before[-1] * np.arange(1, parts) / parts)
     edges = [0, *np.minimum(edges, units).tolist(), units]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
