@@ -80,17 +80,18 @@ def problem(case: Case, seed: int) -> tuple[Weights, list[Sample], np.ndarray]:
     # equal time constants answer a current about twice as strongly as 20 and 5 ms
     gain = 0.5 if case.tau_mem_ms == case.tau_syn_ms else 1.0
     drawn = NetworkParams(
-        input_mean=2.5 * gain / len(case.delays_ms),
-        input_sd=0.7 * gain / len(case.delays_ms),
+        input_mean=gain * (2.5 if len(case.delays_ms) == 1 else 1.7),
+        input_sd=0.7 * gain,
         recurrent_sd=0.3 * gain,
-        hidden_mean=1.5 * gain,
+        hidden_mean=1.0 * gain,
         hidden_sd=0.5 * gain,
         output_sd=1.0,
     )
     weights = {k: v.astype(np.float64) for k, v in initial_weights(network(case, 1.0), drawn, seed).items()}
     rng = seeds.generator(seed, "gradient check")
+    counts = (10, 14, 6, 0) if len(case.delays_ms) == 1 else (5, 7, 3, 0)
     samples = [
-        Sample(np.sort(rng.uniform(0, 0.8 * TRIAL_MS, count)), rng.integers(0, 6, count)) for count in (10, 14, 6, 0)
+        Sample(np.sort(rng.uniform(0, 0.8 * TRIAL_MS, count)), rng.integers(0, 6, count)) for count in counts
     ]
     return weights, samples, np.array([0, 3, 1, 2])
 

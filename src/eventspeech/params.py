@@ -15,19 +15,6 @@ from eventspeech.errors import ParameterError
 CHANNELS = 700
 """Cochlea channels of SHD, SSC and the embedded encoder."""
 
-READ_BY = {
-    "download": ("download",),
-    "preprocess": ("preprocess", "cochlea"),
-    "baseline": ("baseline", "validation"),
-    "train": ("train", "network", "augmentation", "validation", "shape.{loss}"),
-    "evaluate": ("evaluate",),
-    "compare": ("study", "compare"),
-    "profile": ("profile", "network", "train", "augmentation", "shape"),
-    "report": ("report", "study", "shape"),
-}
-"""Which groups (or leaves) each verb reads; Snakemake rules and DVC stages declare exactly these."""
-
-
 class Group(BaseModel):
     """A frozen group of parameters that refuses unknown keys, NaN and infinity."""
 
@@ -196,7 +183,6 @@ class Train(Group):
         1e-8, description="of true gradients; the published 1e-8 belongs to gradients divided by tau_mem"
     )
     regulariser: Regulariser = Regulariser()
-    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
 
 
 class Augmentation(Group):
@@ -322,12 +308,37 @@ class Params(Group):
     def select(self, verb: str, loss: str | None = None) -> dict[str, Any]:
         """Return what ``verb`` reads, as plain values: what decides whether it must run again."""
         selected = {}
-        for key in READ_BY[verb]:
+        for template in READ_BY[verb]:
+            key = template.format(loss=loss, profile_loss=self.profile.loss)
             value: Any = self.model_dump(mode="json")
-            for part in key.format(loss=loss).split("."):
+            for part in key.split("."):
                 value = value[part]
-            selected[key.format(loss=loss)] = value
+            selected[key] = value
         return selected
+
+
+def _leaves(group: str, kind: type[Group], *left_out: str) -> tuple[str, ...]:
+    return tuple(f"{group}.{field}" for field in kind.model_fields if field not in left_out)
+
+
+READ_BY: dict[str, tuple[str, ...]] = {
+    "download": ("download",),
+    "preprocess": ("preprocess", "cochlea"),
+    "baseline": ("baseline", "validation"),
+    "train": ("train", "network", "augmentation", "validation", "shape.{loss}"),
+    "evaluate": ("evaluate",),
+    "compare": ("study", "compare"),
+    # a measured epoch knows nothing of how many there are, or of other batch sizes
+    "profile": (
+        *_leaves("profile", Profile, "cpu_batch_sizes", "cuda_batch_sizes"),
+        *_leaves("train", Train, "epochs", "batch_size"),
+        "network",
+        "augmentation",
+        "shape.{profile_loss}",
+    ),
+    "report": tuple(Params.model_fields),
+}
+"""Which groups or leaves each verb reads; Snakemake rules and DVC stages declare exactly these."""
 
 
 def load(path: Path | str) -> Params:

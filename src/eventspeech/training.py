@@ -219,7 +219,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) 
             said = elapsed
             left = elapsed / (number - resumed) * (params.train.epochs - number)
             logger.info("%s", _line(name, row, params.train.epochs, left))
-        if number % params.train.checkpoint_every == 0 and number < params.train.epochs:
+        if number < params.train.epochs:
             _save_checkpoint(outputs.checkpoint, fingerprint, trainer, progress)
     _write(params, loss, seed, trainer, progress, training, held_out, outputs)
     outputs.checkpoint.unlink(missing_ok=True)
@@ -249,7 +249,6 @@ def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
 def _fingerprint(params: Params, loss: str, seed: int, spikes: Path) -> str:
     """Return a digest of all that decides the result, so that only an equal training is continued."""
     read = params.select("train", loss)
-    read["train"] = {**read["train"], "checkpoint_every": None}
     text = json.dumps([read, loss, seed, sha256(spikes)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-# The study's table of contents. It lies in workflow/ so that Snakemake finds workflow/profiles/default by itself.
+# The study, as a table of contents: the rules are in workflow/rules, what they share in workflow/rules/common.smk.
 from eventspeech.workflow import one_sentence, require_readable
 from snakemake.utils import min_version
 
@@ -11,12 +11,12 @@ with one_sentence():
 configfile: "params.yaml"
 
 
-include: "rules/common.smk"
-include: "rules/speech.smk"
-include: "rules/training.smk"
-include: "rules/evaluation.smk"
-include: "rules/profile.smk"
-include: "rules/report.smk"
+include: "workflow/rules/common.smk"
+include: "workflow/rules/speech.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/profile.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
