@@ -49,7 +49,7 @@ class Project:
 
     def __init__(self, folder: Path, content: dict | None = None):
         self.folder = folder
-        for name in ("workflow", "Snakefile", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
+        for name in ("workflow", "Snakefile", "profiles", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
