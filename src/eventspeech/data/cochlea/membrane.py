@@ -32,9 +32,12 @@ LOWEST_HZ = 1.0
 TABLE_OFFSET_HZ = 60.0
 TABLE_SIZE = 3000
 TAPS = 6  # of the Lagrange interpolation; 3000 points then give 1e-8 of a channel's largest response
-NEGLIGIBLE = 1e-8  # of a channel's largest response
+NEGLIGIBLE = 1e-10  # of a channel's largest response
+GROUP = 8
+"""Channels transformed together: their table and spectra stay in the second-level cache."""
+
 BLOCK = 32
-"""Channels computed together: whole vector registers, and one block's work fits the second-level cache."""
+"""Channels computed together, a multiple of ``GROUP``: whole vector registers for the stages that follow."""
 
 BLOCKS = -(-CHANNELS // BLOCK)
 
@@ -92,8 +95,8 @@ class Table:
     """The transfer function at :data:`TABLE_SIZE` frequencies.
 
     Attributes:
-        values: float64[blocks, TABLE_SIZE, 2 BLOCK], for each block of channels the real parts, then the imaginary.
-        highest_hz: float64[blocks], above it the response of all the block's channels is negligible.
+        values: float64[groups, TABLE_SIZE, 2 GROUP], for each group of channels the real parts, then the imaginary.
+        highest_hz: float64[groups], above it the response of all the group's channels is negligible.
     """
 
     values: np.ndarray
@@ -112,16 +115,16 @@ def table() -> Table:
     first, step = _table_axis()
     frequencies = np.exp(first + step * np.arange(TABLE_SIZE)) - TABLE_OFFSET_HZ
     # the last block is filled up with copies of the last place
-    places = np.pad(places_cm(), (0, BLOCKS * BLOCK - CHANNELS), mode="edge").reshape(BLOCKS, BLOCK)
-    values = np.zeros((len(places), TABLE_SIZE, 2 * BLOCK))
+    places = np.pad(places_cm(), (0, BLOCKS * BLOCK - CHANNELS), mode="edge").reshape(-1, GROUP)
+    values = np.zeros((len(places), TABLE_SIZE, 2 * GROUP))
     highest = np.zeros(len(places))
-    for block, inside in enumerate(places):
-        # the base's end of a block responds up to the highest frequencies: a coarse grid finds where that ends
+    for group, inside in enumerate(places):
+        # the base's end of a group responds up to the highest frequencies: a coarse grid finds where that ends
         coarse = np.abs(transfer(frequencies[::16], inside[0]))
         stop = min(TABLE_SIZE, 16 * (np.flatnonzero(coarse > NEGLIGIBLE * coarse.max())[-1] + 1) + TAPS)
         response = transfer(frequencies[:stop, None], inside)
-        values[block, :stop] = np.concatenate([response.real, response.imag], axis=1)
-        highest[block] = AUDIO_RATE_HZ / 2 if stop == TABLE_SIZE else frequencies[stop - TAPS]
+        values[group, :stop] = np.concatenate([response.real, response.imag], axis=1)
+        highest[group] = AUDIO_RATE_HZ / 2 if stop == TABLE_SIZE else frequencies[stop - TAPS]
     return Table(values, highest)
 
 
@@ -173,23 +176,27 @@ def velocity(stimulus: Spectrum, block: int) -> np.ndarray:
     """
     tabulated = table()
     bins = len(stimulus.values)
-    used = int(np.searchsorted(stimulus.frequencies_hz, tabulated.highest_hz[block], side="right"))
-    folded = np.zeros((BLOCK, bins // 2 + 1), np.complex128)
-    _apply(stimulus.values[:used], bins, stimulus.index, stimulus.weights, tabulated.values[block], folded)
-    return scipy.fft.irfft(folded, bins, axis=1, overwrite_x=True)
+    result = np.empty((BLOCK, bins))
+    for first in range(0, BLOCK, GROUP):
+        group = (block * BLOCK + first) // GROUP
+        used = int(np.searchsorted(stimulus.frequencies_hz, tabulated.highest_hz[group], side="right"))
+        folded = np.zeros((GROUP, bins // 2 + 1), np.complex128)
+        _apply(stimulus.values[:used], bins, stimulus.index, stimulus.weights, tabulated.values[group], folded)
+        result[first : first + GROUP] = scipy.fft.irfft(folded, bins, axis=1, overwrite_x=True)
+    return result
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
 def _apply(values, bins, index, weights, tabulated, folded):
     """Multiply the spectrum by the interpolated transfer function and fold it to its Hermitian part."""
-    response = np.empty(2 * BLOCK)
+    response = np.empty(2 * GROUP)
     for k in range(len(values)):
         row = index[k]
         _interpolate(tabulated[row : row + TAPS], weights[k], response)
         a, b = 0.5 * values[k].real, 0.5 * values[k].imag
-        for channel in range(BLOCK):
-            re = a * response[channel] - b * response[BLOCK + channel]
-            im = a * response[BLOCK + channel] + b * response[channel]
+        for channel in range(GROUP):
+            re = a * response[channel] - b * response[GROUP + channel]
+            im = a * response[GROUP + channel] + b * response[channel]
             if k == 0:
                 folded[channel, 0] = 2 * re
                 continue
