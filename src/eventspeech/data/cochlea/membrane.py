@@ -1,7 +1,7 @@
 """Basilar membrane: hydrodynamic shallow-water model of Sieroka, Dosch, Rupp, JASA 120(1), 297 (2006), cgs units.
 
 Its transfer function (stimulus to velocity at a place) costs a Hankel function of a complex argument a value. As it
-is smooth in frequency, it is tabulated once a process, uniformly in log(f + 60 Hz), and interpolated for the
+is smooth in frequency, it is tabulated once a process, uniformly in log(f + 30 Hz), and interpolated for the
 frequencies of each recording; it falls so steeply above a place's own frequency that most of it may be skipped.
 """
 
@@ -29,9 +29,9 @@ HEIGHT_CM = 0.1  # of the cochlear duct
 DENSITY = 1.0  # g / cm^3
 
 LOWEST_HZ = 1.0
-TABLE_OFFSET_HZ = 60.0
-TABLE_SIZE = 3000
-TAPS = 6  # of the Lagrange interpolation; 3000 points then give 1e-8 of a channel's largest response
+TABLE_OFFSET_HZ = 30.0
+TABLE_SIZE = 5000
+TAPS = 6  # of the Lagrange interpolation; 5000 points then give 1e-9 of a channel's largest response
 NEGLIGIBLE = 1e-10  # of a channel's largest response
 GROUP = 8
 """Channels transformed together: their table and spectra stay in the second-level cache."""
@@ -111,7 +111,7 @@ def _table_axis() -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=1)
 def table() -> Table:
-    """Compute the table (about 1.5 s, once a process); values that are negligible stay zero."""
+    """Compute the table (about 2 s, once a process); values that are negligible stay zero."""
     first, step = _table_axis()
     frequencies = np.exp(first + step * np.arange(TABLE_SIZE)) - TABLE_OFFSET_HZ
     # the last block is filled up with copies of the last place
