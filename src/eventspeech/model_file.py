@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from eventspeech import network
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
 
@@ -27,11 +28,17 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays = read_npz(path)
     try:
         meta = json.loads(str(arrays.pop(_META)))
-        if not isinstance(meta["kind"], str):
-            raise TypeError("kind is not a name")
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+                raise DataError(f"{path} holds NaN or infinity in {name}; train the model again.")
+        _check(arrays, meta)
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a model of this program; make it with `eventspeech train`.") from error
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            raise DataError(f"{path} holds NaN or infinity in {name}; train the model again.")
     return arrays, meta
+
+
+def _check(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+    if meta["kind"] == "spiking":
+        network.check(network.from_json(json.dumps(meta["network"])), arrays)
+    elif meta["kind"] != "logistic":
+        raise ValueError(f"no kind of model is called {meta['kind']}")

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 
+from eventspeech import machine
 from eventspeech.network import Weights
 
 
@@ -27,12 +28,14 @@ class Adam:
 
     def __init__(self, weights: Weights, beta1: float, beta2: float, epsilon: float):
         self._beta1, self._beta2, self._epsilon = np.float32(beta1), np.float32(beta2), np.float32(epsilon)
+        self._threads = min(machine.threads(), numba.config.NUMBA_NUM_THREADS)
         self.updates = 0
         self.first = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
         self.second = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
 
     def step(self, weights: Weights, gradients: Weights, learning_rate: float) -> None:
         """Update ``weights`` (float32) in place."""
+        numba.set_num_threads(self._threads)  # by default numba takes every core, though others may work there
         self.updates += 1
         rate = np.float32(learning_rate / (1 - float(self._beta1) ** self.updates))
         root = np.float32(1 / np.sqrt(1 - float(self._beta2) ** self.updates))

@@ -1,0 +1,328 @@
+"""Stage `evaluate`: its numbers by hand, its files, what it refuses, and that it alone opens the test split."""
+
+import csv
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import yaml
+
+from eventspeech import baseline, evaluation, losses, machine, model_file, training
+from eventspeech.data import batches, store
+from eventspeech.engines.base import Objective
+from eventspeech.engines.cpu import CpuEngine
+from eventspeech.errors import DataError
+from eventspeech.files import read_json, read_npz, write_npz
+from eventspeech.network import from_json
+
+ROOT = Path(__file__).parents[1]
+FILES = ("metrics.json", "predictions.csv", "confusion.csv", "examples.npz")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(machine, "facts", dict)
+        yield
+
+
+def evaluate(model, spikes, folder, **groups) -> evaluation.Outputs:
+    outputs = evaluation.Outputs(*(folder / name for name in FILES))
+    evaluation.evaluate(tiny.make_params(**groups), model, spikes, outputs)
+    return outputs
+
+
+def table(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.reader(stream))
+
+
+# --- a logistic model that can be worked out by hand ------------------------------------------------------------------
+
+# One feature a class: the square root of the spikes in a third of the channels. Samples: speaker, actual, predicted.
+BY_HAND = [("anna", "a", "a"), ("anna", "b", "c"), ("bert", "c", "c"), ("bert", "c", "a"), ("bert", "a", "a"),
+           ("carl", "b", "b"), ("carl", "b", "a"), ("carl", "c", "b"), ("dora", "a", "a"),
+           ("dora", "a", "a")]  # fmt: skip
+CLASSES, SPEAKERS, HEARD = ("a", "b", "c"), ("anna", "bert", "carl", "dora", "nobody"), ("anna", "bert")
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """Paths of a model that votes for the third of the channels with most spikes, and of a test split."""
+    store.save(
+        store.from_samples(
+            [(np.arange(4.0), np.full(4, 300 * CLASSES.index(predicted))) for _, _, predicted in BY_HAND],
+            np.array([CLASSES.index(actual) for _, actual, _ in BY_HAND]),
+            np.array([SPEAKERS.index(speaker) for speaker, _, _ in BY_HAND]),
+            CLASSES, SPEAKERS, 10.0,
+        ),
+        tmp_path / "test.npz",
+    )  # fmt: skip
+    arrays = {"mean": np.zeros(3), "scale": np.full(3, 2.0), "coefficients": np.eye(3), "intercepts": np.zeros(3),
+              "classes": np.arange(3)}  # fmt: skip
+    meta = {"kind": "logistic", "loss": None, "seed": None, "time_bins": 1, "channel_bins": 3,
+            "class_names": list(CLASSES), "heard_speakers": list(HEARD), "validation_speakers": ["dora"]}  # fmt: skip
+    model_file.save(tmp_path / "model.npz", arrays, meta)
+    return tmp_path / "model.npz", tmp_path / "test.npz"
+
+
+def test_metrics_by_hand(tmp_path, by_hand, caplog):
+    with caplog.at_level("INFO", "eventspeech"):
+        metrics = read_json(evaluate(*by_hand, tmp_path / "out").metrics)
+    # 4 spikes: the root is 2, over a scale of 2, so the logits are 1 for the predicted class and 0 for the two others
+    right, wrong = np.log(np.e + 2) - 1, np.log(np.e + 2)
+    assert metrics.pop("loss") == pytest.approx((6 * right + 4 * wrong) / 10, rel=1e-12)
+    assert metrics == {
+        "model": {"kind": "logistic", "loss": None, "seed": None},
+        "samples": 10,
+        "accuracy": 6 / 10,
+        "accuracy_heard": 3 / 5,
+        "accuracy_unheard": 1 / 3,
+        "accuracy_validation_speakers": 2 / 2,
+        "accuracy_by_speaker": {
+            "anna": {"accuracy": 1 / 2, "samples": 2, "heard": True},
+            "bert": {"accuracy": 2 / 3, "samples": 3, "heard": True},
+            "carl": {"accuracy": 1 / 3, "samples": 3, "heard": False},
+            "dora": {"accuracy": 2 / 2, "samples": 2, "heard": False},
+        },
+        "hidden_spikes": None,
+    }
+    assert "evaluate logistic  test 60.0 %  unheard speakers 33.3 %" in caplog.text
+
+
+def test_confusion_and_predictions_by_hand(tmp_path, by_hand):
+    outputs = evaluate(*by_hand, tmp_path / "out")
+    assert table(outputs.confusion) == [
+        ["actual", "a", "b", "c"], ["a", "4", "0", "0"], ["b", "1", "1", "1"], ["c", "1", "1", "1"],
+    ]  # fmt: skip
+    assert table(outputs.predictions) == [
+        ["sample", "speaker", "heard", "actual", "predicted"],
+        *(
+            [str(index), speaker, str(int(speaker in HEARD)), actual, predicted]
+            for index, (speaker, actual, predicted) in enumerate(BY_HAND)
+        ),
+    ]
+    assert read_npz(outputs.examples) == {}, "a logistic model has no spikes to show"
+
+
+@pytest.mark.parametrize("whole", ["heard", "unheard", "validation_speakers"])
+def test_the_accuracy_of_nobody_is_unknown(tmp_path, by_hand, whole):
+    arrays, meta = model_file.load(by_hand[0])
+    groups = {"heard_speakers": [], "validation_speakers": []}
+    if whole != "unheard":
+        groups[f"{whole.removesuffix('_speakers')}_speakers"] = list(SPEAKERS)
+    model_file.save(by_hand[0], arrays, meta | groups)
+    metrics = read_json(evaluate(*by_hand, tmp_path / "out").metrics)
+    found = {name: metrics[f"accuracy_{name}"] for name in ("heard", "unheard", "validation_speakers")}
+    assert found == {"heard": None, "unheard": None, "validation_speakers": None, whole: metrics["accuracy"]}
+
+
+# --- a network --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Paths of a trained network and of a test split; s2 was not heard, and the epoch was chosen on s3."""
+    folder = tmp_path_factory.mktemp("trained")
+    samples = tiny.make_store()
+    store.save(samples.select(samples.speakers != 2), folder / "train.npz")
+    samples = tiny.make_store(takes=2, seed=9)
+    store.save(samples.select(np.random.default_rng(0).permutation(len(samples))), folder / "test.npz")
+    paths = training.Outputs(*(folder / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
+    training.train(tiny.make_params(train={"epochs": 12}), "gaussian", 1, folder / "train.npz", paths)
+    return paths.weights, folder / "test.npz"
+
+
+def test_a_network_is_tested_on_every_sample(tmp_path, trained):
+    outputs = evaluate(*trained, tmp_path)
+    metrics, samples = read_json(outputs.metrics), store.load(trained[1])
+    weights, meta = model_file.load(trained[0])
+    network = from_json(json.dumps(meta["network"]))
+    objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], network.steps))
+    expected = CpuEngine(network).infer(weights, batches.on_grid(samples, 1.0, 60), objective)
+    hits = expected.predictions == samples.labels
+    assert 0.5 < metrics["accuracy"] == hits.mean()
+    for name, speakers in {"heard": [0, 1], "unheard": [2], "validation_speakers": [3]}.items():
+        assert metrics[f"accuracy_{name}"] == hits[np.isin(samples.speakers, speakers)].mean()
+    assert metrics["loss"] == pytest.approx(expected.losses.mean(), rel=1e-12)
+    assert metrics["hidden_spikes"] == pytest.approx(expected.spike_counts[0].mean(), rel=1e-12)
+    assert metrics["model"] == {"kind": "spiking", "loss": "gaussian", "seed": 1}
+    predicted = [row[4] for row in table(outputs.predictions)[1:]]
+    assert predicted == [tiny.CLASSES[index] for index in expected.predictions]
+    confusion = np.array([row[1:] for row in table(outputs.confusion)[1:]], int)
+    np.testing.assert_array_equal(confusion.sum(axis=1), np.bincount(samples.labels))
+    np.testing.assert_array_equal(confusion.sum(axis=0), np.bincount(expected.predictions, minlength=4))
+    assert confusion.trace() == hits.sum()
+
+
+def test_the_batch_size_changes_no_result(tmp_path, trained):
+    found = [evaluate(*trained, tmp_path / str(size), evaluate={"batch_size": size}) for size in (1, 5, 1000)]
+    for name in ("predictions", "confusion"):
+        assert len({getattr(outputs, name).read_bytes() for outputs in found}) == 1
+    first, *others = (read_json(outputs.metrics) for outputs in found)
+    for other in others:
+        assert other["loss"] == pytest.approx(first["loss"], rel=1e-12)
+
+
+def test_a_second_test_gives_the_same_bytes(tmp_path, trained):
+    first, second = (evaluate(*trained, tmp_path / name) for name in "ab")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_examples_show_what_the_network_did(tmp_path, trained):
+    samples = store.load(trained[1])
+    seen = read_npz(evaluate(*trained, tmp_path).examples)
+    assert seen["labels"].tolist() == [0, 2, 3], "three of four classes, spread over all"
+    assert seen["class_names"].tolist() == list(tiny.CLASSES)
+    assert (float(seen["step_ms"]), float(seen["trial_ms"])) == (1.0, 60.0)
+    assert seen["output_voltage"].shape == (3, 60, 4)
+    assert len(set(seen["speakers"])) > 1
+    for row, label in enumerate(seen["labels"]):
+        index = np.flatnonzero(samples.labels == label)[0]
+        times, channels = samples.sample(index)
+        part = slice(*seen["input_offsets"][row : row + 2])
+        shown = set(zip(seen["input_times_ms"][part], seen["input_channels"][part], strict=True))
+        assert shown == set(zip(np.floor(times), channels, strict=True))
+        assert seen["speakers"][row] == tiny.SPEAKERS[samples.speakers[index]]
+    assert len(seen["hidden_times_ms"]) == len(seen["hidden_units"]) == seen["hidden_offsets"][-1] > 0
+    assert seen["hidden_units"].max() < 12 and seen["hidden_times_ms"].max() < 60
+    # the logits are the weighted means of the voltages shown
+    weighting = losses.on_grid(tiny.make_params().shape["gaussian"], 60)
+    found = np.einsum("n,sno->so", weighting, seen["output_voltage"]) / 60
+    np.testing.assert_allclose(found, seen["logits"], rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(seen["predictions"], seen["logits"].argmax(axis=1))
+
+
+def test_more_examples_than_classes_show_every_class_once(tmp_path, trained):
+    seen = read_npz(evaluate(*trained, tmp_path, evaluate={"examples": 100}).examples)
+    assert seen["labels"].tolist() == [0, 1, 2, 3]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", [("eins", "zwei", "drei"), ("zwei", "eins", "drei", "vier")])
+def test_other_classes_are_refused(tmp_path, trained, classes):
+    store.save(tiny.make_store(takes=1, classes=classes), tmp_path / "test.npz")
+    with pytest.raises(DataError, match=r"was trained on the classes eins, zwei, drei, vier, but .*; train the model"):
+        evaluate(trained[0], tmp_path / "test.npz", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+class Trap:
+    """What runs when it is unpickled makes a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_a_pickle_in_a_model_is_refused_and_not_run(tmp_path, trained):
+    arrays = read_npz(trained[0])
+    arrays["input_hidden1"] = np.array([Trap(tmp_path / "sprung")], dtype=object)
+    np.savez(tmp_path / "model.npz", **arrays)
+    with pytest.raises(DataError, match=r"model\.npz cannot be read .*delete it and run its stage again"):
+        evaluate(tmp_path / "model.npz", trained[1], tmp_path / "out")
+    assert not (tmp_path / "sprung").exists()
+    with np.load(tmp_path / "model.npz", allow_pickle=True) as archive:  # the trap works
+        archive["input_hidden1"]
+    assert (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("missing", "does not exist; run the stage that makes it first"),
+        ("truncated", "cannot be read"),
+        ("a flipped byte", "cannot be read"),
+        ("text", "cannot be read"),
+        ("a spike store", "is not a model of this program; make it with `eventspeech train`"),
+        ("meta is no JSON", "is not a model of this program"),
+        ("meta is a list", "is not a model of this program"),
+        ("an unknown kind", "is not a model of this program"),
+        ("weights of another shape", "is not a model of this program"),
+        ("NaN", "holds NaN or infinity in hidden1_output; train the model again"),
+    ],
+)
+def test_what_is_no_model_is_refused(tmp_path, trained, damage, message):
+    path, content = tmp_path / "model.npz", bytearray(trained[0].read_bytes())
+    arrays, meta = model_file.load(trained[0])
+    match damage:
+        case "truncated":
+            path.write_bytes(content[: len(content) // 2])
+        case "a flipped byte":
+            content[len(content) // 2] ^= 255
+            path.write_bytes(content)
+        case "text":
+            path.write_text("weights")
+        case "a spike store":
+            path = trained[1]
+        case "meta is no JSON":
+            write_npz(path, {**arrays, "meta": np.array("{")})
+        case "meta is a list":
+            write_npz(path, {**arrays, "meta": np.array("[1]")})
+        case "an unknown kind":
+            model_file.save(path, arrays, {**meta, "kind": "quantum"})
+        case "weights of another shape":
+            model_file.save(path, {**arrays, "hidden1_output": arrays["hidden1_output"][:, :3]}, meta)
+        case "NaN":
+            arrays["hidden1_output"][0, 0] = np.nan
+            model_file.save(path, arrays, meta)
+    with pytest.raises(DataError, match=re.escape(message)):
+        evaluate(path, trained[1], tmp_path / "out")
+
+
+def test_what_is_no_spike_store_is_refused(tmp_path, trained):
+    with pytest.raises(DataError, match="is not a spike store: 'offsets' is missing"):
+        evaluate(trained[0], trained[0], tmp_path / "out")
+
+
+# --- the test split ---------------------------------------------------------------------------------------------------
+
+
+def commands() -> list[list[str]]:
+    """Return all commands of dvc.yaml, which tests/test_workflow.py holds in step with the Snakefile."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return [shlex.split(stage["cmd"]) for stage in stages.values()]
+
+
+def test_only_evaluate_is_given_the_test_split():
+    given = {command[1] for command in commands() if "data/spikes/test.npz" in command}
+    assert given == {"evaluate"}
+    # the folder of both splits goes to what comes after all decisions
+    assert {command[1] for command in commands() if "data/spikes" in command} == {"report"}
+    for verb in ("baseline", "train", "profile"):
+        for command in commands():
+            if command[1] == verb:
+                assert command[command.index("--spikes") + 1] == "data/spikes/train.npz"
+
+
+def test_a_test_is_run_once_for_each_model():
+    tested = [command[command.index("--model") + 1] for command in commands() if command[1] == "evaluate"]
+    assert sorted(tested) == ["results/baseline/model.npz", "results/train/${item.loss}/${item.seed}/weights.npz"]
+
+
+def test_training_opens_no_store_but_the_one_it_is_given(tmp_path, monkeypatch):
+    for split in ("train", "test"):
+        store.save(tiny.make_store(), tmp_path / f"{split}.npz")
+    opened, real = [], store.read_npz
+
+    def spy(path):
+        opened.append(Path(path).name)
+        return real(path)
+
+    monkeypatch.setattr(store, "read_npz", spy)
+    params = tiny.make_params(train={"epochs": 1})
+    outputs = training.Outputs(*(tmp_path / "out" / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
+    training.train(params, "exponential", 0, tmp_path / "train.npz", outputs)
+    baseline.train(params, tmp_path / "train.npz", tmp_path / "out" / "m.npz", tmp_path / "out" / "b.json")
+    assert opened == ["train.npz", "train.npz"]
