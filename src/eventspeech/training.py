@@ -206,9 +206,12 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) 
     training, held_out = split(params, samples)
     trainer = Trainer(params, loss, seed, training)
     validation = trainer.on_grid(held_out)
+    name = f"train {loss}/{seed}"
+    size = sum(array.size for array in trainer.weights.values())
+    logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
     fingerprint = _fingerprint(params, loss, seed, spikes)
     progress = _resume(outputs.checkpoint, fingerprint, trainer)
-    name, start, said, resumed = f"train {loss}/{seed}", time.monotonic(), 0.0, len(progress.rows)
+    start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
     for number in range(len(progress.rows) + 1, params.train.epochs + 1):
         row = _run_epoch(trainer, number, validation)
         if progress.better(row):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -117,8 +118,8 @@ def weightings(results: Results) -> Figure:
 
 @_figure
 def inputs(results: Results) -> Figure:
-    """Draw input spikes of several words (columns) and speakers (rows) of the test split."""
-    data = results.test_store
+    """Draw input spikes of several words (columns) and speakers (rows) of the training split."""
+    data = results.training_store
     words = np.unique(data.labels)
     words = words[np.linspace(0, len(words) - 1, min(4, len(words))).astype(int)]
     speakers = np.unique(data.speakers)
@@ -363,19 +364,16 @@ def confusion(results: Results, loss: str) -> Figure:
     side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 7.0))
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    axes.grid(False)
-    axes.set_xticks(range(len(counts)), results.classes, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(counts)), results.classes, fontsize=7)
+    seaborn.heatmap(
+        percent, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, annot_kws={"fontsize": 5.2},
+        annot=np.array([[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]),
+        fmt="", xticklabels=results.classes, yticklabels=results.classes,
+        cbar_kws={"label": "share of the spoken word (%)", "shrink": 0.75},
+    )  # fmt: skip
+    axes.tick_params(labelsize=7)
     axes.set(xlabel="predicted word", ylabel="spoken word")
-    if len(counts) <= 25:
-        for row, column in np.argwhere(percent >= 0.5):
-            value = percent[row, column]
-            colour = "white" if value > 55 else "black"
-            axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=5.2, color=colour)
     seeds = len(results.seeds)
     axes.set_title(f"{title(loss)}: {counts.sum()} tests ({seeds} seed{'s' if seeds > 1 else ''})")
-    figure.colorbar(image, ax=axes, label="share of the spoken word (%)", shrink=0.75)
     return figure
 
 

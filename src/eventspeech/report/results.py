@@ -70,9 +70,9 @@ class Results:
         return 1 / len(self.classes)
 
     @cached_property
-    def test_store(self) -> store.SpikeStore:
-        """The test split's spikes."""
-        return store.load(self.spikes / "test.npz")
+    def training_store(self) -> store.SpikeStore:
+        """The training split's spikes."""
+        return store.load(self.spikes / "train.npz")
 
     @property
     def training_samples(self) -> int:
