@@ -140,7 +140,7 @@ class CpuEngine:
         for number in reversed(range(len(network.hidden))):
             out = self._names(number)[1]
             layer = Layer(*(array[group] for array in run.layers[number]))
-            events = layer.as_events()
+            events = self.kernels.sort(layer.as_events(), network.hidden[number], adjoint)
             self.kernels.gather(totals[out], events, self._no_delay, tau_syn_ms, adjoint)
             penalty = self._count_penalty(run.inference.spike_counts[number], objective, group)
             vectors = self._vectors(network.hidden[number])
@@ -151,7 +151,7 @@ class CpuEngine:
             if network.recurrent:
                 recurrent = totals[f"hidden{number + 1}_hidden{number + 1}"]
                 self.kernels.gather(recurrent, events, self._no_delay, tau_syn_ms, adjoint)
-        inputs = Events(run.inputs.rows, run.inputs.starts[group])
+        inputs = self.kernels.sort(Events(run.inputs.rows, run.inputs.starts[group]), network.inputs, adjoint)
         self.kernels.gather(totals[self._names(0)[0]], inputs, self._delays, tau_syn_ms, adjoint)
         return floored
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.kernels import adjoint, forward, gather
-from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Vectors
 
 
 class NumbaKernels:
@@ -62,12 +62,16 @@ class NumbaKernels:
         )  # fmt: skip
         return found, int(floored.sum())
 
-    def gather(self, total, events: Events, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
+    def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
+        """Sort events by sample, unit and time."""
+        numba.set_num_threads(self._threads)
+        return Sorted(*gather.sort_by_unit(events.rows, events.starts, units))
+
+    def gather(self, total, events: Sorted, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
         """Add weight gradients to ``total``."""
         numba.set_num_threads(self._threads)
-        steps, unit_starts = gather.sort_by_unit(events.rows, events.starts, total.shape[0] // len(delays))
         scale = np.full(total.shape[1], -tau_syn_ms, self._dtype)
-        gather.add(total, steps, unit_starts, delays, scale, adjoint.current)
+        gather.add(total, events.places, events.unit_starts, delays, scale, adjoint.current)
 
     def _or_none(self, recurrent, size: int) -> np.ndarray:
         return np.zeros((0, size), self._dtype) if recurrent is None else recurrent

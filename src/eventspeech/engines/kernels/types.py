@@ -17,6 +17,18 @@ class Events(NamedTuple):
     starts: np.ndarray
 
 
+class Sorted(NamedTuple):
+    """Events sorted by unit, in whatever form their kernels choose.
+
+    Attributes:
+        places: int32[E], where in the adjoints each event reads.
+        unit_starts: int64[..., M + 1], where the events of each unit start.
+    """
+
+    places: np.ndarray
+    unit_starts: np.ndarray
+
+
 class Layer(NamedTuple):
     """What a hidden layer did.
 
@@ -81,7 +93,10 @@ class Kernels(Protocol):
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a hidden layer's adjoints; also return how many denominators were bounded."""
 
+    def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
+        """Sort events by unit, for adjoints of the shape of ``adjoint``."""
+
     def gather(
-        self, total: np.ndarray, events: Events, delays: np.ndarray, tau_syn_ms: float, adjoint: Adjoint
+        self, total: np.ndarray, events: Sorted, delays: np.ndarray, tau_syn_ms: float, adjoint: Adjoint
     ) -> None:
         """Add the gradient of the weights from ``events`` to the population of ``adjoint`` to ``total``."""

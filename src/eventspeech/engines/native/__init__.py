@@ -4,10 +4,12 @@
 weights and adjoints are cut into tiles of 32 columns (see the head of ``kernels.c``).
 """
 
+import contextlib
 import ctypes
 import functools
 import importlib.machinery
 import itertools
+import mmap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +18,10 @@ import numba
 import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
-from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Vectors
 
 TILE = 32
+HUGE_PAGE = 2**21
 CACHE_BYTES = 2**20
 """Drives, or adjoints of a tile, that are worked on at once: half of a second-level cache. Must not depend on the
 machine, since it decides the order of summation."""
@@ -35,6 +38,28 @@ def library() -> ctypes.CDLL | None:
             except OSError:  # built for another machine: the numba kernels do the same
                 return None
     return None
+
+
+class Workspace:
+    """Arrays that are used again batch after batch: fresh ones would cost a page fault every 4 KiB.
+
+    Everything in them is overwritten before it is read, so nothing goes from one batch to the next. Where the system
+    offers pages of 2 MiB they are asked for: rows of weights are read at random.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[object, mmap.mmap] = {}
+
+    def array(self, name: object, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
+        """Return an array of this shape that holds anything; it is valid until ``name`` is asked for again."""
+        size = max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        if name not in self._buffers or len(self._buffers[name]) < size:
+            buffer = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                with contextlib.suppress(OSError):
+                    buffer.madvise(mmap.MADV_HUGEPAGE)
+            self._buffers[name] = buffer
+        return np.frombuffer(self._buffers[name], dtype, int(np.prod(shape))).reshape(shape)
 
 
 def _argument(value):
@@ -54,15 +79,11 @@ def _padded(size: int) -> int:
 
 def _pad_columns(array: np.ndarray) -> np.ndarray:
     """Return float32[rows, P]: ``array`` with zero columns up to whole tiles."""
+    if array.shape[1] % TILE == 0:
+        return array
     wide = np.zeros((array.shape[0], _padded(array.shape[1])), np.float32)
     wide[:, : array.shape[1]] = array
     return wide
-
-
-def _tiled(weights: np.ndarray) -> np.ndarray:
-    """Return float32[P / TILE, rows, TILE]."""
-    wide = _pad_columns(weights)
-    return np.ascontiguousarray(wide.reshape(len(wide), -1, TILE).transpose(1, 0, 2))
 
 
 class NativeKernels:
@@ -82,6 +103,8 @@ class NativeKernels:
         self._library = found
         self._threads = threads
         self._tail = 1 + longest_delay
+        self._space = Workspace()
+        self._turn = 0
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def forward_hidden(
@@ -96,7 +119,7 @@ class NativeKernels:
             np.empty((samples, capacity), np.float32),
             np.empty((samples, steps + 1), np.int64),
         )
-        tiled, inside = _tiled(weights), None if recurrent is None else _pad_columns(recurrent)
+        tiled, inside = self._tiled(weights), None if recurrent is None else _pad_columns(recurrent)
         a, b, c, _ = self._vectors(vectors)
         group = max(1, CACHE_BYTES // (4 * steps * padded))
         units = weights.shape[0] // len(delays)
@@ -104,8 +127,9 @@ class NativeKernels:
 
         def work(first: int, last: int) -> None:
             size = min(group, last - first)
-            drive, state = np.empty((size, steps, padded), np.float32), np.empty(2 * padded, np.float32)
-            arrived, arrivals = np.empty((size, most), np.int32), np.empty((size, steps + 1), np.int64)
+            drive = self._space.array(("drive", first), (size, steps, padded))
+            arrived = self._space.array(("arrived", first), (size, most), np.int32)
+            arrivals, state = np.empty((size, steps + 1), np.int64), np.empty(2 * padded, np.float32)
             self._call(
                 "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
                 neurons, padded, drive, size, arrived, arrivals, most, state, np.empty(neurons, np.int64), capacity,
@@ -121,11 +145,12 @@ class NativeKernels:
         units, outputs = weights.shape
         padded = _padded(outputs)
         logits = np.zeros((samples, outputs), np.float64)
-        tiled = _tiled(weights)
+        tiled = self._tiled(weights)
         a, b, c, _ = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            drive, state = np.empty((steps, padded), np.float32), np.empty(2 * padded, np.float32)
+            drive = self._space.array(("output drive", first), (steps, padded))
+            state = np.empty(2 * padded, np.float32)
             self._call(
                 "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
                 drive, state, logits,
@@ -174,12 +199,16 @@ class NativeKernels:
         self._share(samples, work)
         return found, int(floored.sum())
 
-    def gather(self, total: np.ndarray, events: Events, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
+    def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
+        """Sort events by block of samples, unit, sample and time."""
+        rows = adjoint.current.shape[2]
+        return Sorted(*_sort_by_unit(events.rows, events.starts, units, rows, max(1, CACHE_BYTES // (4 * rows * TILE))))
+
+    def gather(self, total: np.ndarray, events: Sorted, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
         """Add weight gradients to ``total``."""
         units, neurons = total.shape[0] // len(delays), total.shape[1]
         tiles, samples, rows, _ = adjoint.current.shape
-        block = max(1, CACHE_BYTES // (4 * rows * TILE))
-        event_rows, unit_starts = _sort_by_unit(events.rows, events.starts, units, rows, block)
+        event_rows, unit_starts = events
         scale = np.full(tiles * TILE, -tau_syn_ms, np.float32)
 
         def work(first: int, last: int) -> None:
@@ -194,8 +223,18 @@ class NativeKernels:
         return [_pad_columns(vector[None, :])[0] for vector in vectors]
 
     def _empty_adjoint(self, samples: int, steps: int, padded: int, keep_difference: bool) -> Adjoint:
-        current = np.empty((padded // TILE, samples, steps + self._tail, TILE), np.float32)
-        return Adjoint(current, np.empty((samples if keep_difference else 0, steps + 1, padded), np.float32))
+        # two buffers by turns: a layer's adjoint is written while the one of the layer above is read
+        self._turn = 1 - self._turn
+        current = self._space.array(("current", self._turn), (padded // TILE, samples, steps + self._tail, TILE))
+        size = samples if keep_difference else 0
+        return Adjoint(current, self._space.array(("difference", self._turn), (size, steps + 1, padded)))
+
+    def _tiled(self, weights: np.ndarray) -> np.ndarray:
+        """Return float32[P / TILE, rows, TILE]."""
+        wide = _pad_columns(weights)
+        tiled = self._space.array("weights", (wide.shape[1] // TILE, len(wide), TILE))
+        tiled[:] = wide.reshape(len(wide), -1, TILE).transpose(1, 0, 2)
+        return tiled
 
     def _call(self, name: str, *arguments) -> None:
         function = getattr(self._library, name)
