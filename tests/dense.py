@@ -1,4 +1,4 @@
-"""The equations of `engines.base` written out densely in numpy, as slowly and plainly as possible: the tests' oracle."""
+"""The equations of `engines.base` written out densely in numpy, slowly and plainly: the oracle of the tests."""
 
 import numpy as np
 

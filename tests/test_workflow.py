@@ -49,7 +49,8 @@ class Project:
 
     def __init__(self, folder: Path, content: dict | None = None):
         self.folder = folder
-        for name in ("workflow", "Snakefile", "profiles", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml"):
+        shared = ("workflow", "Snakefile", "profiles", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore")
+        for name in (*shared, ".gitignore"):
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)

@@ -2,8 +2,8 @@
 
 Forward and backward run in parallel over samples, the gather of gradients in parallel over presynaptic units; nothing
 depends on the number of threads. Memory: the spikes of a batch, and adjoints [N + 1, H] of as many samples as fit
-``ADJOINT_BYTES``. Two sets of kernels give the same results to rounding: `native` (C, float32, compiled when the package
-is installed) and `kernels` (numba, the readable reference, also float64).
+``ADJOINT_BYTES``. Two sets of kernels give the same results to rounding: `native` (C, float32, compiled when the
+package is installed) and `kernels` (numba, the readable reference, also float64).
 """
 
 from typing import NamedTuple

@@ -9,6 +9,7 @@ against the time constants.
 Eventprop: Wunderlich & Pehle, Sci. Rep. 11, 12829 (2021); loss shaping: Nowotny, Turner & Knight (2025).
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ class ExactEngine:
     def __init__(self, network: Network):
         self.network = network
         ends = np.cumsum([0, *network.hidden])
-        self._layers = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self._layers = [slice(a, b) for a, b in itertools.pairwise(ends)]
         self._neurons = int(ends[-1])
         self._nearest = np.inf
 

@@ -1,7 +1,7 @@
 """The fast kernels: C, compiled when the package is installed (any C compiler; without one, numba's are used).
 
-``kernels.c`` is called through ctypes, which releases Python's lock, so that plain threads run it side by side. Layouts:
-weights and adjoints are cut into tiles of 32 columns (see the head of ``kernels.c``).
+``kernels.c`` is called through ctypes, which releases Python's lock, so that plain threads run it side by side.
+Weights and adjoints are cut into tiles of 32 columns (see the head of ``kernels.c``).
 """
 
 import contextlib
