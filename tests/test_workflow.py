@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 
 def tiny_parameters() -> dict:
     """Return the default parameters with few jobs, but more than one of each kind that fans out over the study."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(presets.text("default"))
     content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1]}
     content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
     return content
