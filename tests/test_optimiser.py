@@ -1,6 +1,5 @@
 """Adam against its paper's algorithm, written out in float64."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -90,11 +89,3 @@ def test_a_restored_optimiser_shares_no_memory_with_what_it_was_restored_from():
     second.restore(first.state())
     second.step(weights, {"0": np.ones(3, np.float32)}, RATE)
     np.testing.assert_allclose(first.first["0"], 0.1, rtol=1e-6)
-
-
-def test_it_keeps_to_its_threads(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    optimiser, weights = adam(np.zeros(3))
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
-    optimiser.step(weights, {"0": np.ones(3, np.float32)}, RATE)
-    assert numba.get_num_threads() == 1

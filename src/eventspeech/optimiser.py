@@ -1,20 +1,11 @@
 """Adam (Kingma & Ba 2015), as the published recipe uses it: no clipping, no weight decay."""
 
-import numba
 import numpy as np
 
-from eventspeech import machine
 from eventspeech.network import Weights
 
-
-@numba.njit(parallel=True, cache=True)
-def _step(weights, first, second, gradient, beta1, beta2, rate, root, epsilon):
-    """Update flat arrays in one pass: six streams through memory instead of a dozen numpy temporaries."""
-    for i in numba.prange(weights.shape[0]):
-        g = gradient[i]
-        first[i] = beta1 * first[i] + (1 - beta1) * g
-        second[i] = beta2 * second[i] + (1 - beta2) * g * g
-        weights[i] -= rate * first[i] / (np.sqrt(second[i]) * root + epsilon)
+CHUNK = 2**14
+"""Weights that are updated at a time: everything about them stays in the first caches."""
 
 
 class Adam:
@@ -28,22 +19,35 @@ class Adam:
 
     def __init__(self, weights: Weights, beta1: float, beta2: float, epsilon: float):
         self._beta1, self._beta2, self._epsilon = np.float32(beta1), np.float32(beta2), np.float32(epsilon)
-        self._threads = min(machine.threads(), numba.config.NUMBA_NUM_THREADS)
         self.updates = 0
         self.first = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
         self.second = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
 
     def step(self, weights: Weights, gradients: Weights, learning_rate: float) -> None:
         """Update ``weights`` (float32) in place."""
-        numba.set_num_threads(self._threads)  # by default numba takes every core, though others may work there
         self.updates += 1
         rate = np.float32(learning_rate / (1 - float(self._beta1) ** self.updates))
         root = np.float32(1 / np.sqrt(1 - float(self._beta2) ** self.updates))
         for name, array in weights.items():
-            _step(
-                array.reshape(-1), self.first[name].reshape(-1), self.second[name].reshape(-1),
-                gradients[name].reshape(-1), self._beta1, self._beta2, rate, root, self._epsilon,
-            )  # fmt: skip
+            parts = (array, self.first[name], self.second[name], gradients[name])
+            flat = [part.reshape(-1) for part in parts]
+            for start in range(0, array.size, CHUNK):
+                self._step(*(part[start : start + CHUNK] for part in flat), rate, root)
+
+    def _step(self, weights, first, second, gradient, rate: np.float32, root: np.float32) -> None:
+        scratch = gradient * (1 - self._beta1)
+        first *= self._beta1
+        first += scratch
+        np.multiply(gradient, gradient, out=scratch)
+        scratch *= 1 - self._beta2
+        second *= self._beta2
+        second += scratch
+        np.sqrt(second, out=scratch)
+        scratch *= root
+        scratch += self._epsilon
+        np.divide(first, scratch, out=scratch)
+        scratch *= rate
+        weights -= scratch
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything a checkpoint needs."""

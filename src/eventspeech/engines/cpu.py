@@ -14,7 +14,6 @@ from eventspeech import losses, machine
 from eventspeech.data.batches import Batch
 from eventspeech.engines import native
 from eventspeech.engines.base import Gradients, Inference, Objective, Recording, coefficients
-from eventspeech.engines.kernels.reference import NumbaKernels
 from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Vectors
 from eventspeech.network import Network, Weights, check
 
@@ -27,6 +26,7 @@ class _Forward(NamedTuple):
     layers: list[Layer]
     inference: Inference
     probabilities: np.ndarray
+    trace: np.ndarray
 
 
 class CpuEngine:
@@ -47,12 +47,8 @@ class CpuEngine:
         self.network = network
         self._dtype = np.dtype(dtype)
         used = threads or machine.threads()
-        self._reference = NumbaKernels(dtype, used)
         fast = self._dtype == np.float32 and native.library() is not None
-        chosen = kernels or ("native" if fast else "numba")
-        self.kernels: Kernels = (
-            native.NativeKernels(used, max(network.delay_steps)) if chosen == "native" else self._reference
-        )
+        self.kernels = _kernels(kernels or ("native" if fast else "numba"), used, self._dtype, max(network.delay_steps))
         self._coefficients = coefficients(network.step_ms, network.tau_mem_ms, network.tau_syn_ms)
         self._delays = np.array(network.delay_steps, np.int64)
         self._no_delay = np.zeros(1, np.int64)
@@ -65,12 +61,8 @@ class CpuEngine:
 
     def record(self, weights: Weights, batch: Batch, objective: Objective) -> Recording:
         """Run the batch forward and keep hidden spikes and output voltages."""
-        weights = self._cast(weights)
-        run = self._forward(weights, batch, objective)
-        out = weights[self._names(len(run.layers) - 1)[1]]
-        events, vectors = run.layers[-1].as_events(), self._vectors(self.network.outputs)
-        _, trace = self._reference.trace_output(events, out, vectors, self._summed(objective))
-        return Recording(run.inference, tuple(_spikes(layer, batch.labels) for layer in run.layers), trace)
+        run = self._forward(self._cast(weights), batch, objective, keep_trace=True)
+        return Recording(run.inference, tuple(_spikes(layer, batch.labels) for layer in run.layers), run.trace)
 
     def gradients(self, weights: Weights, batch: Batch, objective: Objective) -> Gradients:
         """Run the batch forward and backward."""
@@ -102,10 +94,7 @@ class CpuEngine:
         above = f"hidden{layer + 2}" if layer < last else "output"
         return f"{below}_hidden{layer + 1}", f"hidden{layer + 1}_{above}"
 
-    def _summed(self, objective: Objective) -> np.ndarray:
-        return np.asarray(objective.weighting, np.float64) / self.network.steps
-
-    def _forward(self, weights: Weights, batch: Batch, objective: Objective) -> _Forward:
+    def _forward(self, weights: Weights, batch: Batch, objective: Objective, keep_trace: bool = False) -> _Forward:
         network = self.network
         if len(objective.weighting) != network.steps:
             raise ValueError(f"weighting has {len(objective.weighting)} steps, the network {network.steps}")
@@ -117,10 +106,12 @@ class CpuEngine:
             events, delays = layers[-1].as_events(), self._no_delay
         out = weights[self._names(len(network.hidden) - 1)[1]]
         vectors = self._vectors(network.outputs)
-        logits = self.kernels.forward_output(events, out, vectors, self._summed(objective))
+        scaled = np.asarray(objective.weighting, np.float64) / network.steps
+        logits, trace = self.kernels.forward_output(events, out, vectors, scaled, keep_trace)
         sample_losses, probabilities = losses.cross_entropy(logits, batch.labels)
         counts = tuple(_counts(layer, size) for layer, size in zip(layers, network.hidden, strict=True))
-        return _Forward(inputs, layers, Inference(logits, sample_losses, logits.argmax(axis=1), counts), probabilities)
+        inference = Inference(logits, sample_losses, logits.argmax(axis=1), counts)
+        return _Forward(inputs, layers, inference, probabilities, trace)
 
     def _run_layer(self, events: Events, delays: np.ndarray, into: np.ndarray, recurrent: np.ndarray | None) -> Layer:
         vectors = self._vectors(into.shape[1])
@@ -168,6 +159,15 @@ class CpuEngine:
         seen = np.broadcast_to(counts.mean(axis=0), counts.shape) if objective.regulariser_batch else counts
         excess = seen[group] - objective.regulariser_target
         return (objective.regulariser_strength * excess / len(counts)).astype(self._dtype)
+
+
+def _kernels(name: str, threads: int, dtype: np.dtype, longest_delay: int) -> Kernels:
+    if name == "native":
+        return native.NativeKernels(threads, longest_delay)
+    # here, since numba takes a second to import
+    from eventspeech.engines.kernels.reference import NumbaKernels
+
+    return NumbaKernels(dtype, threads)
 
 
 def _starts(batch: Batch, steps: int) -> np.ndarray:

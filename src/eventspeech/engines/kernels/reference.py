@@ -26,14 +26,10 @@ class NumbaKernels:
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
         return Layer(*forward.hidden(events.rows, events.starts, delays, units, *arguments, capacity, most))
 
-    def forward_output(self, events, weights, vectors: Vectors, weighting) -> np.ndarray:
+    def forward_output(self, events, weights, vectors: Vectors, weighting, keep_trace: bool):
         """Run the outputs forward."""
-        return self.trace_output(events, weights, vectors, weighting, keep=False)[0]
-
-    def trace_output(self, events, weights, vectors: Vectors, weighting, keep: bool = True):
-        """Run the outputs forward; return logits and voltages float32[B, N, O]."""
         numba.set_num_threads(self._threads)
-        samples, steps = events.starts.shape[0] if keep else 0, events.starts.shape[1] - 1
+        samples, steps = events.starts.shape[0] if keep_trace else 0, events.starts.shape[1] - 1
         trace = np.zeros((samples, steps, weights.shape[1]), np.float32)
         logits = forward.output(events.rows, events.starts, weights, vectors.a, vectors.b, vectors.c, weighting, trace)
         return logits, trace

@@ -80,9 +80,12 @@ class Kernels(Protocol):
         """Run a hidden layer forward; ``weights`` are [K * M, H]."""
 
     def forward_output(
-        self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray
-    ) -> np.ndarray:
-        """Return logits float64[B, O]; ``weighting`` is w(n/N) / N, float64[N]."""
+        self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray, keep_trace: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits float64[B, O] and, if asked for, voltages float32[B, N, O].
+
+        ``weighting`` is w(n/N) / N, float64[N].
+        """
 
     def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
         """Integrate the outputs' adjoints; ``drive`` is (y - p) D / (tau_mem T B), [B, O]."""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
@@ -139,12 +138,15 @@ class NativeKernels:
         self._share(samples, work)
         return layer
 
-    def forward_output(self, events: Events, weights, vectors: Vectors, weighting) -> np.ndarray:
+    def forward_output(
+        self, events: Events, weights, vectors: Vectors, weighting, keep_trace: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run the outputs forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         units, outputs = weights.shape
         padded = _padded(outputs)
         logits = np.zeros((samples, outputs), np.float64)
+        trace = np.empty((samples if keep_trace else 0, steps, outputs), np.float32)
         tiled = self._tiled(weights)
         a, b, c, _ = self._vectors(vectors)
 
@@ -153,11 +155,11 @@ class NativeKernels:
             state = np.empty(2 * padded, np.float32)
             self._call(
                 "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
-                drive, state, logits,
+                drive, state, logits, trace if keep_trace else None,
             )  # fmt: skip
 
         self._share(samples, work)
-        return logits
+        return logits, trace
 
     def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
         """Integrate the outputs' adjoints backward."""
@@ -201,8 +203,14 @@ class NativeKernels:
 
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by block of samples, unit, sample and time."""
+        samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         rows = adjoint.current.shape[2]
-        return Sorted(*_sort_by_unit(events.rows, events.starts, units, rows, max(1, CACHE_BYTES // (4 * rows * TILE))))
+        block = max(1, CACHE_BYTES // (4 * rows * TILE))
+        total = int((events.starts[:, -1] - events.starts[:, 0]).sum())
+        found = Sorted(np.empty(total, np.int32), np.empty((-(-samples // block), units + 1), np.int64))
+        place = np.empty(units + 1, np.int64)
+        self._call("sort_by_unit", *events, samples, steps, units, rows, block, *found, place)
+        return found
 
     def gather(self, total: np.ndarray, events: Sorted, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
         """Add weight gradients to ``total``."""
@@ -253,41 +261,6 @@ class NativeKernels:
             return
         for future in [self._pool.submit(work, first, last) for first, last in ranges]:
             future.result()
-
-
-@numba.njit(cache=True)
-def _sort_by_unit(rows, starts, units, adjoint_rows, block):
-    """Sort events by block of samples, unit, sample and time.
-
-    Returns:
-        event_rows: int32[E], ``sample * adjoint_rows + step`` of each event.
-        unit_starts: int64[blocks, M + 1], events of unit j in a block are ``unit_starts[block, j]:... j + 1]``.
-    """
-    samples, steps = starts.shape[0], starts.shape[1] - 1
-    total = 0
-    for s in range(samples):
-        total += starts[s, steps] - starts[s, 0]
-    event_rows = np.empty(total, np.int32)
-    unit_starts = np.zeros(((samples + block - 1) // block, units + 1), np.int64)
-    place = np.empty(units + 1, np.int64)
-    done = 0
-    for b in range(unit_starts.shape[0]):
-        own = range(b * block, min(samples, (b + 1) * block))
-        place[:] = 0
-        for s in own:
-            for e in range(starts[s, 0], starts[s, steps]):
-                place[rows[e] + 1] += 1
-        place[0] = done
-        for j in range(units):
-            place[j + 1] += place[j]
-        unit_starts[b] = place
-        done = place[units]
-        for s in own:
-            for n in range(steps):
-                for e in range(starts[s, n], starts[s, n + 1]):
-                    event_rows[place[rows[e]]] = s * adjoint_rows + n
-                    place[rows[e]] += 1
-    return event_rows, unit_starts
 
 
 def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:

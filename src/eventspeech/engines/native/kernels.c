@@ -155,11 +155,12 @@ CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t f
     }
 }
 
-/* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]. drive: scratch [N][P]; state: scratch [2 P]. */
+/* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]; trace: [B][N][O], V[n], or null. drive: scratch
+   [N][P]; state: scratch [2 P]. */
 CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            int64_t units, const float *weights, const float *a, const float *b, const float *c,
                            int64_t outputs, int64_t padded, const double *weighting, float *drive, float *state,
-                           double *logits)
+                           double *logits, float *trace)
 {
     float *voltage = state, *current = state + padded;
     for (int64_t s = first; s < last; s++) {
@@ -168,6 +169,7 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
         memset(state, 0, 2 * padded * sizeof(float));
         for (int64_t n = 0; n < steps; n++) {
             for (int64_t o = 0; o < outputs; o++) logits[s * outputs + o] += weighting[n] * voltage[o];
+            if (trace) memcpy(trace + (s * steps + n) * outputs, voltage, outputs * sizeof(float));
             for (int64_t o = 0; o < padded; o += LANES) {
                 vec i = at(current + o);
                 put(voltage + o, at(a + o) * at(voltage + o) + at(c + o) * i);
@@ -258,6 +260,28 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                     if (difference) put(difference + (s * (steps + 1) + n) * padded + h, v - i);
                 }
         }
+    }
+}
+
+/* Sort events by block of samples, unit, sample and time. event_rows: sample * adjoint_rows + step of each event;
+   unit_starts: [blocks][U + 1]; place: scratch [U + 1]. */
+void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t steps, int64_t units,
+                  int64_t adjoint_rows, int64_t block, int32_t *event_rows, int64_t *unit_starts, int64_t *place)
+{
+    int64_t done = 0;
+    for (int64_t begin = 0; begin < samples; begin += block) {
+        int64_t end = begin + block < samples ? begin + block : samples;
+        memset(place, 0, (units + 1) * sizeof(int64_t));
+        for (int64_t s = begin; s < end; s++)
+            for (int64_t e = starts[s * (steps + 1)]; e < starts[s * (steps + 1) + steps]; e++) place[rows[e] + 1]++;
+        place[0] = done;
+        for (int64_t u = 0; u < units; u++) place[u + 1] += place[u];
+        done = place[units];
+        memcpy(unit_starts + begin / block * (units + 1), place, (units + 1) * sizeof(int64_t));
+        for (int64_t s = begin; s < end; s++)
+            for (int64_t n = 0; n < steps; n++)
+                for (int64_t e = starts[s * (steps + 1) + n]; e < starts[s * (steps + 1) + n + 1]; e++)
+                    event_rows[place[rows[e]]++] = (int32_t)(s * adjoint_rows + n);
     }
 }
 
