@@ -22,7 +22,8 @@ def test_names_begin_with_default():
 
 
 def test_default_preset_is_the_parameter_file():
-    git = ["git", "-C", str(paths.PRESETS.parents[1]), "diff", "--quiet", "HEAD", "--", "params.yaml", "workflow/presets"]
+    files = ["params.yaml", "workflow/presets"]
+    git = ["git", "-C", str(paths.PRESETS.parents[1]), "diff", "--quiet", "HEAD", "--", *files]
     if subprocess.run(git, capture_output=True, check=False).returncode:
         pytest.skip("params.yaml or a preset is edited here (or this is no checkout)")
     assert (paths.PRESETS.parents[1] / "params.yaml").read_text(encoding="utf-8") == presets.text("default")

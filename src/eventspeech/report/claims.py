@@ -7,6 +7,7 @@ sentence gives the reason.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -119,7 +120,7 @@ def _points(row: pd.Series) -> str:
 
 def signed(value: float) -> str:
     """Format a difference with its sign, a true minus."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus zero
 
 
 def _scaled(results: Results, loss: str) -> str:
@@ -200,17 +201,24 @@ def behind(results: Results, loss: str) -> Finding:
 
 def against_baseline(results: Results) -> list[str]:
     """Say for each loss whether its network does better than logistic regression on the same test set."""
-    baseline = results.baseline["accuracy"]
     told = []
     for loss in results.losses:
         row = results.of_loss(loss)
-        mean = f"{title(loss)} reaches {_percent(row['test_mean'])}"
-        if not math.isfinite(row["test_low"]):
-            told.append(f"{mean} against {_percent(baseline)} with one seed, which gives no interval.")
-            continue
-        verdict = "above" if row["test_low"] > baseline else "below" if row["test_high"] < baseline else "around"
-        told.append(f"{mean}, and its interval lies {verdict} the {_percent(baseline)} of logistic regression.")
+        told.append(_beside_baseline(title(loss), row, "test", results.baseline["accuracy"]) + ".")
+        unheard = results.baseline["accuracy_unheard"]
+        if unheard is not None and math.isfinite(row["test_unheard_mean"]):
+            never = _beside_baseline("on speakers never heard it", row, "test_unheard", unheard)
+            told[-1] = f"{told[-1][:-1]}; {never}."
     return told
+
+
+def _beside_baseline(who: str, row: Any, measure: str, baseline: float) -> str:
+    mean, low, high = (row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+    reached = f"{who} reaches {_percent(mean)}"
+    if not math.isfinite(low):
+        return f"{reached} against {_percent(baseline)} with one seed, which gives no interval"
+    verdict = "above" if low > baseline else "below" if high < baseline else "around"
+    return f"{reached}, its interval {verdict} the {_percent(baseline)} of logistic regression"
 
 
 def gpu_faster(profile: list[dict]) -> Finding:

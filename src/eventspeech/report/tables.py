@@ -27,9 +27,11 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def with_interval(row: Any, measure: str) -> str:
-    """Format mean and interval of a row of losses.csv, in percent."""
+    """Format mean and interval of an accuracy of losses.csv, in percent; no accuracy is below 0 or above 100."""
     mean, low, high = (row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
-    return percent(mean) if not math.isfinite(low) else f"{percent(mean)} [{percent(low)}, {percent(high)}]"
+    if not math.isfinite(low):
+        return percent(mean)
+    return f"{percent(mean)} [{percent(max(0.0, low))}, {percent(min(1.0, high))}]"
 
 
 def accuracies(results: Results) -> pd.DataFrame:

@@ -194,8 +194,8 @@ class NativeKernels:
             state = np.empty(4 * padded, np.float32)
             self._call(
                 "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
-                wide, wide.shape[1], adjoint_above.difference, inside, penalty, float(DENOMINATOR_FLOOR), a, b, k, state, found.current,
-                difference, floored,
+                wide, wide.shape[1], adjoint_above.difference, inside, penalty, float(DENOMINATOR_FLOOR), a, b, k,
+                state, found.current, difference, floored,
             )  # fmt: skip
 
         self._share(samples, work)
