@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventspeech import engines, losses, machine, model_file, network, seeds
+from eventspeech import __version__, engines, losses, machine, model_file, network, seeds
 from eventspeech.data import batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.engines.base import Inference, Objective
@@ -217,6 +217,8 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) 
         if progress.better(row):
             progress.best = {key: array.copy() for key, array in trainer.weights.items()}
         progress.rows.append(row)
+        if row.hidden_spikes == 0:
+            logger.warning("%s  epoch %d: no hidden neuron fired; raise network.input_mean or input_sd", name, number)
         elapsed = time.monotonic() - start
         if elapsed - said > SECONDS_BETWEEN_LINES or number in (1, params.train.epochs):
             said = elapsed
@@ -252,7 +254,7 @@ def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
 def _fingerprint(params: Params, loss: str, seed: int, spikes: Path) -> str:
     """Return a digest of all that decides the result, so that only an equal training is continued."""
     read = params.select("train", loss)
-    text = json.dumps([read, loss, seed, sha256(spikes)], sort_keys=True)
+    text = json.dumps([__version__, read, loss, seed, sha256(spikes)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -21,9 +21,9 @@ from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Ve
 
 TILE = 32
 HUGE_PAGE = 2**21
-CACHE_BYTES = 2**20
-"""Drives, or adjoints of a tile, that are worked on at once: half of a second-level cache. Must not depend on the
-machine, since it decides the order of summation."""
+CACHE_BYTES = 2**19
+"""Drives, or adjoints of a tile, that are worked on at once: a part of a second-level cache, which may be shared by two
+threads. Must not depend on the machine, since it decides the order of summation."""
 
 
 @functools.cache
@@ -118,21 +118,18 @@ class NativeKernels:
             np.empty((samples, capacity), np.float32),
             np.empty((samples, steps + 1), np.int64),
         )
-        tiled, inside = self._tiled(weights), None if recurrent is None else _pad_columns(recurrent)
+        tiled, inside = self._tiled(weights, len(delays)), None if recurrent is None else _pad_columns(recurrent)
         a, b, c, _ = self._vectors(vectors)
         group = max(1, CACHE_BYTES // (4 * steps * padded))
         units = weights.shape[0] // len(delays)
-        most = len(delays) * int((events.starts[:, -1] - events.starts[:, 0]).max(initial=0))
 
         def work(first: int, last: int) -> None:
             size = min(group, last - first)
             drive = self._space.array(("drive", first), (size, steps, padded))
-            arrived = self._space.array(("arrived", first), (size, most), np.int32)
-            arrivals, state = np.empty((size, steps + 1), np.int64), np.empty(2 * padded, np.float32)
+            state, fired = np.empty(2 * padded, np.float32), np.empty(neurons, np.int64)
             self._call(
                 "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
-                neurons, padded, drive, size, arrived, arrivals, most, state, np.empty(neurons, np.int64), capacity,
-                *layer,
+                neurons, padded, drive, size, state, fired, capacity, *layer,
             )  # fmt: skip
 
         self._share(samples, work)
@@ -237,11 +234,12 @@ class NativeKernels:
         size = samples if keep_difference else 0
         return Adjoint(current, self._space.array(("difference", self._turn), (size, steps + 1, padded)))
 
-    def _tiled(self, weights: np.ndarray) -> np.ndarray:
-        """Return float32[P / TILE, rows, TILE]."""
+    def _tiled(self, weights: np.ndarray, copies: int = 1) -> np.ndarray:
+        """Return [K * U, H] weights as float32[P / TILE, U, K, TILE]: all copies of a unit side by side."""
         wide = _pad_columns(weights)
-        tiled = self._space.array("weights", (wide.shape[1] // TILE, len(wide), TILE))
-        tiled[:] = wide.reshape(len(wide), -1, TILE).transpose(1, 0, 2)
+        tiles = wide.shape[1] // TILE
+        tiled = self._space.array("weights", (tiles, len(wide) // copies, copies, TILE))
+        tiled[:] = wide.reshape(copies, -1, tiles, TILE).transpose(2, 1, 0, 3)
         return tiled
 
     def _call(self, name: str, *arguments) -> None:

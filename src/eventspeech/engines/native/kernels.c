@@ -42,45 +42,51 @@ INLINE int any(mask m)
     return ((x[0] | x[1]) | (x[2] | x[3]) | (x[4] | x[5]) | (x[6] | x[7])) != 0;
 }
 
-/* List the rows of weights that arrive in each step, over all copies of the input: those that fired delays[k] before.
-   arrived has room for K events of each event; arrivals: [N + 1]. */
-INLINE void expand(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int64_t copies,
-                   int64_t units, int32_t *arrived, int64_t *arrivals)
+/* Run `work` with the number of copies known to the compiler, so that their sums stay in registers. */
+#define COPIES 5
+#define WITH_COPIES(count, work) \
+    switch (count) {             \
+    case 1: work(1); break;      \
+    case 2: work(2); break;      \
+    case 3: work(3); break;      \
+    case 4: work(4); break;      \
+    default: work(5); break;     \
+    }
+
+/* drive[n + delays[k]] += the tile's weights, copy k, of what fires in step n; for `count` copies, at most COPIES.
+   tile: [U][K][TILE], from the first of these copies on. */
+INLINE void project_copies(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int count,
+                           int64_t copies, const float *tile, float *drive, int64_t stride)
 {
-    int64_t count = 0;
     for (int64_t n = 0; n < steps; n++) {
-        arrivals[n] = count;
-        for (int64_t k = 0; k < copies; k++) {
-            int64_t source = n - delays[k];
-            if (source < 0) continue;
-            for (int64_t e = starts[source]; e < starts[source + 1]; e++)
-                arrived[count++] = rows[e] + (int32_t)(k * units);
+        if (starts[n] == starts[n + 1]) continue;
+        vec low[COPIES] = {{0}}, high[COPIES] = {{0}};
+        for (int64_t e = starts[n]; e < starts[n + 1]; e++) {
+            const float *row = tile + rows[e] * copies * TILE;
+#pragma GCC unroll 5
+            for (int k = 0; k < count; k++) {
+                low[k] += at(row + k * TILE);
+                high[k] += at(row + k * TILE + LANES);
+            }
+        }
+#pragma GCC unroll 5
+        for (int k = 0; k < count; k++) {
+            if (n + delays[k] >= steps) continue;
+            float *to = drive + (n + delays[k]) * stride;
+            put(to, at(to) + low[k]);
+            put(to + LANES, at(to + LANES) + high[k]);
         }
     }
-    arrivals[steps] = count;
 }
 
-/* drive[n] = sum of the tile's weights of what arrives in step n. */
-INLINE void project(const int32_t *arrived, const int64_t *arrivals, int64_t steps, const float *tile, float *drive,
-                    int64_t stride)
+/* Add to drive [N][stride] what arrives through a tile of weights [U][K][TILE]. */
+INLINE void project(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int64_t copies,
+                    const float *tile, float *drive, int64_t stride)
 {
-    for (int64_t n = 0; n < steps; n++) {
-        vec p0 = {0}, p1 = {0}, q0 = {0}, q1 = {0};
-        int64_t e = arrivals[n], last = arrivals[n + 1];
-        for (; e + 1 < last; e += 2) {
-            const float *r = tile + (int64_t)arrived[e] * TILE, *s = tile + (int64_t)arrived[e + 1] * TILE;
-            p0 += at(r);
-            p1 += at(r + LANES);
-            q0 += at(s);
-            q1 += at(s + LANES);
-        }
-        if (e < last) {
-            const float *r = tile + (int64_t)arrived[e] * TILE;
-            p0 += at(r);
-            p1 += at(r + LANES);
-        }
-        put(drive + n * stride, p0 + q0);
-        put(drive + n * stride + LANES, p1 + q1);
+    for (int64_t k = 0; k < copies; k += COPIES) {
+#define WORK(count) project_copies(rows, starts, steps, delays + k, count, copies, tile + k * TILE, drive, stride)
+        WITH_COPIES(copies - k, WORK)
+#undef WORK
     }
 }
 
@@ -129,25 +135,21 @@ INLINE int64_t fire(const float *drive, int64_t steps, int64_t neurons, int64_t 
     return total;
 }
 
-/* Hidden layer, samples first..last. weights: [P / TILE][K U][TILE]; recurrent: [H][P] or null; drive: scratch
-   [group][N][P]; arrived, arrivals: scratch [group][most], [group][N + 1], most = K times the events of any sample; state:
-   scratch [2 P]; fired: scratch [H]; other arguments as kernels.forward.hidden. */
+/* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch
+   [group][N][P]; state: scratch [2 P]; fired: scratch [H]; other arguments as kernels.forward.hidden. */
 CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                            const float *recurrent, const float *a, const float *b, const float *c, int64_t neurons,
-                           int64_t padded, float *drive, int64_t group, int32_t *arrived, int64_t *arrivals,
-                           int64_t most, float *state, int64_t *fired, int64_t capacity, int32_t *spikes,
-                           float *denominators, int64_t *spike_starts)
+                           int64_t padded, float *drive, int64_t group, float *state, int64_t *fired,
+                           int64_t capacity, int32_t *spikes, float *denominators, int64_t *spike_starts)
 {
     for (int64_t begin = first; begin < last; begin += group) {
         int64_t end = begin + group < last ? begin + group : last;
-        for (int64_t s = begin; s < end; s++)
-            expand(rows, starts + s * (steps + 1), steps, delays, copies, units, arrived + (s - begin) * most,
-                   arrivals + (s - begin) * (steps + 1));
+        memset(drive, 0, (end - begin) * steps * padded * sizeof(float));
         for (int64_t t = 0; t < padded / TILE; t++)
             for (int64_t s = begin; s < end; s++)
-                project(arrived + (s - begin) * most, arrivals + (s - begin) * (steps + 1), steps,
-                        weights + t * copies * units * TILE, drive + (s - begin) * steps * padded + t * TILE, padded);
+                project(rows, starts + s * (steps + 1), steps, delays, copies, weights + t * copies * units * TILE,
+                        drive + (s - begin) * steps * padded + t * TILE, padded);
         for (int64_t s = begin; s < end; s++)
             fire(drive + (s - begin) * steps * padded, steps, neurons, padded, recurrent, a, b, c, state,
                  state + padded, fired, capacity, spikes + s * capacity, denominators + s * capacity,
@@ -162,10 +164,13 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
                            int64_t outputs, int64_t padded, const double *weighting, float *drive, float *state,
                            double *logits, float *trace)
 {
+    const int64_t no_delay = 0;
     float *voltage = state, *current = state + padded;
     for (int64_t s = first; s < last; s++) {
+        memset(drive, 0, steps * padded * sizeof(float));
         for (int64_t t = 0; t < padded / TILE; t++)
-            project(rows, starts + s * (steps + 1), steps, weights + t * units * TILE, drive + t * TILE, padded);
+            project(rows, starts + s * (steps + 1), steps, &no_delay, 1, weights + t * units * TILE,
+                    drive + t * TILE, padded);
         memset(state, 0, 2 * padded * sizeof(float));
         for (int64_t n = 0; n < steps; n++) {
             for (int64_t o = 0; o < outputs; o++) logits[s * outputs + o] += weighting[n] * voltage[o];
@@ -285,6 +290,39 @@ void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, i
     }
 }
 
+INLINE void add_row(float *row, const float *scale, vec low, vec high, int64_t width)
+{
+    low *= at(scale);
+    high *= at(scale + LANES);
+    if (width >= TILE) {
+        put(row, at(row) + low);
+        put(row + LANES, at(row + LANES) + high);
+    } else {
+        float edge[TILE];
+        put(edge, low);
+        put(edge + LANES, high);
+        for (int64_t h = 0; h < width; h++) row[h] += edge[h];
+    }
+}
+
+/* The rows of one unit's copies, `count` of them, at most COPIES; lam: adjoints of a tile; stride: from row to row of
+   the gradient of one copy to the next. */
+INLINE void gather_copies(const int32_t *event_rows, int64_t begin, int64_t end, const int64_t *delays, int count,
+                          const float *lam, const float *scale, float *gradient, int64_t stride, int64_t width)
+{
+    vec low[COPIES] = {{0}}, high[COPIES] = {{0}};
+    for (int64_t e = begin; e < end; e++) {
+        const float *row = lam + (event_rows[e] + 1) * (int64_t)TILE;
+#pragma GCC unroll 5
+        for (int k = 0; k < count; k++) {
+            low[k] += at(row + delays[k] * TILE);
+            high[k] += at(row + delays[k] * TILE + LANES);
+        }
+    }
+#pragma GCC unroll 5
+    for (int k = 0; k < count; k++) add_row(gradient + k * stride, scale, low[k], high[k], width);
+}
+
 /* gradient[k U + u][h] += scale[h] times the sum of lamI at the events of unit u, for units first..last. Samples come in
    blocks whose adjoints of a tile fit the second-level cache; event_rows: row of each event in the adjoints of a tile,
    sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]. */
@@ -297,35 +335,12 @@ CLONES void gather(const int32_t *event_rows, const int64_t *unit_starts, int64_
             for (int64_t u = first; u < last; u++) {
                 int64_t begin = unit_starts[block * (units + 1) + u], end = unit_starts[block * (units + 1) + u + 1];
                 if (begin == end) continue;
-                for (int64_t k = 0; k < copies; k++) {
-                    const float *lam = adjoint + (t * plane_rows + delays[k] + 1) * TILE;
-                    vec p0 = {0}, p1 = {0}, q0 = {0}, q1 = {0};
-                    int64_t e = begin;
-                    for (; e + 1 < end; e += 2) {
-                        const float *x = lam + (int64_t)event_rows[e] * TILE;
-                        const float *y = lam + (int64_t)event_rows[e + 1] * TILE;
-                        p0 += at(x);
-                        p1 += at(x + LANES);
-                        q0 += at(y);
-                        q1 += at(y + LANES);
-                    }
-                    if (e < end) {
-                        const float *x = lam + (int64_t)event_rows[e] * TILE;
-                        p0 += at(x);
-                        p1 += at(x + LANES);
-                    }
-                    float *row = gradient + (k * units + u) * neurons + t * TILE;
-                    p0 = (p0 + q0) * at(scale + t * TILE);
-                    p1 = (p1 + q1) * at(scale + t * TILE + LANES);
-                    if (t * TILE + TILE <= neurons) {
-                        put(row, at(row) + p0);
-                        put(row + LANES, at(row + LANES) + p1);
-                    } else {
-                        float edge[TILE];
-                        put(edge, p0);
-                        put(edge + LANES, p1);
-                        for (int64_t h = 0; h < neurons - t * TILE; h++) row[h] += edge[h];
-                    }
+                for (int64_t k = 0; k < copies; k += COPIES) {
+#define WORK(count)                                                                                          \
+    gather_copies(event_rows, begin, end, delays + k, count, adjoint + t * plane_rows * TILE, scale + t * TILE, \
+                  gradient + (k * units + u) * neurons + t * TILE, units * neurons, neurons - t * TILE)
+                    WITH_COPIES(copies - k, WORK)
+#undef WORK
                 }
             }
 }
