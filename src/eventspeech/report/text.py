@@ -137,6 +137,6 @@ def _voices(results: Results) -> str:
     if results.params.download.source != "synthetic":
         return ""
     return (
-        " The voices of the validation and test speakers were set apart so that logistic regression understands most of "
-        "their words: how hard they are is a setting of this data, not a finding."
+        " The voices of the validation and test speakers were set apart so that logistic regression understands most "
+        "of their words: how hard they are is a setting of this data, not a finding."
     )
