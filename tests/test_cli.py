@@ -49,8 +49,10 @@ def test_training_end_to_end(project, monkeypatch):
     done = module(*train_command("--log", "logs/train.log"), OMP_NUM_THREADS="2")
     assert (done.returncode, done.stdout) == (0, "")
     assert [line.split("  ")[:2] for line in done.stderr.splitlines()] == [
-        ["train exponential/0", "epoch 1/6"], ["train exponential/0", "epoch 6/6"],
-    ]  # fmt: skip
+        ["train exponential/0", "48 samples, 16 held out, 8592 weights"],
+        ["train exponential/0", "epoch 1/6"],
+        ["train exponential/0", "epoch 6/6"],
+    ]
     log = (project / "logs" / "train.log").read_text()
     assert "INFO train exponential/0  epoch 6/6" in log and "DEBUG train took" in log
     assert sorted(path.name for path in project.iterdir()) == [

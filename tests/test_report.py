@@ -263,8 +263,8 @@ def test_matched_losses_are_drawn_apart(tmp_path):
 
 
 def test_confusion_is_in_percent_of_the_spoken_word(study):
-    shown = figures.confusion(study, "gaussian").axes[0].images[0].get_array()
-    assert np.allclose(shown.sum(axis=1), 100)
+    shown = figures.confusion(study, "gaussian").axes[0].collections[0].get_array()
+    assert np.allclose(shown.reshape(len(study.classes), -1).sum(axis=1), 100)
 
 
 @pytest.mark.parametrize(
