@@ -61,7 +61,8 @@ def weights_for_rate(engine: Engine, batch: Batch, objective: Objective, spikes_
     return weights
 
 
-def _summary(seconds: list[float], samples: int) -> dict[str, float]:
+def summary(seconds: list[float], samples: int) -> dict[str, float]:
+    """Return median, low and high of the milliseconds per sample."""
     scaled = 1000 * np.array(seconds) / samples
     return {"median": float(np.median(scaled)), "low": float(scaled.min()), "high": float(scaled.max())}
 
@@ -77,7 +78,14 @@ def measure(
     threads: int | None = None,
     repeats: int = 5,
 ) -> dict:
-    """Measure an engine; see the module's text. Times are in milliseconds per sample."""
+    """Measure an engine; see the module's text. Times are in milliseconds per sample.
+
+    Engine ``mlgenn`` is :mod:`eventspeech.benchmark_mlgenn`'s; it takes neither ``batch`` nor ``threads``.
+    """
+    if engine == "mlgenn":
+        from eventspeech import benchmark_mlgenn
+
+        return benchmark_mlgenn.measure(hidden, steps, spikes, rate, samples, repeats, batch)
     on = Network(CHANNELS, (hidden,), CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
     used = threads or machine.threads()
     runner = engines.create(engine, on, used)
@@ -90,8 +98,8 @@ def measure(
     _train(runner, weights, optimiser, parts[:1], objective)
     prepared = time.perf_counter() - start
     # a learning rate of zero keeps the operating point while Adam does all its work
-    inference = [_timed(lambda: [runner.infer(weights, part, objective) for part in parts]) for _ in range(repeats)]
-    training = [_timed(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)]
+    inference = [timed(lambda: [runner.infer(weights, part, objective) for part in parts]) for _ in range(repeats)]
+    training = [timed(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)]
     return {
         "engine": engine,
         "hidden": hidden,
@@ -102,14 +110,15 @@ def measure(
         "repeats": repeats,
         "input_spikes_per_sample": len(data.steps) / samples,
         "hidden_spikes_per_neuron": _rate(runner, weights, data, objective),
-        "inference_ms_per_sample": _summary(inference, samples),
-        "training_ms_per_sample": _summary(training, samples),
+        "inference_ms_per_sample": summary(inference, samples),
+        "training_ms_per_sample": summary(training, samples),
         "preparation_s": prepared,
         "peak_memory_mib": psutil.Process().memory_info().rss / 2**20,
     }
 
 
-def _timed(work) -> float:
+def timed(work) -> float:
+    """Return the seconds that ``work()`` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

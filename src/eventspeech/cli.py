@@ -183,7 +183,7 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
     encoder.add_argument("--repeats", type=int, default=5)
     engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
-    engine.add_argument("--engine", default="cpu", choices=["cpu"])
+    engine.add_argument("--engine", default="cpu", choices=["cpu", "mlgenn"], help="mlgenn: to compare with")
     engine.add_argument("--hidden", type=int, default=512)
     engine.add_argument("--steps", type=int, default=1000)
     engine.add_argument("--spikes", type=int, default=8000, help="input spikes per sample")
