@@ -139,6 +139,15 @@ def _numba() -> Check:
     return Check("PASS", f"{numba.__version__}, threading layer {numba.threading_layer()}, {machine.threads()} threads")
 
 
+def _kernels() -> Check:
+    from eventspeech.engines import native
+
+    if native.library() is None:
+        remedy = "for twice the speed install a C compiler, then run `pip install -e .` again"
+        return Check("SKIP", "the C kernels of the cpu engine were not built; numba's are used", remedy)
+    return Check("PASS", "C, built at installation")
+
+
 def _espeak() -> Check:
     done = subprocess.run([sys.executable, "-c", ESPEAK], capture_output=True, text=True, timeout=30)
     version = done.stdout.strip()
@@ -201,7 +210,7 @@ def _compiler() -> Check:
     for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++")):
         if shutil.which(name.split()[0]):
             return Check("PASS", name)
-    return Check("SKIP", "no C++ compiler", "install one for the genn engine; the cpu engine needs none")
+    return Check("SKIP", "no C++ compiler", "install one for the genn engine")
 
 
 def _rapl() -> Check:
@@ -298,6 +307,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "packages": _packages,
     "imports": _imports,
     "numba": _numba,
+    "cpu engine's kernels": _kernels,
     "espeak-ng": _espeak,
     "disk": _disk,
     "memory": _memory,
