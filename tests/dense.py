@@ -8,7 +8,7 @@ from eventspeech.losses import cross_entropy
 
 def run(network, weights, batch, objective):
     """Return losses float64[B], gradients and spike counts by layer, in float64."""
-    a, b, c, k = coefficients(network.step_ms, network.tau_mem_ms, network.tau_syn_ms)
+    a, b, c, k, p, q = coefficients(network.step_ms, network.tau_mem_ms, network.tau_syn_ms)
     steps, layers = network.steps, len(network.hidden)
     names = ["input", *(f"hidden{i + 1}" for i in range(layers)), "output"]
     trials, logits = [], []
@@ -42,8 +42,8 @@ def run(network, weights, batch, objective):
             recurrent = weights.get(f"{names[i]}_{names[i]}", np.zeros((len(out), len(out))))
             count = counts[i - 1].mean(axis=0) if objective.regulariser_batch else counts[i - 1][s]
             penalty = objective.regulariser_strength * (count - objective.regulariser_target) / len(batch)
-            flow = (lam_v - lam_i)[1:] @ out.T
-            lam_v, lam_i = _adjoint(spikes[i], denominators[i], flow, recurrent, penalty, a, b, k)
+            flow = (p * lam_v - q * lam_i)[1:] @ out.T
+            lam_v, lam_i = _adjoint(spikes[i], denominators[i], flow, recurrent, penalty, (a, b, k, p, q))
             if f"{names[i]}_{names[i]}" in gradients:
                 gradients[f"{names[i]}_{names[i]}"] -= network.tau_syn_ms * spikes[i].T @ lam_i[1:]
         gradients[f"input_{names[1]}"] -= network.tau_syn_ms * spikes[0].T @ lam_i[1:]
@@ -73,13 +73,14 @@ def _layer(drive, recurrent, a, b, c):
     return spikes, denominators
 
 
-def _adjoint(spikes, denominators, flow, recurrent, penalty, a, b, k):
+def _adjoint(spikes, denominators, flow, recurrent, penalty, over):
+    a, b, k, p, q = over
     steps, size = spikes.shape
     lam_v, lam_i = np.zeros((steps + 1, size)), np.zeros((steps + 1, size))
     now_v, now_i = np.zeros(size), np.zeros(size)
     for n in reversed(range(steps)):
         z = np.where(spikes[n] > 0, denominators[n], 1.0)  # only spikes have a denominator
-        jump = (now_v + flow[n] + recurrent @ (now_v - now_i)) / z - penalty
+        jump = (now_v + flow[n] + recurrent @ (p * now_v - q * now_i)) / z - penalty
         now_v = now_v + np.where(spikes[n] > 0, jump, 0.0)
         now_v, now_i = a * now_v, b * now_i + k * now_v
         lam_v[n], lam_i[n] = now_v, now_i

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from eventspeech import benchmark_engine, gradient_check, losses
+from eventspeech.data import batches, store
 from eventspeech.data.batches import Batch, take
 from eventspeech.engines import cpu as cpu_module
 from eventspeech.engines import create, native
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
+from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
 from eventspeech.engines.kernels import adjoint, reference
 from eventspeech.errors import UserError
 from eventspeech.network import Network, initial_weights
@@ -254,3 +256,22 @@ def test_wrong_weights_are_refused():
 def test_an_absent_engine_is_refused_in_one_sentence():
     with pytest.raises(UserError, match=r"set train\.engine"):
         create("genn", make_network())
+
+
+def test_slow_weightings_leave_no_rest_at_the_step_of_the_study():
+    """Where the weight hardly changes within tau_syn, lamV and lamI nearly cancel; the grid must cancel them alike.
+
+    A comparison with mlGeNN and the exact solver caught this: with p = q = 1 the gradient is several times too large.
+    """
+    rng, network = np.random.default_rng(3), Network(6, (8,), 4, False, 1000, 1.0, 20.0, 5.0)
+    weights = {"input_hidden1": rng.normal(1.2, 0.5, (6, 8)), "hidden1_output": rng.normal(0, 1, (8, 4))}
+    samples = [Sample(np.sort(rng.uniform(0, 500, 120)), rng.integers(0, 6, 120)) for _ in range(3)]
+    labels, shape = np.array([0, 1, 2]), Shape(kind="exponential")
+    smooth = ExactObjective(lambda x: losses.weight(shape, x))
+    exact = np.linalg.norm(ExactEngine(network).gradients(weights, samples, labels, smooth).weights["input_hidden1"])
+    spikes = store.from_samples(samples, labels, np.zeros(3, int), list("0123"), ["0"], 1000.0)
+    batch, objective = batches.on_grid(spikes, 1.0, 1000), Objective(losses.on_grid(shape, 1000))
+    engine = CpuEngine(network, dtype=np.float64)
+    assert np.linalg.norm(engine.gradients(weights, batch, objective).weights["input_hidden1"]) < 1.5 * exact
+    engine._coefficients = engine._coefficients._replace(p=1.0, q=1.0)
+    assert np.linalg.norm(engine.gradients(weights, batch, objective).weights["input_hidden1"]) > 2 * exact

@@ -11,13 +11,17 @@ a = exp(-D/tau_mem), b = exp(-D/tau_syn), c = tau_syn / (tau_mem - tau_syn) (a -
 and backward, with k = tau_mem / (tau_mem - tau_syn) (a - b), from lamV[N] = lamI[N] = 0:
 
     at a spike s[n]:  lamV[n+1] += (lamV[n+1] + R) / Z - lambda (count - target)/B
-                      R = sum_post w (lamV_post[n+1] - lamI_post[n+1]), values before the jumps of this step
+                      R = sum_post w (p lamV_post[n+1] - q lamI_post[n+1]), values before the jumps of this step
     lamI[n] = b lamI[n+1] + k lamV[n+1];  lamV[n] = a lamV[n+1]
     outputs in addition: lamV_o[n] += w(n/N) (y_o - p_o) D / (tau_mem T B)
     dL/dw = -tau_syn sum over presynaptic spikes s[n] of lamI[n+1]
 
 Between spikes this is the transpose of the forward step, so gradients of the output weights are those of the discrete
-loss itself; the jump is Eventprop's (Wunderlich & Pehle 2021), exact as D goes to 0. The published code divides the
+loss itself; the jump is Eventprop's (Wunderlich & Pehle 2021), exact as D goes to 0. In continuous time R has
+lamV - lamI, which is -tau_syn dlamI/dt. Here it is what lamI changes by over a step, with p = k tau_syn / D and
+q = (1 - b) tau_syn / D (both 1 as D goes to 0): under a weighting that hardly changes within tau_syn the two terms
+nearly cancel, and p = q = 1 would leave a rest of 2.5 % of lamV at the published step, several times the gradient
+itself. The published code divides the
 output drive by tau_mem once more; here gradients are the true ones.
 """
 
@@ -109,10 +113,25 @@ class Engine(Protocol):
         """Run the batch forward and keep what it did."""
 
 
-def coefficients(step_ms: float, tau_mem_ms: float, tau_syn_ms: float) -> tuple[float, float, float, float]:
-    """Return (a, b, c, k) of the module's equations, with the limit for equal time constants."""
+class Coefficients(NamedTuple):
+    """The coefficients of the module's equations."""
+
+    a: float
+    b: float
+    c: float
+    k: float
+    p: float
+    q: float
+
+
+def coefficients(step_ms: float, tau_mem_ms: float, tau_syn_ms: float) -> Coefficients:
+    """Return the coefficients for a step, with the limit for equal time constants."""
     a, b = float(np.exp(-step_ms / tau_mem_ms)), float(np.exp(-step_ms / tau_syn_ms))
     # (a - b) / (1/tau_syn - 1/tau_mem) without cancellation: D exp(-D/tau_mem) (1 - exp(-u)) / u
     u = step_ms * (1.0 / tau_syn_ms - 1.0 / tau_mem_ms)
     shared = step_ms * a * (1.0 if u == 0 else float(-np.expm1(-u) / u))
-    return a, b, shared / tau_mem_ms, shared / tau_syn_ms
+    k = shared / tau_syn_ms
+    # for a step of zero (two events at once, in the exact solver) p = q = 1
+    rate = tau_syn_ms / step_ms if step_ms > 0 else 0.0
+    q = -rate * float(np.expm1(-step_ms / tau_syn_ms)) if step_ms > 0 else 1.0
+    return Coefficients(a, b, shared / tau_mem_ms, k, rate * k if step_ms > 0 else 1.0, q)

@@ -171,8 +171,8 @@ class ExactEngine:
                 out_current = out_current + out[neuron]
 
     def _advance(self, voltage: np.ndarray, current: np.ndarray, duration_ms: float):
-        a, b, c, _ = coefficients(duration_ms, self.network.tau_mem_ms, self.network.tau_syn_ms)
-        return a * voltage + c * current, b * current
+        over = coefficients(duration_ms, self.network.tau_mem_ms, self.network.tau_syn_ms)
+        return over.a * voltage + over.c * current, over.b * current
 
     def _next_spike(self, voltage: np.ndarray, current: np.ndarray) -> tuple[float, int]:
         """Return how long until the next crossing (infinity if none) and which neuron crosses."""
@@ -182,8 +182,8 @@ class ExactEngine:
             latest = tau_syn * np.log(current[j])
 
             def above(duration_ms: float, v: float = voltage[j], i: float = current[j]) -> float:
-                a, _, c, _ = coefficients(duration_ms, tau_mem, tau_syn)
-                return a * v + c * i - 1.0
+                over = coefficients(duration_ms, tau_mem, tau_syn)
+                return over.a * v + over.c * i - 1.0
 
             self._nearest = min(self._nearest, abs(above(latest)))
             if above(latest) >= 0:
@@ -223,8 +223,8 @@ class ExactEngine:
         now = self.network.trial_ms
         for event in reversed(trial.events):
             out_v, out_i = self._output_adjoint(out_v, out_i, drive, event.time_ms, now, objective)
-            a, b, _, k = coefficients(now - event.time_ms, self.network.tau_mem_ms, tau_syn)
-            lam_v, lam_i = a * lam_v, b * lam_i + k * lam_v
+            over = coefficients(now - event.time_ms, self.network.tau_mem_ms, tau_syn)
+            lam_v, lam_i = over.a * lam_v, over.b * lam_i + over.k * lam_v
             now = event.time_ms
             if event.is_input:
                 gradients[0][event.index] -= tau_syn * lam_i
@@ -239,9 +239,9 @@ class ExactEngine:
 
     def _output_adjoint(self, lam_v, lam_i, drive, start_ms: float, end_ms: float, objective: ExactObjective):
         """Take the outputs' adjoints from ``end`` back to ``start`` under the drive w (y - p) / (T B)."""
-        a, b, _, k = coefficients(end_ms - start_ms, self.network.tau_mem_ms, self.network.tau_syn_ms)
+        over = coefficients(end_ms - start_ms, self.network.tau_mem_ms, self.network.tau_syn_ms)
         times, weights = self._pieces(start_ms, end_ms)
         mem, response = self._responses(times - start_ms)
         shaped = weights * objective.weight(times / self.network.trial_ms)
-        lam_i = b * lam_i + k * lam_v + drive * (shaped @ response) / self.network.tau_syn_ms
-        return a * lam_v + drive * (shaped @ mem) / self.network.tau_mem_ms, lam_i
+        lam_i = over.b * lam_i + over.k * lam_v + drive * (shaped @ response) / self.network.tau_syn_ms
+        return over.a * lam_v + drive * (shaped @ mem) / self.network.tau_mem_ms, lam_i

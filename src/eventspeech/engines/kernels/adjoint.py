@@ -11,15 +11,15 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def output(drive, weighting, a, b, k, steps, adjoint_current, adjoint_difference):
+def output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
     """Integrate the outputs' adjoints backward.
 
     Args:
         drive: [B, O], (y - p) D / (tau_mem T B).
         weighting: [N], w(n/N).
-        a, b, k: [O].
+        a, b, k, p, q: [O].
         adjoint_current: [B, N + 1, O], filled with lamI.
-        adjoint_difference: [B, N + 1, O], filled with lamV - lamI.
+        adjoint_difference: [B, N + 1, O], filled with p lamV - q lamI.
     """
     samples, outputs = drive.shape
     for s in numba.prange(samples):
@@ -32,7 +32,7 @@ def output(drive, weighting, a, b, k, steps, adjoint_current, adjoint_difference
                 lam_i[o] = b[o] * lam_i[o] + k[o] * lam_v[o]
                 lam_v[o] = a[o] * lam_v[o] + weighting[n] * drive[s, o]
                 adjoint_current[s, n, o] = lam_i[o]
-                adjoint_difference[s, n, o] = lam_v[o] - lam_i[o]
+                adjoint_difference[s, n, o] = p[o] * lam_v[o] - q[o] * lam_i[o]
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
@@ -48,6 +48,8 @@ def hidden(
     a,
     b,
     k,
+    p,
+    q,
     adjoint_current,
     adjoint_difference,
 ):
@@ -55,13 +57,13 @@ def hidden(
 
     Args:
         spikes, denominators, spike_starts: as `forward.hidden` returns them.
-        weights_above: [H, M], to the layer above, whose lamV - lamI is ``difference_above`` [B, N + 1, M].
+        weights_above: [H, M], to the layer above, whose p lamV - q lamI is ``difference_above`` [B, N + 1, M].
         recurrent_weights: [H, H], or [0, H] without recurrence.
         count_penalty: [B, H], what the regulariser takes from lamV at each spike.
         floor: lower bound of the denominators.
-        a, b, k: [H].
+        a, b, k, p, q: [H].
         adjoint_current: [B, N + 1, H], filled with lamI.
-        adjoint_difference: [B, N + 1, H] filled with lamV - lamI, or no samples if no layer below needs it.
+        adjoint_difference: [B, N + 1, H] filled with p lamV - q lamI, or no samples if no layer below needs it.
 
     Returns:
         int64[B], how many denominators were bounded.
@@ -83,7 +85,7 @@ def hidden(
             first, last = spike_starts[s, n], spike_starts[s, n + 1]
             if recurrent and last > first:
                 for h in range(neurons):
-                    difference[h] = lam_v[h] - lam_i[h]
+                    difference[h] = p[h] * lam_v[h] - q[h] * lam_i[h]
             for e in range(first, last):
                 j = spikes[s, e]
                 row = weights_above[j]
@@ -109,5 +111,5 @@ def hidden(
                 lam_i_now[h] = lam_i[h]
             if keep_difference:
                 for h in range(neurons):
-                    adjoint_difference[s, n, h] = lam_v[h] - lam_i[h]
+                    adjoint_difference[s, n, h] = p[h] * lam_v[h] - q[h] * lam_i[h]
     return floored

@@ -39,7 +39,7 @@ class NumbaKernels:
         numba.set_num_threads(self._threads)
         current = np.empty((drive.shape[0], len(weighting) + 1, drive.shape[1]), self._dtype)
         found = Adjoint(current, np.empty_like(current))
-        adjoint.output(drive, weighting, vectors.a, vectors.b, vectors.k, len(weighting), *found)
+        adjoint.output(drive, weighting, vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, len(weighting), *found)
         return found
 
     def adjoint_hidden(
@@ -54,7 +54,7 @@ class NumbaKernels:
         )
         floored = adjoint.hidden(
             *layer, above, adjoint_above.difference, self._or_none(recurrent, size), penalty,
-            self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, *found,
+            self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, *found,
         )  # fmt: skip
         return found, int(floored.sum())
 

@@ -56,6 +56,8 @@ class Vectors(NamedTuple):
     b: np.ndarray
     c: np.ndarray
     k: np.ndarray
+    p: np.ndarray
+    q: np.ndarray
 
 
 class Adjoint(NamedTuple):
@@ -63,7 +65,7 @@ class Adjoint(NamedTuple):
 
     Attributes:
         current: lamI of every step.
-        difference: lamV - lamI of every step, or empty if no layer below needs it.
+        difference: p lamV - q lamI of every step, or empty if no layer below needs it.
     """
 
     current: np.ndarray

@@ -119,7 +119,7 @@ class NativeKernels:
             np.empty((samples, steps + 1), np.int64),
         )
         tiled, inside = self._tiled(weights, len(delays)), None if recurrent is None else _pad_columns(recurrent)
-        a, b, c, _ = self._vectors(vectors)
+        a, b, c, _, _, _ = self._vectors(vectors)
         group = max(1, CACHE_BYTES // (4 * steps * padded))
         units = weights.shape[0] // len(delays)
 
@@ -145,7 +145,7 @@ class NativeKernels:
         logits = np.zeros((samples, outputs), np.float64)
         trace = np.empty((samples if keep_trace else 0, steps, outputs), np.float32)
         tiled = self._tiled(weights)
-        a, b, c, _ = self._vectors(vectors)
+        a, b, c, _, _, _ = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
             drive = self._space.array(("output drive", first), (steps, padded))
@@ -163,11 +163,11 @@ class NativeKernels:
         push, steps = _pad_columns(drive), len(weighting)
         samples, padded = push.shape
         found = self._empty_adjoint(samples, steps, padded, True)
-        a, b, _, k = self._vectors(vectors)
+        a, b, _, k, p, q = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
             self._call(
-                "output_adjoint", push, weighting, samples, first, last, steps, steps + self._tail, padded, a, b, k,
+                "output_adjoint", push, weighting, samples, first, last, steps, steps + self._tail, padded, a, b, k, p, q,
                 *found,
             )  # fmt: skip
 
@@ -185,13 +185,13 @@ class NativeKernels:
         found = self._empty_adjoint(samples, steps, padded, keep_difference)
         difference = found.difference if keep_difference else None
         floored = np.zeros(samples, np.int64)
-        a, b, _, k = self._vectors(vectors)
+        a, b, _, k, p, q = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
             state = np.empty(4 * padded, np.float32)
             self._call(
                 "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
-                wide, wide.shape[1], adjoint_above.difference, inside, penalty, float(DENOMINATOR_FLOOR), a, b, k,
+                wide, wide.shape[1], adjoint_above.difference, inside, penalty, float(DENOMINATOR_FLOOR), a, b, k, p, q,
                 state, found.current, difference, floored,
             )  # fmt: skip
 

@@ -185,10 +185,10 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
 }
 
 /* Adjoint of the outputs, samples first..last of B. drive: [B][P]; adjoint: [P / TILE][B][R][TILE], lamI, zero from row
-   N on, so that what arrives after the end reads zeros; difference: [B][N + 1][P], lamV - lamI. */
+   N on, so that what arrives after the end reads zeros; difference: [B][N + 1][P], p lamV - q lamI. */
 CLONES void output_adjoint(const float *drive, const float *weighting, int64_t samples, int64_t first, int64_t last,
                            int64_t steps, int64_t adjoint_rows, int64_t padded, const float *a, const float *b,
-                           const float *k, float *adjoint, float *difference)
+                           const float *k, const float *p, const float *q, float *adjoint, float *difference)
 {
     for (int64_t s = first; s < last; s++)
         for (int64_t o = 0; o < padded; o += LANES) {
@@ -201,7 +201,7 @@ CLONES void output_adjoint(const float *drive, const float *weighting, int64_t s
                 lam_i = at(b + o) * lam_i + at(k + o) * lam_v;
                 lam_v = at(a + o) * lam_v + weighting[n] * push;
                 put(lam + n * TILE, lam_i);
-                put(diff + n * padded, lam_v - lam_i);
+                put(diff + n * padded, at(p + o) * lam_v - at(q + o) * lam_i);
             }
         }
 }
@@ -221,9 +221,11 @@ INLINE vec dot(vec sum, const float *x, const float *y, int64_t size)
    as kernels.adjoint.hidden; adjoint as in output_adjoint. */
 CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, const int64_t *spike_starts,
                            int64_t capacity, int64_t samples, int64_t first, int64_t last, int64_t steps,
-                           int64_t adjoint_rows, int64_t neurons, int64_t padded, const float *above, int64_t width_above, const float *difference_above,
+                           int64_t adjoint_rows, int64_t neurons, int64_t padded, const float *above,
+                           int64_t width_above, const float *difference_above,
                            const float *recurrent, const float *penalty, float floor, const float *a, const float *b,
-                           const float *k, float *state, float *adjoint, float *difference, int64_t *floored)
+                           const float *k, const float *p, const float *q, float *state, float *adjoint,
+                           float *difference, int64_t *floored)
 {
     int64_t tiles = padded / TILE, plane = samples * adjoint_rows * TILE;
     float *lam_v = state, *lam_i = state + padded, *gap = state + 2 * padded, *jumps = state + 3 * padded;
@@ -240,7 +242,7 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
         for (int64_t n = steps - 1; n >= 0; n--) {
             int64_t begin = when[n], end = when[n + 1];
             if (recurrent && end > begin)
-                for (int64_t h = 0; h < padded; h += LANES) put(gap + h, at(lam_v + h) - at(lam_i + h));
+                for (int64_t h = 0; h < padded; h += LANES) put(gap + h, at(p + h) * at(lam_v + h) - at(q + h) * at(lam_i + h));
             for (int64_t e = begin; e < end; e++) {
                 int64_t j = who[e];
                 vec flow = {0};
@@ -262,7 +264,7 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                     put(lam_i + h, i);
                     put(lam_v + h, v);
                     put(lam + t * plane + n * TILE + l, i);
-                    if (difference) put(difference + (s * (steps + 1) + n) * padded + h, v - i);
+                    if (difference) put(difference + (s * (steps + 1) + n) * padded + h, at(p + h) * v - at(q + h) * i);
                 }
         }
     }
