@@ -21,8 +21,7 @@ loss itself; the jump is Eventprop's (Wunderlich & Pehle 2021), exact as D goes 
 lamV - lamI, which is -tau_syn dlamI/dt. Here it is what lamI changes by over a step, with p = k tau_syn / D and
 q = (1 - b) tau_syn / D (both 1 as D goes to 0): under a weighting that hardly changes within tau_syn the two terms
 nearly cancel, and p = q = 1 would leave a rest of 2.5 % of lamV at the published step, several times the gradient
-itself. The published code divides the
-output drive by tau_mem once more; here gradients are the true ones.
+itself. The published code divides the output drive by tau_mem once more; here gradients are the true ones.
 """
 
 from typing import NamedTuple, Protocol

@@ -167,8 +167,8 @@ class NativeKernels:
 
         def work(first: int, last: int) -> None:
             self._call(
-                "output_adjoint", push, weighting, samples, first, last, steps, steps + self._tail, padded, a, b, k, p, q,
-                *found,
+                "output_adjoint", push, weighting, samples, first, last, steps, steps + self._tail, padded,
+                a, b, k, p, q, *found,
             )  # fmt: skip
 
         self._share(samples, work)
