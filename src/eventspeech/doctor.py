@@ -143,7 +143,7 @@ def _kernels() -> Check:
     from eventspeech.engines import native
 
     if native.library() is None:
-        remedy = "for twice the speed install a C compiler, then run `pip install -e .` again"
+        remedy = "for a faster engine install a C compiler, then run `pip install -e .` again"
         return Check("SKIP", "the C kernels of the cpu engine were not built; numba's are used", remedy)
     return Check("PASS", "C, built at installation")
 

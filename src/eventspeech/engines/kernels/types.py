@@ -65,7 +65,7 @@ class Adjoint(NamedTuple):
 
     Attributes:
         current: lamI of every step.
-        difference: p lamV - q lamI of every step, or empty if no layer below needs it.
+        difference: p lamV - q lamI (see `engines.base`) of every step, or empty if no layer below needs it.
     """
 
     current: np.ndarray
