@@ -28,7 +28,7 @@ def test_take_keeps_order_and_repeats():
 
 def test_shift_moves_whole_samples_and_drops_what_leaves():
     batch = batches.on_grid(make([([1, 2], [0, 699]), ([3], [5])]), 1.0, 10)
-    shifted = batches.shift(batch, np.array([1, -2]))
+    shifted = batches.take(batch, np.arange(2), np.array([1, -2]))
     assert shifted.offsets.tolist() == [0, 1, 2]
     assert shifted.channels.tolist() == [1, 3]
     assert batch.channels.tolist() == [0, 699, 5]
@@ -36,5 +36,5 @@ def test_shift_moves_whole_samples_and_drops_what_leaves():
 
 def test_no_shift_changes_nothing():
     batch = batches.on_grid(make([([1, 2], [0, 699]), ([3], [5])]), 1.0, 10)
-    for before, after in zip(batch, batches.shift(batch, np.zeros(2, int)), strict=True):
+    for before, after in zip(batch, batches.take(batch, np.arange(2), np.zeros(2, int)), strict=True):
         np.testing.assert_array_equal(before, after)

@@ -7,7 +7,6 @@ import pytest
 from eventspeech import benchmark_engine, gradient_check, losses
 from eventspeech.data import batches, store
 from eventspeech.data.batches import Batch, take
-from eventspeech.engines import cpu as cpu_module
 from eventspeech.engines import create, native
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
@@ -213,13 +212,18 @@ def test_buffers_grow_and_drop_nothing():
     assert_close(found.weights, expected.weights, 1e-12)
 
 
-def test_groups_of_samples_add_up(monkeypatch):
+@pytest.mark.parametrize(
+    ("kernels", "module"), [("numba", reference), pytest.param("native", native, marks=built)], ids=["numba", "native"]
+)
+def test_groups_of_samples_add_up(monkeypatch, kernels, module):
     network, batch = make_network(), make_batch()
     weights, objective = make_weights(network), make_objective()
-    whole = CpuEngine(network, dtype=np.float64).gradients(weights, batch, objective)
-    monkeypatch.setattr(cpu_module, "ADJOINT_BYTES", 1)
-    single = CpuEngine(network, dtype=np.float64).gradients(weights, batch, objective)
-    assert_close(single.weights, whole.weights, 1e-12)
+    whole = CpuEngine(network, kernels=kernels).gradients(weights, batch, objective)
+    monkeypatch.setattr(module, "ADJOINT_BYTES", 1)
+    monkeypatch.setattr(module, "CACHE_BYTES", 1, raising=False)
+    single = CpuEngine(network, threads=1, kernels=kernels)
+    assert single.kernels.samples_at_once(network.steps, 1) == 1
+    assert_close(single.gradients(weights, batch, objective).weights, whole.weights, 1e-6)
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,17 @@ def argument(value):
     if value is None:
         return ctypes.c_void_p(None)
     if isinstance(value, np.ndarray):
-        assert value.flags.c_contiguous
-        return ctypes.c_void_p(value.ctypes.data)
+        return ctypes.c_void_p(address(value))
     if isinstance(value, float):
         return ctypes.c_float(value)
     return ctypes.c_int64(value)
+
+
+def address(array: np.ndarray) -> int:
+    """Return where a contiguous array's values are."""
+    assert array.flags.c_contiguous
+    # array.ctypes.data says the same and takes ten times as long
+    return array.__array_interface__["data"][0]
 
 
 class Workspace:

@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,14 +131,18 @@ class Trainer:
         """Put samples on the network's grid."""
         return batches.on_grid(samples, self.network.step_ms, self.network.steps)
 
-    def epoch(self, number: int) -> EpochResult:
-        """Learn from every training sample once."""
-        tally = Tally()
+    def presented(self, number: int) -> Iterator[batches.Batch]:
+        """Yield the batches of an epoch: all training samples in new order, augmented."""
         order = seeds.generator(self._seed, "order", number).permutation(len(self._training))
         shifts = seeds.generator(self._seed, "shift", number).integers(-self._shift, self._shift + 1, len(order))
         for first in range(0, len(order), self._batch_size):
             chosen = order[first : first + self._batch_size]
-            batch = batches.shift(batches.take(self._training, chosen), shifts[chosen])
+            yield batches.take(self._training, chosen, shifts[chosen])
+
+    def epoch(self, number: int) -> EpochResult:
+        """Learn from every training sample once."""
+        tally = Tally()
+        for batch in self.presented(number):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
                 found = self._engine.gradients(self.weights, batch, self.objective)
                 self.optimiser.step(self.weights, found.weights, self.learning_rate)

@@ -1,9 +1,9 @@
 """The embedded engine: event-driven, multi-core.
 
 Forward and backward run in parallel over samples, the gather of gradients in parallel over presynaptic units; nothing
-depends on the number of threads. Memory: the spikes of a batch, and adjoints [N + 1, H] of as many samples as fit
-``ADJOINT_BYTES``. Two sets of kernels give the same results to rounding: `native` (C, float32, compiled when the
-package is installed) and `kernels` (numba, the readable reference, also float64).
+depends on the number of threads. Memory: the spikes of a batch, and adjoints [N + 1, H] of some samples. Two sets of
+kernels give the same results to rounding: `native` (C, float32, compiled when the package is installed) and `kernels`
+(numba, the readable reference, also float64).
 """
 
 from typing import NamedTuple
@@ -14,11 +14,8 @@ from eventspeech import losses, machine
 from eventspeech.data.batches import Batch
 from eventspeech.engines import native
 from eventspeech.engines.base import Gradients, Inference, Objective, Recording, coefficients
-from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Source, Vectors
 from eventspeech.network import Network, Weights, check
-
-ADJOINT_BYTES = 64 * 2**20
-"""Adjoints kept at once; must not depend on the machine, since it decides the order of summation."""
 
 
 class _Forward(NamedTuple):
@@ -70,8 +67,7 @@ class CpuEngine:
         run = self._forward(weights, batch, objective)
         totals = {name: np.zeros_like(array) for name, array in weights.items()}
         widest = sum(self.network.hidden) * (2 if len(self.network.hidden) > 1 else 1) + 2 * self.network.outputs
-        rows = self.network.steps + 1 + max(self.network.delay_steps)
-        group = max(1, ADJOINT_BYTES // (rows * widest * self._dtype.itemsize))
+        group = self.kernels.samples_at_once(self.network.steps, widest)
         floored = 0
         for first in range(0, len(batch), group):
             floored += self._backward(weights, run, batch, objective, slice(first, first + group), totals)
@@ -98,7 +94,8 @@ class CpuEngine:
         network = self.network
         if len(objective.weighting) != network.steps:
             raise ValueError(f"weighting has {len(objective.weighting)} steps, the network {network.steps}")
-        events = inputs = Events(batch.channels, _starts(batch, network.steps))
+        starts = self.kernels.starts(batch.steps, batch.offsets, network.steps)
+        events = inputs = Events(batch.channels, starts)
         delays, layers = self._delays, []
         for number in range(len(network.hidden)):
             into = weights[self._names(number)[0]]
@@ -132,18 +129,22 @@ class CpuEngine:
             out = self._names(number)[1]
             layer = Layer(*(array[group] for array in run.layers[number]))
             events = self.kernels.sort(layer.as_events(), network.hidden[number], adjoint)
-            self.kernels.gather(totals[out], events, self._no_delay, tau_syn_ms, adjoint)
+            self.kernels.gather([Source(events, self._no_delay, totals[out])], tau_syn_ms, adjoint)
             penalty = self._count_penalty(run.inference.spike_counts[number], objective, group)
             vectors = self._vectors(network.hidden[number])
             adjoint, bounded = self.kernels.adjoint_hidden(
                 layer, weights[out], adjoint, self._recurrent(weights, number), penalty, vectors, number > 0
             )
             floored += bounded
+            sources = []
             if network.recurrent:
-                recurrent = totals[f"hidden{number + 1}_hidden{number + 1}"]
-                self.kernels.gather(recurrent, events, self._no_delay, tau_syn_ms, adjoint)
-        inputs = self.kernels.sort(Events(run.inputs.rows, run.inputs.starts[group]), network.inputs, adjoint)
-        self.kernels.gather(totals[self._names(0)[0]], inputs, self._delays, tau_syn_ms, adjoint)
+                into = totals[f"hidden{number + 1}_hidden{number + 1}"]
+                sources.append(Source(events, self._no_delay, into))
+            if number == 0:
+                inputs = self.kernels.sort(Events(run.inputs.rows, run.inputs.starts[group]), network.inputs, adjoint)
+                sources.append(Source(inputs, self._delays, totals[self._names(0)[0]]))
+            if sources:
+                self.kernels.gather(sources, tau_syn_ms, adjoint)
         return floored
 
     def _output_adjoint(self, run: _Forward, batch: Batch, objective: Objective, group: slice) -> Adjoint:
@@ -168,16 +169,6 @@ def _kernels(name: str, threads: int, dtype: np.dtype, longest_delay: int) -> Ke
     from eventspeech.engines.kernels.reference import NumbaKernels
 
     return NumbaKernels(dtype, threads)
-
-
-def _starts(batch: Batch, steps: int) -> np.ndarray:
-    """Return int64[B, N + 1]: where the events of each sample and step start."""
-    sample = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))
-    counts = np.bincount(sample * steps + batch.steps, minlength=len(batch) * steps).reshape(len(batch), steps)
-    starts = np.empty((len(batch), steps + 1), np.int64)
-    starts[:, 0] = batch.offsets[:-1]
-    starts[:, 1:] = batch.offsets[:-1, None] + np.cumsum(counts, axis=1)
-    return starts
 
 
 def _spikes(layer: Layer, labels: np.ndarray) -> Batch:

@@ -5,7 +5,10 @@ import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.kernels import adjoint, forward, gather
-from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
+
+ADJOINT_BYTES = 64 * 2**20
+"""Adjoints kept at once; must not depend on the machine, since it decides the order of summation."""
 
 
 class NumbaKernels:
@@ -16,6 +19,20 @@ class NumbaKernels:
     def __init__(self, dtype: type, threads: int):
         self._dtype = np.dtype(dtype)
         self._threads = min(threads, numba.config.NUMBA_NUM_THREADS)
+
+    def samples_at_once(self, steps: int, width: int) -> int:
+        """Return how many samples the backward pass takes at once."""
+        return max(1, ADJOINT_BYTES // ((steps + 1) * width * self._dtype.itemsize))
+
+    def starts(self, steps_of: np.ndarray, offsets: np.ndarray, steps: int) -> np.ndarray:
+        """Find where the events of each sample and step begin."""
+        samples = len(offsets) - 1
+        sample = np.repeat(np.arange(samples), np.diff(offsets))
+        counts = np.bincount(sample * steps + steps_of, minlength=samples * steps).reshape(samples, steps)
+        found = np.empty((samples, steps + 1), np.int64)
+        found[:, 0] = offsets[:-1]
+        found[:, 1:] = offsets[:-1, None] + np.cumsum(counts, axis=1)
+        return found
 
     def forward_hidden(self, events, delays, weights, recurrent, vectors: Vectors, capacity: int) -> Layer:
         """Run a hidden layer forward."""
@@ -63,11 +80,12 @@ class NumbaKernels:
         numba.set_num_threads(self._threads)
         return Sorted(*gather.sort_by_unit(events.rows, events.starts, units))
 
-    def gather(self, total, events: Sorted, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
-        """Add weight gradients to ``total``."""
+    def gather(self, sources: list[Source], tau_syn_ms: float, adjoint: Adjoint) -> None:
+        """Add weight gradients to the totals."""
         numba.set_num_threads(self._threads)
-        scale = np.full(total.shape[1], -tau_syn_ms, self._dtype)
-        gather.add(total, events.places, events.unit_starts, delays, scale, adjoint.current)
+        for (steps, unit_starts), delays, total in sources:
+            scale = np.full(total.shape[1], -tau_syn_ms, self._dtype)
+            gather.add(total, steps, unit_starts, delays, scale, adjoint.current)
 
     def _or_none(self, recurrent, size: int) -> np.ndarray:
         return np.zeros((0, size), self._dtype) if recurrent is None else recurrent

@@ -29,6 +29,20 @@ class Sorted(NamedTuple):
     unit_starts: np.ndarray
 
 
+class Source(NamedTuple):
+    """A connection into a population, whose gradient is to be gathered.
+
+    Attributes:
+        events: of the presynaptic units, sorted.
+        delays: int64[K], in steps.
+        total: [K * M, H], to which the gradient is added.
+    """
+
+    events: Sorted
+    delays: np.ndarray
+    total: np.ndarray
+
+
 class Layer(NamedTuple):
     """What a hidden layer did.
 
@@ -75,6 +89,18 @@ class Adjoint(NamedTuple):
 class Kernels(Protocol):
     """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None."""
 
+    def samples_at_once(self, steps: int, width: int) -> int:
+        """Return how many samples the backward pass takes at once, for adjoints of ``width`` neurons in all.
+
+        May depend on the number of threads, but not so that the order of summation does.
+        """
+
+    def starts(self, steps_of: np.ndarray, offsets: np.ndarray, steps: int) -> np.ndarray:
+        """Return int64[B, N + 1]: where the events of each sample and step begin (see `Events`).
+
+        ``steps_of`` are int32[E], in order of time within each sample, whose events begin at ``offsets``, int64[B + 1].
+        """
+
     def forward_hidden(
         self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
         vectors: Vectors, capacity: int,
@@ -101,7 +127,5 @@ class Kernels(Protocol):
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by unit, for adjoints of the shape of ``adjoint``."""
 
-    def gather(
-        self, total: np.ndarray, events: Sorted, delays: np.ndarray, tau_syn_ms: float, adjoint: Adjoint
-    ) -> None:
-        """Add the gradient of the weights from ``events`` to the population of ``adjoint`` to ``total``."""
+    def gather(self, sources: list[Source], tau_syn_ms: float, adjoint: Adjoint) -> None:
+        """Add the gradients of all connections into the population of ``adjoint`` to their totals."""

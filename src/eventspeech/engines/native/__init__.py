@@ -13,18 +13,27 @@ import numpy as np
 
 from eventspeech import compiled
 from eventspeech.engines.base import DENOMINATOR_FLOOR
-from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
 
 TILE = 32
+LANES = 16
 CACHE_BYTES = 2**19
-"""Drives, or adjoints of a tile, that are worked on at once: a part of a second-level cache, which may be shared by two
-threads. Must not depend on the machine, since it decides the order of summation."""
+"""Adjoints of a tile that are summed at once: a part of a second-level cache, which may be shared by two threads. Must
+not depend on the machine, since it decides the order of summation."""
+
+ADJOINT_BYTES = 2**25
+"""Adjoints a thread keeps before they are summed."""
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled library, or None where the installation could not build it."""
     return compiled.library(__file__)
+
+
+def _block(rows: int) -> int:
+    """Return how many samples are summed at once, for adjoints of ``rows`` rows."""
+    return max(1, CACHE_BYTES // (4 * rows * TILE))
 
 
 def _padded(size: int) -> int:
@@ -61,13 +70,27 @@ class NativeKernels:
         self._turn = 0
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
+    def samples_at_once(self, steps: int, width: int) -> int:
+        """Return how many samples the backward pass takes at once: whole blocks of `sort`, some for each thread."""
+        block = _block(steps + self._tail)
+        per_thread = ADJOINT_BYTES // (4 * (steps + self._tail) * width * block)
+        return block * max(1, per_thread) * self._threads
+
+    def starts(self, steps_of: np.ndarray, offsets: np.ndarray, steps: int) -> np.ndarray:
+        """Find where the events of each sample and step begin."""
+        samples = len(offsets) - 1
+        found = np.empty((samples, steps + 1), np.int64)
+        self._share(
+            samples, lambda first, last: self._call("find_starts", steps_of, offsets, first, last, steps, found)
+        )
+        return found
+
     def forward_hidden(
         self, events: Events, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int
     ) -> Layer:
         """Run a hidden layer forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
-        neurons = weights.shape[1]
-        padded = _padded(neurons)
+        padded = _padded(weights.shape[1])
         layer = Layer(
             np.empty((samples, capacity), np.int32),
             np.empty((samples, capacity), np.float32),
@@ -75,16 +98,14 @@ class NativeKernels:
         )
         tiled, inside = self._tiled(weights, len(delays)), None if recurrent is None else _pad_columns(recurrent)
         a, b, c, _, _, _ = self._vectors(vectors)
-        group = max(1, CACHE_BYTES // (4 * steps * padded))
         units = weights.shape[0] // len(delays)
 
         def work(first: int, last: int) -> None:
-            size = min(group, last - first)
-            drive = self._space.array(("drive", first), (size, steps, padded))
-            state, fired = np.empty(2 * padded, np.float32), np.empty(neurons, np.int64)
+            drive = self._space.array(("drive", first), (padded // TILE, steps, TILE))
+            state = np.empty(4 * padded + 2 * LANES, np.float32)
             self._call(
                 "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
-                neurons, padded, drive, size, state, fired, capacity, *layer,
+                padded, drive, state, capacity, *layer,
             )  # fmt: skip
 
         self._share(samples, work)
@@ -103,7 +124,7 @@ class NativeKernels:
         a, b, c, _, _, _ = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            drive = self._space.array(("output drive", first), (steps, padded))
+            drive = self._space.array(("output drive", first), (padded // TILE, steps, TILE))
             state = np.empty(2 * padded, np.float32)
             self._call(
                 "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
@@ -157,27 +178,37 @@ class NativeKernels:
         """Sort events by block of samples, unit, sample and time."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         rows = adjoint.current.shape[2]
-        block = max(1, CACHE_BYTES // (4 * rows * TILE))
-        total = int((events.starts[:, -1] - events.starts[:, 0]).sum())
-        found = Sorted(np.empty(total, np.int32), np.empty((-(-samples // block), units + 1), np.int64))
-        place = np.empty(units + 1, np.int64)
-        self._call("sort_by_unit", *events, samples, steps, units, rows, block, *found, place)
-        return found
-
-    def gather(self, total: np.ndarray, events: Sorted, delays, tau_syn_ms: float, adjoint: Adjoint) -> None:
-        """Add weight gradients to ``total``."""
-        units, neurons = total.shape[0] // len(delays), total.shape[1]
-        tiles, samples, rows, _ = adjoint.current.shape
-        event_rows, unit_starts = events
-        scale = np.full(tiles * TILE, -tau_syn_ms, np.float32)
+        block = _block(rows)
+        before = np.concatenate([[0], np.cumsum(events.starts[:, -1] - events.starts[:, 0])])
+        blocks = -(-samples // block)
+        found = Sorted(np.empty(before[-1], np.int32), np.empty((blocks, units + 1), np.int64))
 
         def work(first: int, last: int) -> None:
+            place = np.empty(units + 1, np.int64)
             self._call(
-                "gather", event_rows, unit_starts, len(unit_starts), units, first, last, delays, len(delays),
-                samples * rows, adjoint.current, tiles * TILE, scale, total, neurons,
+                "sort_by_unit", *events, samples, first, last, steps, units, rows, block, before, *found, place
             )  # fmt: skip
 
-        self._share_ranges(_even_ranges(unit_starts, self._threads), work)
+        self._share(blocks, work)
+        return found
+
+    def gather(self, sources: list[Source], tau_syn_ms: float, adjoint: Adjoint) -> None:
+        """Add weight gradients to the totals."""
+        tiles, samples, rows, _ = adjoint.current.shape
+        neurons = sources[0].total.shape[1]
+        blocks = len(sources[0].events.unit_starts)
+        scale = np.full(tiles * TILE, -tau_syn_ms, np.float32)
+        parts = [_even_ranges(source.events.unit_starts, self._threads) for source in sources]
+
+        def work(first: int, last: int) -> None:
+            for part in range(first, last):
+                # struct source of kernels.c
+                table = np.array([_record(*pair) for pair in zip(sources, (p[part] for p in parts), strict=True)])
+                self._call(
+                    "gather", table, len(table), blocks, samples * rows, adjoint.current, tiles * TILE, scale, neurons
+                )  # fmt: skip
+
+        self._share(self._threads, work)
 
     def _vectors(self, vectors: Vectors) -> list[np.ndarray]:
         return [_pad_columns(vector[None, :])[0] for vector in vectors]
@@ -214,6 +245,21 @@ class NativeKernels:
             return
         for future in [self._pool.submit(work, first, last) for first, last in ranges]:
             future.result()
+
+
+def _record(source: Source, units: tuple[int, int]) -> list[int]:
+    """Return what `gather` needs to know of a connection and the range of its units, as 64-bit numbers."""
+    (places, unit_starts), delays, total = source
+    whole = total.shape[0] // len(delays)
+    return [
+        compiled.address(places),
+        compiled.address(unit_starts),
+        whole,
+        *units,
+        compiled.address(delays),
+        len(delays),
+        compiled.address(total),
+    ]
 
 
 def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:

@@ -12,13 +12,16 @@
 
 #define TILE 32
 #define LANES 16
+#define CHUNK 128
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t mask __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int8_t bytes __attribute__((vector_size(LANES)));
 
 /* one binary for all x86-64 machines of a cluster: the best version is chosen when the library is loaded */
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CHOOSE
 #define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#include <immintrin.h>
 #else
 #define CLONES
 #endif
@@ -27,19 +30,27 @@ typedef int32_t mask __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 INLINE vec at(const float *p) { return *(const vec *)p; }
 INLINE void put(float *p, vec v) { *(vec *)p = v; }
 
+/* Store past the caches what is read only after much else: it would drive the weights out of the second-level cache.
+   p is aligned to 64 bytes. `streamed` comes before anyone reads. */
+#ifdef CHOOSE
+INLINE void stream(float *p, vec v)
+{
+    __m128 quarters[LANES / 4];
+    memcpy(quarters, &v, sizeof v);
+    for (int i = 0; i < LANES / 4; i++) _mm_stream_ps(p + 4 * i, quarters[i]);
+}
+INLINE void streamed(void) { _mm_sfence(); }
+#else
+INLINE void stream(float *p, vec v) { put(p, v); }
+INLINE void streamed(void) {}
+#endif
+
 INLINE float sum(vec v)
 {
     float x[LANES];
     put(x, v);
     return ((x[0] + x[8]) + (x[4] + x[12])) + ((x[2] + x[10]) + (x[6] + x[14])) +
            (((x[1] + x[9]) + (x[5] + x[13])) + ((x[3] + x[11]) + (x[7] + x[15])));
-}
-
-INLINE int any(mask m)
-{
-    int64_t x[LANES / 2];
-    memcpy(x, &m, sizeof x);
-    return ((x[0] | x[1]) | (x[2] | x[3]) | (x[4] | x[5]) | (x[6] | x[7])) != 0;
 }
 
 /* Run `work` with the number of copies known to the compiler, so that their sums stay in registers. */
@@ -54,9 +65,9 @@ INLINE int any(mask m)
     }
 
 /* drive[n + delays[k]] += the tile's weights, copy k, of what fires in step n; for `count` copies, at most COPIES.
-   tile: [U][K][TILE], from the first of these copies on. */
+   tile: [U][K][TILE], from the first of these copies on; drive: [N][TILE]. */
 INLINE void project_copies(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int count,
-                           int64_t copies, const float *tile, float *drive, int64_t stride)
+                           int64_t copies, const float *tile, float *drive)
 {
     for (int64_t n = 0; n < steps; n++) {
         if (starts[n] == starts[n + 1]) continue;
@@ -72,93 +83,174 @@ INLINE void project_copies(const int32_t *rows, const int64_t *starts, int64_t s
 #pragma GCC unroll 5
         for (int k = 0; k < count; k++) {
             if (n + delays[k] >= steps) continue;
-            float *to = drive + (n + delays[k]) * stride;
+            float *to = drive + (n + delays[k]) * TILE;
             put(to, at(to) + low[k]);
             put(to + LANES, at(to + LANES) + high[k]);
         }
     }
 }
 
-/* Add to drive [N][stride] what arrives through a tile of weights [U][K][TILE]. */
-INLINE void project(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int64_t copies,
-                    const float *tile, float *drive, int64_t stride)
+/* Without delays each step's sum is stored at once. */
+INLINE void project_now(const int32_t *rows, const int64_t *starts, int64_t steps, const float *tile, float *drive)
 {
+    for (int64_t n = 0; n < steps; n++) {
+        vec low = {0}, high = {0};
+        for (int64_t e = starts[n]; e < starts[n + 1]; e++) {
+            const float *row = tile + rows[e] * (int64_t)TILE;
+            low += at(row);
+            high += at(row + LANES);
+        }
+        put(drive + n * TILE, low);
+        put(drive + n * TILE + LANES, high);
+    }
+}
+
+/* drive [N][TILE]: what arrives in each step through a tile of weights [U][K][TILE]. */
+INLINE void project(const int32_t *rows, const int64_t *starts, int64_t steps, const int64_t *delays, int64_t copies,
+                    const float *tile, float *drive)
+{
+    if (copies == 1 && delays[0] == 0) {
+        project_now(rows, starts, steps, tile, drive);
+        return;
+    }
+    memset(drive, 0, steps * TILE * sizeof(float));
     for (int64_t k = 0; k < copies; k += COPIES) {
-#define WORK(count) project_copies(rows, starts, steps, delays + k, count, copies, tile + k * TILE, drive, stride)
+#define WORK(count) project_copies(rows, starts, steps, delays + k, count, copies, tile + k * TILE, drive)
         WITH_COPIES(copies - k, WORK)
 #undef WORK
     }
 }
 
-/* One sample of a hidden layer, from its drive. Returns the number of spikes; those beyond capacity are not stored. */
-INLINE int64_t fire(const float *drive, int64_t steps, int64_t neurons, int64_t padded, const float *recurrent,
-                    const float *a, const float *b, const float *c, float *voltage, float *current, int64_t *fired,
+/* Step the voltages [P] and reset those that reach the threshold. Who fired, and with which denominators, goes to fired
+   and z, scratch [P + LANES]. Returns how many. */
+typedef int64_t scan(const float *a, const float *c, int64_t padded, float *voltage, const float *current,
+                     int32_t *fired, float *z);
+
+CLONES static int64_t scan_portable(const float *a, const float *c, int64_t padded, float *voltage,
+                                    const float *current, int32_t *fired, float *z)
+{
+    int64_t count = 0;
+    for (int64_t h = 0; h < padded; h += LANES) {
+        vec v = at(a + h) * at(voltage + h) + at(c + h) * at(current + h);
+        put(voltage + h, v);
+        bytes above = __builtin_convertvector(v >= 1.0f, bytes);
+        uint64_t some[LANES / 8];
+        memcpy(some, &above, sizeof some);
+        if (!(some[0] | some[1])) continue;
+        for (int64_t j = h; j < h + LANES; j++) {
+            if (!(voltage[j] >= 1.0f)) continue;
+            fired[count] = (int32_t)j;
+            z[count++] = current[j] - voltage[j];
+            voltage[j] = 0.0f;
+        }
+    }
+    return count;
+}
+
+#ifdef CHOOSE
+/* The same without a branch on who fires, which no processor can predict. */
+__attribute__((target("arch=x86-64-v4"))) static int64_t scan_v4(const float *a, const float *c, int64_t padded,
+                                                                 float *voltage, const float *current, int32_t *fired,
+                                                                 float *z)
+{
+    const __m512i step = _mm512_set1_epi32(LANES);
+    __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    int64_t count = 0;
+    for (int64_t h = 0; h < padded; h += LANES, lanes = _mm512_add_epi32(lanes, step)) {
+        __m512 i = _mm512_loadu_ps(current + h), driven = _mm512_mul_ps(_mm512_loadu_ps(c + h), i);
+        __m512 v = _mm512_fmadd_ps(_mm512_loadu_ps(a + h), _mm512_loadu_ps(voltage + h), driven);
+        __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_set1_ps(1.0f), _CMP_GE_OQ);
+        _mm512_storeu_ps(voltage + h, _mm512_maskz_mov_ps(_knot_mask16(above), v));
+        _mm512_storeu_si512(fired + count, _mm512_maskz_compress_epi32(above, lanes));
+        _mm512_storeu_ps(z + count, _mm512_maskz_compress_ps(above, _mm512_sub_ps(i, v)));
+        count += __builtin_popcount(above);
+    }
+    return count;
+}
+#endif
+
+static scan *scan_here(void)
+{
+#ifdef CHOOSE
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+        return scan_v4;
+#endif
+    return scan_portable;
+}
+
+/* currents h .. of `tiles` tiles: decay, what arrives from below, and the rows of what fired. */
+INLINE void receive(int tiles, int64_t h, const float *b, const float *arriving, int64_t stride,
+                    const float *recurrent, int64_t padded, const int32_t *fired, int64_t count, float *current)
+{
+    vec i[4];
+#pragma GCC unroll 4
+    for (int l = 0; l < 2 * tiles; l++)
+        i[l] = at(b + h + l * LANES) * at(current + h + l * LANES) +
+               at(arriving + l / 2 * stride * TILE + l % 2 * LANES);
+    for (int64_t f = 0; f < count; f++) {
+        const float *row = recurrent + fired[f] * padded + h;
+#pragma GCC unroll 4
+        for (int l = 0; l < 2 * tiles; l++) i[l] += at(row + l * LANES);
+    }
+#pragma GCC unroll 4
+    for (int l = 0; l < 2 * tiles; l++) put(current + h + l * LANES, i[l]);
+}
+
+/* Some steps of one sample of a hidden layer, from its drive [P / TILE][N][TILE]; state: V, I and scratch,
+   [4 P + 2 LANES]. Returns the number of spikes so far; those beyond capacity are not stored. */
+INLINE int64_t fire(const float *drive, int64_t steps, int64_t padded, const float *recurrent,
+                    const float *a, const float *b, const float *c, scan *step, float *state, int64_t total,
                     int64_t capacity, int32_t *spikes, float *denominators, int64_t *spike_starts)
 {
-    int64_t total = 0;
-    memset(voltage, 0, padded * sizeof(float));
-    memset(current, 0, padded * sizeof(float));
-    spike_starts[0] = 0;
+    float *voltage = state, *current = state + padded, *z = state + 2 * padded;
+    int32_t *fired = (int32_t *)(z + padded + LANES);
     for (int64_t n = 0; n < steps; n++) {
-        mask above = {0};
-        for (int64_t h = 0; h < padded; h += LANES) {
-            vec v = at(a + h) * at(voltage + h) + at(c + h) * at(current + h);
-            put(voltage + h, v);
-            above |= v >= 1.0f;
-        }
-        int64_t count = 0;
-        if (any(above))
-            for (int64_t h = 0; h < neurons; h++)
-                if (voltage[h] >= 1.0f) {
-                    if (total < capacity) {
-                        spikes[total] = (int32_t)h;
-                        denominators[total] = current[h] - voltage[h];
-                    }
-                    total++;
-                    voltage[h] = 0.0f;
-                    fired[count++] = h;
-                }
+        int64_t count = step(a, c, padded, voltage, current, fired, z);
+        int64_t kept = total + count <= capacity ? count : total < capacity ? capacity - total : 0;
+        for (int64_t f = 0; f < kept; f++) spikes[total + f] = fired[f];
+        for (int64_t f = 0; f < kept; f++) denominators[total + f] = z[f];
+        total += count;
         spike_starts[n + 1] = total;
         if (!recurrent) count = 0;
-        for (int64_t h = 0; h < padded; h += TILE) {
-            vec i0 = at(b + h) * at(current + h) + at(drive + n * padded + h);
-            vec i1 = at(b + h + LANES) * at(current + h + LANES) + at(drive + n * padded + h + LANES);
-            for (int64_t f = 0; f < count; f++) {
-                const float *row = recurrent + fired[f] * padded + h;
-                i0 += at(row);
-                i1 += at(row + LANES);
-            }
-            put(current + h, i0);
-            put(current + h + LANES, i1);
-        }
+        int64_t h = 0;
+        for (; h + 2 * TILE <= padded; h += 2 * TILE)
+            receive(2, h, b, drive + h * steps + n * TILE, steps, recurrent, padded, fired, count, current);
+        if (h < padded)
+            receive(1, h, b, drive + h * steps + n * TILE, steps, recurrent, padded, fired, count, current);
     }
     return total;
 }
 
-/* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch
-   [group][N][P]; state: scratch [2 P]; fired: scratch [H]; other arguments as kernels.forward.hidden. */
+/* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch [N][P];
+   state: scratch [4 P + 2 LANES]; other arguments as kernels.forward.hidden. */
 CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            const int64_t *delays, int64_t copies, int64_t units, const float *weights,
-                           const float *recurrent, const float *a, const float *b, const float *c, int64_t neurons,
-                           int64_t padded, float *drive, int64_t group, float *state, int64_t *fired,
-                           int64_t capacity, int32_t *spikes, float *denominators, int64_t *spike_starts)
+                           const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
+                           float *drive, float *state, int64_t capacity, int32_t *spikes, float *denominators,
+                           int64_t *spike_starts)
 {
-    for (int64_t begin = first; begin < last; begin += group) {
-        int64_t end = begin + group < last ? begin + group : last;
-        memset(drive, 0, (end - begin) * steps * padded * sizeof(float));
-        for (int64_t t = 0; t < padded / TILE; t++)
-            for (int64_t s = begin; s < end; s++)
-                project(rows, starts + s * (steps + 1), steps, delays, copies, weights + t * copies * units * TILE,
-                        drive + (s - begin) * steps * padded + t * TILE, padded);
-        for (int64_t s = begin; s < end; s++)
-            fire(drive + (s - begin) * steps * padded, steps, neurons, padded, recurrent, a, b, c, state,
-                 state + padded, fired, capacity, spikes + s * capacity, denominators + s * capacity,
-                 spike_starts + s * (steps + 1));
+    scan *step = scan_here();
+    /* a drive of some steps stays in the second-level cache; with a delay line events reach further than that */
+    const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps;
+    for (int64_t s = first; s < last; s++) {
+        const int64_t *when = starts + s * (steps + 1);
+        int64_t total = 0, *fired_until = spike_starts + s * (steps + 1);
+        memset(state, 0, 2 * padded * sizeof(float));
+        fired_until[0] = 0;
+        for (int64_t begin = 0; begin < steps; begin += chunk) {
+            int64_t size = begin + chunk < steps ? chunk : steps - begin;
+            for (int64_t t = 0; t < padded / TILE; t++)
+                project(rows, when + begin, size, delays, copies, weights + t * copies * units * TILE,
+                        drive + t * size * TILE);
+            total = fire(drive, size, padded, recurrent, a, b, c, step, state, total, capacity,
+                         spikes + s * capacity, denominators + s * capacity, fired_until + begin);
+        }
     }
 }
 
 /* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]; trace: [B][N][O], V[n], or null. drive: scratch
-   [N][P]; state: scratch [2 P]. */
+   [P / TILE][N][TILE]; state: scratch [2 P]. */
 CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            int64_t units, const float *weights, const float *a, const float *b, const float *c,
                            int64_t outputs, int64_t padded, const double *weighting, float *drive, float *state,
@@ -167,10 +259,9 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
     const int64_t no_delay = 0;
     float *voltage = state, *current = state + padded;
     for (int64_t s = first; s < last; s++) {
-        memset(drive, 0, steps * padded * sizeof(float));
         for (int64_t t = 0; t < padded / TILE; t++)
             project(rows, starts + s * (steps + 1), steps, &no_delay, 1, weights + t * units * TILE,
-                    drive + t * TILE, padded);
+                    drive + t * steps * TILE);
         memset(state, 0, 2 * padded * sizeof(float));
         for (int64_t n = 0; n < steps; n++) {
             for (int64_t o = 0; o < outputs; o++) logits[s * outputs + o] += weighting[n] * voltage[o];
@@ -178,7 +269,7 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
             for (int64_t o = 0; o < padded; o += LANES) {
                 vec i = at(current + o);
                 put(voltage + o, at(a + o) * at(voltage + o) + at(c + o) * i);
-                put(current + o, at(b + o) * i + at(drive + n * padded + o));
+                put(current + o, at(b + o) * i + at(drive + (o / TILE * steps + n) * TILE + o % TILE));
             }
         }
     }
@@ -263,28 +354,42 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                     v *= at(a + h);
                     put(lam_i + h, i);
                     put(lam_v + h, v);
-                    put(lam + t * plane + n * TILE + l, i);
+                    stream(lam + t * plane + n * TILE + l, i);
                     if (difference) put(difference + (s * (steps + 1) + n) * padded + h, at(p + h) * v - at(q + h) * i);
                 }
         }
     }
+    streamed();
 }
 
-/* Sort events by block of samples, unit, sample and time. event_rows: sample * adjoint_rows + step of each event;
-   unit_starts: [blocks][U + 1]; place: scratch [U + 1]. */
-void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t steps, int64_t units,
-                  int64_t adjoint_rows, int64_t block, int32_t *event_rows, int64_t *unit_starts, int64_t *place)
+/* starts[s][n] = where the events of sample s and step n begin, for samples first..last whose events, in order of time,
+   begin at offsets[s]. steps_of: step of each event; starts: [B][N + 1]. */
+void find_starts(const int32_t *steps_of, const int64_t *offsets, int64_t first, int64_t last, int64_t steps,
+                 int64_t *starts)
 {
-    int64_t done = 0;
-    for (int64_t begin = 0; begin < samples; begin += block) {
-        int64_t end = begin + block < samples ? begin + block : samples;
+    for (int64_t s = first; s < last; s++) {
+        int64_t *when = starts + s * (steps + 1), e = offsets[s];
+        for (int64_t n = 0; n <= steps; n++) {
+            while (e < offsets[s + 1] && steps_of[e] < n) e++;
+            when[n] = e;
+        }
+    }
+}
+
+/* Sort events by block of samples, unit, sample and time, for blocks first..last. event_rows: sample * adjoint_rows +
+   step of each event, all samples' together from 0 on; unit_starts: [blocks][U + 1]; place: scratch [U + 1]. */
+void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t first, int64_t last,
+                  int64_t steps, int64_t units, int64_t adjoint_rows, int64_t block, const int64_t *before,
+                  int32_t *event_rows, int64_t *unit_starts, int64_t *place)
+{
+    for (int64_t k = first; k < last; k++) {
+        int64_t begin = k * block, end = begin + block < samples ? begin + block : samples;
         memset(place, 0, (units + 1) * sizeof(int64_t));
         for (int64_t s = begin; s < end; s++)
             for (int64_t e = starts[s * (steps + 1)]; e < starts[s * (steps + 1) + steps]; e++) place[rows[e] + 1]++;
-        place[0] = done;
+        place[0] = before[begin];
         for (int64_t u = 0; u < units; u++) place[u + 1] += place[u];
-        done = place[units];
-        memcpy(unit_starts + begin / block * (units + 1), place, (units + 1) * sizeof(int64_t));
+        memcpy(unit_starts + k * (units + 1), place, (units + 1) * sizeof(int64_t));
         for (int64_t s = begin; s < end; s++)
             for (int64_t n = 0; n < steps; n++)
                 for (int64_t e = starts[s * (steps + 1) + n]; e < starts[s * (steps + 1) + n + 1]; e++)
@@ -325,24 +430,41 @@ INLINE void gather_copies(const int32_t *event_rows, int64_t begin, int64_t end,
     for (int k = 0; k < count; k++) add_row(gradient + k * stride, scale, low[k], high[k], width);
 }
 
-/* gradient[k U + u][h] += scale[h] times the sum of lamI at the events of unit u, for units first..last. Samples come in
-   blocks whose adjoints of a tile fit the second-level cache; event_rows: row of each event in the adjoints of a tile,
-   sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]. */
-CLONES void gather(const int32_t *event_rows, const int64_t *unit_starts, int64_t blocks, int64_t units, int64_t first,
-                   int64_t last, const int64_t *delays, int64_t copies, int64_t plane_rows, const float *adjoint,
-                   int64_t padded, const float *scale, float *gradient, int64_t neurons)
+/* A connection into a population, and the units whose gradient one thread gathers. event_rows: row of each event in the
+   adjoints of a tile, sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]. */
+struct source {
+    const int32_t *event_rows;
+    const int64_t *unit_starts;
+    int64_t units, first, last;
+    const int64_t *delays;
+    int64_t copies;
+    float *gradient;
+};
+
+INLINE void gather_units(const struct source *from, int64_t block, const float *lam, const float *scale, int64_t column,
+                         int64_t neurons)
+{
+    const int64_t *starts = from->unit_starts + block * (from->units + 1), copies = from->copies;
+    for (int64_t u = from->first; u < from->last; u++) {
+        if (starts[u] == starts[u + 1]) continue;
+        for (int64_t k = 0; k < copies; k += COPIES) {
+#define WORK(count)                                                                                  \
+    gather_copies(from->event_rows, starts[u], starts[u + 1], from->delays + k, count, lam, scale,   \
+                  from->gradient + (k * from->units + u) * neurons + column, from->units * neurons, \
+                  neurons - column)
+            WITH_COPIES(copies - k, WORK)
+#undef WORK
+        }
+    }
+}
+
+/* gradient[k U + u][h] += scale[h] times the sum of lamI at the events of unit u, for all `count` connections. Samples
+   come in blocks whose adjoints of a tile fit the second-level cache: they are read from memory once. */
+CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, int64_t plane_rows,
+                   const float *adjoint, int64_t padded, const float *scale, int64_t neurons)
 {
     for (int64_t t = 0; t < padded / TILE; t++)
         for (int64_t block = 0; block < blocks; block++)
-            for (int64_t u = first; u < last; u++) {
-                int64_t begin = unit_starts[block * (units + 1) + u], end = unit_starts[block * (units + 1) + u + 1];
-                if (begin == end) continue;
-                for (int64_t k = 0; k < copies; k += COPIES) {
-#define WORK(count)                                                                                          \
-    gather_copies(event_rows, begin, end, delays + k, count, adjoint + t * plane_rows * TILE, scale + t * TILE, \
-                  gradient + (k * units + u) * neurons + t * TILE, units * neurons, neurons - t * TILE)
-                    WITH_COPIES(copies - k, WORK)
-#undef WORK
-                }
-            }
+            for (int64_t c = 0; c < count; c++)
+                gather_units(sources + c, block, adjoint + t * plane_rows * TILE, scale + t * TILE, t * TILE, neurons);
 }
