@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from eventspeech import compiled
+from eventspeech.compiled import address
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
 
@@ -251,15 +252,7 @@ def _record(source: Source, units: tuple[int, int]) -> list[int]:
     """Return what `gather` needs to know of a connection and the range of its units, as 64-bit numbers."""
     (places, unit_starts), delays, total = source
     whole = total.shape[0] // len(delays)
-    return [
-        compiled.address(places),
-        compiled.address(unit_starts),
-        whole,
-        *units,
-        compiled.address(delays),
-        len(delays),
-        compiled.address(total),
-    ]
+    return [address(places), address(unit_starts), whole, *units, address(delays), len(delays), address(total)]
 
 
 def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:
