@@ -43,6 +43,13 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
+def call(found: ctypes.CDLL, name: str, *arguments) -> None:
+    """Call a function of the library: arrays become pointers, None the null pointer."""
+    function = getattr(found, name)
+    function.restype = None
+    function(*map(_argument, arguments))
+
+
 class Workspace:
     """Arrays that are used again batch after batch: fresh ones would cost a page fault every 4 KiB.
 
@@ -273,9 +280,7 @@ class NativeKernels:
         return tiled
 
     def _call(self, name: str, *arguments) -> None:
-        function = getattr(self._library, name)
-        function.restype = None
-        function(*map(_argument, arguments))
+        call(self._library, name, *arguments)
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:
         edges = np.linspace(0, count, self._threads + 1).round().astype(int).tolist()
