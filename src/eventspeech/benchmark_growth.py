@@ -1,9 +1,9 @@
 """`benchmark growth`: how the time of a training step grows with hidden size, spikes, steps, batch and threads.
 
 One quantity at a time departs from the base point; all points are gone through in an order drawn anew in each round,
-so that a slow minute of the machine does not fall on one curve. The slope is that of a straight line through the upper
-larger half of the values in logarithmic axes: 1 means proportional. The hidden rate is the same at every point (14 spikes per
-neuron and trial), so that hidden spikes grow with the hidden size.
+so that a slow minute of the machine does not fall on one curve. The slope is that of a straight line through the
+larger half of the values in logarithmic axes: 1 means proportional. The hidden rate is the same at every point
+(14 spikes per neuron and trial), so that hidden spikes grow with the hidden size.
 """
 
 import logging
