@@ -104,7 +104,7 @@ def test_gpu_is_known():
     assert facts["gpu_memory_gib"] > 0
 
 
-@pytest.mark.parametrize("what", ["encoder", "engine"])
+@pytest.mark.parametrize("what", ["encoder", "engine", "epoch", "growth"])
 def test_benchmark_writes_json(what, monkeypatch, tmp_path, capsys):
     calls = []
 
@@ -120,6 +120,8 @@ def test_benchmark_writes_json(what, monkeypatch, tmp_path, capsys):
     assert (printed["benchmark"], printed["median_s"]) == (what, 0.5)
     assert printed["machine"]["cores"] >= 1
     if what == "encoder":
-        assert calls[0] == ((1.0, 5), {})
+        assert calls[0] == ((), {"seconds": 1.0, "repeats": 5})
+    elif what == "growth":
+        assert calls[0] == ((), {"rounds": 3})
     else:
         assert calls[0][1]["hidden"] == 512

@@ -2,13 +2,15 @@
 
 Input spikes fall in time and channel as a spoken digit's do (dense onset, two formant-like bands, sparse tail). The
 hidden rate is set by scaling the input weights: 14 spikes per neuron and trial is the regularised operating point.
-Compilation and the search for the rate are timed apart; the figures are medians over repeats, with their range.
+Compilation is timed apart; the figures are medians over repeats, with their range. `--against` measures a second engine
+in the same run, the two taking turns, since machines are rarely as idle in one minute as in the next.
 """
 
+import resource
+import statistics
 import time
 
 import numpy as np
-import psutil
 
 from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import batches
@@ -77,30 +79,71 @@ def measure(
     samples: int = 128,
     threads: int | None = None,
     repeats: int = 5,
+    against: str | None = None,
+    limit: bool = True,
 ) -> dict:
-    """Measure an engine; see the module's text. Times are in milliseconds per sample.
+    """Measure an engine, or two by turns; see the module's text. Times are in milliseconds per sample.
 
-    Engine ``mlgenn`` is :mod:`eventspeech.benchmark_mlgenn`'s; it takes neither ``batch`` nor ``threads``.
+    ``limit``: also measure the machine's bandwidth, and the distance to it (:mod:`eventspeech.benchmark_limit`).
+    Engines ``mlgenn`` and ``mlgenn-optimised`` are :mod:`eventspeech.benchmark_mlgenn`'s; they take neither ``batch``
+    nor ``threads``.
     """
-    if engine == "mlgenn":
+    load_of = {"hidden": hidden, "steps": steps, "spikes": spikes, "rate": rate, "batch": batch, "samples": samples}
+    load_of["limit"] = limit
+    if against is None:
+        return _measure_one(engine, **load_of, threads=threads, repeats=repeats)
+    rounds: dict[str, list[dict]] = {engine: [], against: []}
+    for _ in range(repeats):
+        for name in rounds:
+            rounds[name].append(_measure_one(name, **load_of, threads=threads, repeats=1))
+    ratios = [
+        theirs["training_ms_per_sample"]["median"] / ours["training_ms_per_sample"]["median"]
+        for ours, theirs in zip(rounds[engine], rounds[against], strict=True)
+    ]
+    return {
+        **_joined(rounds[engine]),
+        "against": _joined(rounds[against]),
+        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+    }
+
+
+def _joined(rounds: list[dict]) -> dict:
+    """Return the last round's result with the times of all rounds."""
+    joined = {**rounds[-1], "repeats": len(rounds)}
+    for key in ("inference_ms_per_sample", "training_ms_per_sample"):
+        found = [entry[key]["median"] for entry in rounds]
+        joined[key] = {"median": statistics.median(found), "low": min(found), "high": max(found)}
+    return joined
+
+
+def _measure_one(
+    engine: str, hidden: int, steps: int, spikes: int, rate: float, batch: int, samples: int,
+    limit: bool, threads: int | None, repeats: int,
+) -> dict:  # fmt: skip
+    if engine.startswith("mlgenn"):
         from eventspeech import benchmark_mlgenn
 
-        return benchmark_mlgenn.measure(hidden, steps, spikes, rate, samples, repeats, batch)
+        optimised = engine == "mlgenn-optimised"
+        return benchmark_mlgenn.measure(hidden, steps, spikes, rate, samples, repeats, batch, optimised)
+    from eventspeech import benchmark_limit
+
     on = Network(CHANNELS, (hidden,), CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
     used = threads or machine.threads()
     runner = engines.create(engine, on, used)
     data = load(samples, steps, spikes)
     parts = [batches.take(data, np.arange(i, min(i + batch, samples))) for i in range(0, samples, batch)]
     objective = Objective(losses.on_grid(Shape(kind="exponential"), steps), 1e-8)
-    start = time.perf_counter()
+    compile_s = timed(lambda: _first_call(runner, load(1, steps, 10), objective))
     weights = weights_for_rate(runner, parts[0], objective, rate)
     optimiser = Adam(weights, 0.9, 0.999, 1e-8)
     _train(runner, weights, optimiser, parts[:1], objective)
-    prepared = time.perf_counter() - start
     # a learning rate of zero keeps the operating point while Adam does all its work
     inference = [timed(lambda: [runner.infer(weights, part, objective) for part in parts]) for _ in range(repeats)]
-    training = [timed(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)]
-    return {
+    training = summary(
+        [timed(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)], samples
+    )
+    input_spikes, found_rate = len(data.steps) / samples, _rate(runner, weights, data, objective)
+    result = {
         "engine": engine,
         "hidden": hidden,
         "steps": steps,
@@ -108,13 +151,26 @@ def measure(
         "samples": samples,
         "threads": used,
         "repeats": repeats,
-        "input_spikes_per_sample": len(data.steps) / samples,
-        "hidden_spikes_per_neuron": _rate(runner, weights, data, objective),
+        "input_spikes_per_sample": input_spikes,
+        "hidden_spikes_per_neuron": found_rate,
         "inference_ms_per_sample": summary(inference, samples),
-        "training_ms_per_sample": summary(training, samples),
-        "preparation_s": prepared,
-        "peak_memory_mib": psutil.Process().memory_info().rss / 2**20,
+        "training_ms_per_sample": training,
+        "compile_s": compile_s,
+        "peak_memory_mib": peak_memory_mib(),
     }
+    if limit:
+        result["limit"] = benchmark_limit.distance(on, input_spikes, found_rate * hidden, used, training["median"])
+    return result
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _first_call(runner: Engine, batch: Batch, objective: Objective) -> None:
+    """Make the engine compile what it compiles on first use."""
+    runner.gradients(network.initial_weights(runner.network, NetworkParams(), 0), batch, objective)
 
 
 def timed(work) -> float:

@@ -26,8 +26,14 @@ def library(package_file: str) -> ctypes.CDLL | None:
     return None
 
 
-def argument(value):
-    """Return what ctypes passes for an array, a size, a single-precision number, or None."""
+def call(found: ctypes.CDLL, name: str, *arguments, returns: type | None = None):
+    """Call a function of a library: arrays become pointers, None the null pointer, a float is of single precision."""
+    function = getattr(found, name)
+    function.restype = returns
+    return function(*map(_argument, arguments))
+
+
+def _argument(value):
     if value is None:
         return ctypes.c_void_p(None)
     if isinstance(value, np.ndarray):

@@ -121,7 +121,7 @@ class Trainer:
         self.learning_rate = self.shape.learning_rate or params.train.learning_rate
         self.weights = network.initial_weights(self.network, params.network, seed)
         self.optimiser = Adam(self.weights, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
-        self._engine = engines.create(params.train.engine, self.network, machine.threads())
+        self.engine = engines.create(params.train.engine, self.network, machine.threads())
         self._batch_size = batch_size or params.train.batch_size
         self._shift = params.augmentation.shift_channels
         self._seed = seed
@@ -144,7 +144,7 @@ class Trainer:
         tally = Tally()
         for batch in self.presented(number):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
-                found = self._engine.gradients(self.weights, batch, self.objective)
+                found = self.engine.gradients(self.weights, batch, self.objective)
                 self.optimiser.step(self.weights, found.weights, self.learning_rate)
             tally.add(found.inference, batch.labels, found.floored)
             _require_finite(number, found.inference.losses, *self.weights.values())
@@ -156,7 +156,7 @@ class Trainer:
         for first in range(0, len(samples), self._batch_size):
             batch = batches.take(samples, np.arange(first, min(first + self._batch_size, len(samples))))
             with np.errstate(over="ignore", invalid="ignore"):
-                tally.add(self._engine.infer(self.weights, batch, self.objective), batch.labels)
+                tally.add(self.engine.infer(self.weights, batch, self.objective), batch.labels)
         return tally.result()
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventspeech.data.store import SpikeStore
+from eventspeech.data.store import BLOCK_SAMPLES, SpikeStore
 from eventspeech.params import CHANNELS
 
 
@@ -34,15 +34,27 @@ class Batch(NamedTuple):
 
 def on_grid(store: SpikeStore, step_ms: float, steps: int) -> Batch:
     """Put a whole store on the grid; events at or after ``steps`` are cut off."""
-    sample = np.repeat(np.arange(len(store)), np.diff(store.offsets))
-    step = np.floor(store.times_ms.astype(np.float64) / step_ms).astype(np.int64)
+    blocks = range(0, len(store), BLOCK_SAMPLES)
+    parts = [_block_on_grid(store, slice(i, min(i + BLOCK_SAMPLES, len(store))), step_ms, steps) for i in blocks]
+    counts = np.concatenate([np.zeros(1, np.int64), *(part[0] for part in parts)])
+    step, channel = (np.concatenate([np.empty(0, np.int32), *(part[i] for part in parts)]) for i in (1, 2))
+    return Batch(np.cumsum(counts), step, channel, store.labels)
+
+
+def _block_on_grid(
+    store: SpikeStore, block: slice, step_ms: float, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many events each sample of a block has, their steps and channels."""
+    offsets = store.offsets[block.start : block.stop + 1]
+    events = slice(offsets[0], offsets[-1])
+    sample = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    step = np.floor(store.times_ms[events].astype(np.float64) / step_ms).astype(np.int64)
     kept = step < steps
     # one sort key per (sample, step, channel) both orders the events and finds the doubles
-    key = np.unique((sample[kept] * steps + step[kept]) * CHANNELS + store.channels[kept])
+    key = np.unique((sample[kept] * steps + step[kept]) * CHANNELS + store.channels[events][kept])
     row, channel = np.divmod(key, CHANNELS)
     sample, step = np.divmod(row, steps)
-    offsets = np.searchsorted(sample, np.arange(len(store) + 1))
-    return Batch(offsets.astype(np.int64), step.astype(np.int32), channel.astype(np.int32), store.labels)
+    return np.bincount(sample, minlength=len(offsets) - 1), step.astype(np.int32), channel.astype(np.int32)
 
 
 def take(batch: Batch, indices: np.ndarray, shifts: np.ndarray | None = None) -> Batch:

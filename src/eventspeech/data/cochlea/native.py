@@ -15,10 +15,7 @@ from eventspeech.data.cochlea.membrane import BLOCK, Spectrum
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled library, or None where the installation could not build it."""
-    found = compiled.library(__file__)
-    if found is not None:
-        found.nerve_spikes.restype = ctypes.c_int64
-    return found
+    return compiled.library(__file__)
 
 
 class NativeKernels:
@@ -53,8 +50,8 @@ class NativeKernels:
 
     def _transform(self, block: int) -> None:
         stimulus = self._stimulus
-        _call(
-            "membrane_velocity", self._scaled, len(self._scaled), membrane.used_bins(stimulus, block), stimulus.index,
+        compiled.call(
+            library(), "membrane_velocity", self._scaled, len(self._scaled), membrane.used_bins(stimulus, block), stimulus.index,
             stimulus.weights, membrane.table().values[block], self._roots, self._rows, self._columns,
             self._scratch[0], self._scratch[1], self._velocity,
         )  # fmt: skip
@@ -72,12 +69,8 @@ def _spikes(velocity, steps, seed, first_channel, fibres):
     rows, columns, _ = velocity.shape
     found = np.empty((2, nerve.most_spikes.py_func(BLOCK, steps)), np.int64)
     bushy = np.array([nerve.BUSHY_WEIGHT / fibres / membrane.OUTPUT_RATE_HZ, nerve.DECAY_MEM, nerve.DECAY_SYN])
-    count = _call(
-        "nerve_spikes", velocity, rows, columns, steps, seed, first_channel, fibres, np.array(nerve.RESTING), bushy,
-        found[0], found[1],
+    count = compiled.call(
+        library(), "nerve_spikes", velocity, rows, columns, steps, seed, first_channel, fibres,
+        np.array(nerve.RESTING), bushy, found[0], found[1], returns=ctypes.c_int64,
     )  # fmt: skip
     return found[0, :count], found[1, :count]
-
-
-def _call(name: str, *arguments) -> int:
-    return getattr(library(), name)(*map(compiled.argument, arguments))

@@ -230,9 +230,7 @@ class NativeKernels:
         return tiled
 
     def _call(self, name: str, *arguments) -> None:
-        function = getattr(self._library, name)
-        function.restype = None
-        function(*map(compiled.argument, arguments))
+        compiled.call(self._library, name, *arguments)
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:
         edges = np.linspace(0, count, self._threads + 1).round().astype(int).tolist()

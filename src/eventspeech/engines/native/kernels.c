@@ -468,3 +468,17 @@ CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, 
             for (int64_t c = 0; c < count; c++)
                 gather_units(sources + c, block, adjoint + t * plane_rows * TILE, scale + t * TILE, t * TILE, neurons);
 }
+
+/* The sum of some rows of a table [.][TILE]: what project, receive and gather do for each event, and nothing else. Used to
+   measure what the memory delivers to them. */
+CLONES void sum_rows(const int32_t *rows, int64_t count, const float *table, float *sums)
+{
+    vec low = {0}, high = {0};
+    for (int64_t e = 0; e < count; e++) {
+        const float *row = table + rows[e] * (int64_t)TILE;
+        low += at(row);
+        high += at(row + LANES);
+    }
+    put(sums, low);
+    put(sums + LANES, high);
+}
