@@ -51,8 +51,8 @@ class NativeKernels:
     def _transform(self, block: int) -> None:
         stimulus = self._stimulus
         compiled.call(
-            library(), "membrane_velocity", self._scaled, len(self._scaled), membrane.used_bins(stimulus, block), stimulus.index,
-            stimulus.weights, membrane.table().values[block], self._roots, self._rows, self._columns,
+            library(), "membrane_velocity", self._scaled, len(self._scaled), membrane.used_bins(stimulus, block),
+            stimulus.index, stimulus.weights, membrane.table().values[block], self._roots, self._rows, self._columns,
             self._scratch[0], self._scratch[1], self._velocity,
         )  # fmt: skip
 
