@@ -1,7 +1,7 @@
-"""Builds the fast kernels of engine `cpu`; everything else about the package is in pyproject.toml.
+"""Builds the fast kernels of engine `cpu` and of the cochlea encoder; everything else is in pyproject.toml.
 
-The extension is optional: without a C compiler the installation succeeds and numba's kernels are used. It is a plain
-shared library called through ctypes, so it has no module initialisation.
+The extensions are optional: without a C compiler the installation succeeds and numba's kernels are used. They are plain
+shared libraries called through ctypes, so they have no module initialisation.
 """
 
 import sys
@@ -11,24 +11,30 @@ from setuptools.command.build_ext import build_ext
 
 
 class BuildLibrary(build_ext):
-    """Builds a library without Python's symbols."""
+    """Builds libraries without Python's symbols."""
 
     def get_export_symbols(self, ext):
         """Return none: there is no module to initialise."""
         return []
 
 
-# -fno-trapping-math would allow more; NaN and infinity keep their meaning, so that a diverging network shows it
-FLAGS = [] if sys.platform == "win32" else ["-O3", "-std=c11", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
+def library(folder: str, *flags: str) -> Extension:
+    """Return the extension ``_kernels`` of a package from its ``kernels.c``."""
+    common = ("-O3", "-std=c11", "-fno-math-errno")
+    return Extension(
+        f"eventspeech.{folder.replace('/', '.')}._kernels",
+        [f"src/eventspeech/{folder}/kernels.c"],
+        extra_compile_args=[] if sys.platform == "win32" else [*common, *flags],
+        optional=True,
+    )
+
 
 setup(
     ext_modules=[
-        Extension(
-            "eventspeech.engines.native._kernels",
-            ["src/eventspeech/engines/native/kernels.c"],
-            extra_compile_args=FLAGS,
-            optional=True,
-        )
+        # -fno-trapping-math would allow more; NaN and infinity keep their meaning, so that a diverging network shows it
+        library("engines/native", "-ffp-contract=fast", "-Wno-psabi"),
+        # no fused operations: spikes must not depend on the machine; the rest changes no finite number
+        library("data/cochlea", "-ffp-contract=off", "-fno-trapping-math", "-fno-signed-zeros", "-ffinite-math-only"),
     ],
     cmdclass={"build_ext": BuildLibrary},
 )

@@ -1,4 +1,7 @@
-"""The cochlea model: equal to lauscher's, exact in distribution, seeded, and sane at other rates."""
+"""The cochlea model: equal to lauscher's, exact in distribution, seeded, and sane at other rates.
+
+``kernels`` of a test are both sets, C and numba; tests without it are of numba's, or of the default ones.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 import scipy.stats
 
 from eventspeech.data import cochlea
-from eventspeech.data.cochlea import encoder, membrane, nerve
+from eventspeech.data.cochlea import encoder, membrane, native, nerve
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Cochlea
 
@@ -22,9 +25,17 @@ def reference():
         return {name: archive[name] for name in archive.files}
 
 
-def all_velocities(stimulus):
-    spectrum = membrane.spectrum(stimulus)
-    return np.concatenate([membrane.velocity(spectrum, block) for block in range(membrane.BLOCKS)])[:CHANNELS]
+built = pytest.mark.skipif(native.library() is None, reason="the C kernels were not built (no C compiler)")
+
+
+@pytest.fixture(params=[encoder.NumbaKernels, pytest.param(native.NativeKernels, marks=built)], ids=["numba", "native"])
+def kernels(request):
+    return request.param
+
+
+def all_velocities(stimulus, kernels=encoder.NumbaKernels):
+    prepared = kernels(membrane.spectrum(stimulus))
+    return np.concatenate([prepared.velocity(block) for block in range(membrane.BLOCKS)])[:CHANNELS]
 
 
 def relative(found, expected):
@@ -45,8 +56,8 @@ def test_stimulus_equals_lauscher(reference):
     np.testing.assert_allclose(found, reference["stimulus"], rtol=1e-12)
 
 
-def test_membrane_equals_lauscher(reference):
-    found = all_velocities(reference["stimulus"])[reference["channels"]]
+def test_membrane_equals_lauscher(reference, kernels):
+    found = all_velocities(reference["stimulus"], kernels)[reference["channels"]]
     assert relative(found, reference["velocity"]).max() < 1e-6
 
 
@@ -77,7 +88,7 @@ def counts(audio, rate_hz, seed):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lauscher") is None, reason="lauscher is not installed")
-def test_membrane_and_hair_cell_equal_lauscher_run_now():
+def test_membrane_and_hair_cell_equal_lauscher_run_now(kernels):
     from lauscher.transformations import BasilarMembrane, HairCell
 
     stimulus = encoder.stimulus(np.random.default_rng(3).standard_normal(481), 48_000, 0.3)
@@ -87,13 +98,13 @@ def test_membrane_and_hair_cell_equal_lauscher_run_now():
     some = np.array([0, 40, 350, 699])
     spectrum = np.fft.fft(stimulus)[:bins]
     expected = np.array([theirs.process_single_channel(theirs.ch[channel], omega, spectrum) for channel in some])
-    assert relative(all_velocities(stimulus)[some], expected).max() < 1e-6
+    assert relative(all_velocities(stimulus, kernels)[some], expected).max() < 1e-6
     firing = np.array([HairCell()._meddis(velocity, 24_000) for velocity in expected])
     np.testing.assert_allclose(nerve.hair_cell(expected), firing, rtol=1e-9)
 
 
 @pytest.mark.parametrize("samples", [481, 1000, 4799])
-def test_table_interpolates_the_transfer_function(samples):
+def test_table_interpolates_the_transfer_function(samples, kernels):
     """A click's response is the inverse transform of the transfer function itself."""
     click = np.zeros(samples)
     click[samples // 2] = 1.0
@@ -101,7 +112,34 @@ def test_table_interpolates_the_transfer_function(samples):
     places = membrane.places_cm()[[0, 31, 32, 200, 500, 699]]
     exact = membrane.transfer(spectrum.frequencies_hz, places[:, None]) * spectrum.values
     expected = np.fft.ifft(exact, axis=1).real
-    assert relative(all_velocities(click)[[0, 31, 32, 200, 500, 699]], expected).max() < 1e-6
+    assert relative(all_velocities(click, kernels)[[0, 31, 32, 200, 500, 699]], expected).max() < 1e-6
+
+
+@built
+@pytest.mark.parametrize("bins", [16, 250, 251, 481, 501, 2048, 2400, 4050])  # all radices, odd and even, a prime
+def test_native_membrane_equals_numba(bins):
+    stimulus = np.random.default_rng(bins).standard_normal(2 * (bins - 1))
+    found, expected = all_velocities(stimulus, native.NativeKernels), all_velocities(stimulus)
+    assert relative(found, expected).max() < 1e-12
+
+
+@built
+@pytest.mark.parametrize("fibres", [1, 5, 40, 1000])
+@pytest.mark.parametrize("loudness", [0.0, 30.0, 300.0, 1e4, 1e9])
+def test_native_nerve_gives_numbas_spikes_bit_by_bit(loudness, fibres):
+    velocity = np.random.default_rng(0).standard_normal((membrane.BLOCK, 3000)) * loudness
+    expected = nerve.block_spikes(velocity, 2990, np.uint64(2**64 - 5), 32, fibres)
+    found = native.block_spikes(velocity, 2990, 2**64 - 5, 32, fibres)
+    assert loudness == 0 or len(expected[0]) > 0
+    np.testing.assert_array_equal(found, expected)
+
+
+@built
+def test_native_and_numba_encode_alike():
+    audio = np.random.default_rng(1).standard_normal(4000)
+    found, expected = (cochlea.encode(audio, 16_000, PARAMETERS, 3, kernels) for kernels in ("native", "numba"))
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_silence_keeps_the_hair_cell_at_rest():
@@ -119,7 +157,7 @@ def test_fibres_fire_binomially(probability, free):
     fired = np.empty(size, np.float32)
     nerve._fire(np.full(size, probability, np.float32), np.full(size, free, np.float32), uniform, fired)
     left_over = fired < 0
-    fired[left_over] = [nerve._fire_many(probability, float(free), float(u)) for u in uniform[left_over]]
+    fired[left_over] = [nerve._fire_many(probability, free, float(u)) for u in uniform[left_over]]
     found = np.bincount(fired.astype(int), minlength=free + 1)
     expected = size * scipy.stats.binom.pmf(np.arange(free + 1), free, probability)
     common = expected > 5
@@ -130,7 +168,7 @@ def test_fibres_fire_binomially(probability, free):
 @pytest.mark.parametrize("probability", [0.126, 0.5, 0.999, 1.0, 1.7])
 def test_many_fibres_fire_binomially(probability):
     uniform = (np.arange(20_000) + 0.5) / 20_000
-    found = [nerve._fire_many(probability, 40.0, u) for u in uniform]
+    found = [nerve._fire_many(probability, 40, u) for u in uniform]
     expected = scipy.stats.binom.ppf(uniform, 40, min(probability, 1.0))
     np.testing.assert_array_equal(found, expected)
 
@@ -216,6 +254,13 @@ def test_an_error_in_one_recording_reaches_the_caller():
     recordings = [cochlea.Recording(tone(500, 16_000, 0.03), 16_000, 0), cochlea.Recording(np.zeros(800), 16_000, 0)]
     with pytest.raises(DataError, match="silent"):
         cochlea.encode_many(recordings, 2, PARAMETERS, 2)
+
+
+def test_without_a_compiler_numba_encodes(monkeypatch):
+    audio = tone(800, 48_000, 0.03)
+    expected = cochlea.encode(audio, 48_000, PARAMETERS, 0, "numba")
+    monkeypatch.setattr(native, "library", lambda: None)
+    np.testing.assert_array_equal(cochlea.encode(audio, 48_000, PARAMETERS, 0), expected)
 
 
 def excited_place(frequency_hz, rate_hz):

@@ -35,6 +35,12 @@ def test_runs_here():
             assert "->" in after
 
 
+def test_says_which_c_kernels_are_missing(monkeypatch):
+    monkeypatch.setattr("eventspeech.data.cochlea.native.library", lambda: None)
+    check = doctor.CHECKS["C kernels"]()
+    assert check.status == "SKIP" and "cochlea encoder" in check.detail and "C compiler" in check.remedy
+
+
 def test_skip_is_no_failure(only):
     status, text = only(a=Check("PASS", "fine"), b=Check("SKIP", "missing", "install it"))
     assert status == 0

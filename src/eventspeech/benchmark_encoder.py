@@ -22,7 +22,7 @@ def measure(seconds: float = 0.5, repeats: int = 5, rate_hz: int = 22_050, seed:
 
     Returns:
         Plain values: ``cpu_s_per_audio_s`` and ``wall_s_per_audio_s`` (median, lowest, highest), ``table_s``,
-        ``first_run_s`` (compiling, or loading compiled kernels), and ``spikes`` (mean).
+        ``first_run_s`` (loading or compiling the kernels), ``kernels``, and ``spikes`` (mean).
     """
     if not 0.01 <= seconds <= 60 or repeats < 1:
         raise ParameterError("benchmark encoder takes 0.01 to 60 s of audio and one repeat or more; correct them.")
@@ -44,6 +44,7 @@ def measure(seconds: float = 0.5, repeats: int = 5, rate_hz: int = 22_050, seed:
         "audio_s": seconds,
         "rate_hz": rate_hz,
         "repeats": repeats,
+        "kernels": encoder.default_kernels(),
         "cpu_s_per_audio_s": _spread(cpu),
         "wall_s_per_audio_s": _spread(wall),
         "table_s": table_s,

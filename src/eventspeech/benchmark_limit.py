@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from eventspeech import compiled
 from eventspeech.engines import native
 from eventspeech.network import Network
 
@@ -64,7 +65,7 @@ def _rate(library, work: list[tuple[np.ndarray, np.ndarray]]) -> float:
 
     def read(part: int) -> None:
         rows, table = work[part]
-        native.call(library, "sum_rows", rows, len(rows), table, sums[part])
+        compiled.call(library, "sum_rows", rows, len(rows), table, sums[part])
 
     seconds = []
     with ThreadPoolExecutor(len(work)) as pool:

@@ -140,12 +140,15 @@ def _numba() -> Check:
 
 
 def _kernels() -> Check:
-    from eventspeech.engines import native
+    from eventspeech.data.cochlea import native as cochlea
+    from eventspeech.engines import native as engine
 
-    if native.library() is None:
-        remedy = "for a faster engine install a C compiler, then run `pip install -e .` again"
-        return Check("SKIP", "the C kernels of the cpu engine were not built; numba's are used", remedy)
-    return Check("PASS", "C, built at installation")
+    libraries = {"the cpu engine": engine.library(), "the cochlea encoder": cochlea.library()}
+    missing = [name for name, library in libraries.items() if library is None]
+    if missing:
+        remedy = "to make it faster install a C compiler, then run `pip install -e .` again"
+        return Check("SKIP", f"not built for {' and '.join(missing)}; numba's are used", remedy)
+    return Check("PASS", f"built at installation for {' and '.join(libraries)}")
 
 
 def _espeak() -> Check:
@@ -307,7 +310,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "packages": _packages,
     "imports": _imports,
     "numba": _numba,
-    "cpu engine's kernels": _kernels,
+    "C kernels": _kernels,
     "espeak-ng": _espeak,
     "disk": _disk,
     "memory": _memory,

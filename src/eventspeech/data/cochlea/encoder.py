@@ -9,7 +9,7 @@ import numpy as np
 import scipy.signal
 
 from eventspeech.data.audio import SHORTEST_S
-from eventspeech.data.cochlea import membrane, nerve
+from eventspeech.data.cochlea import membrane, native, nerve
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Cochlea
 from eventspeech.progress import track
@@ -52,7 +52,36 @@ def stimulus(audio: np.ndarray, rate_hz: int, level: float) -> np.ndarray:
     return audio
 
 
-def encode(audio: np.ndarray, rate_hz: int, parameters: Cochlea, seed: int) -> tuple[np.ndarray, np.ndarray]:
+class NumbaKernels:
+    """The readable reference; :class:`.native.NativeKernels` does the same.
+
+    Args:
+        stimulus: of one recording.
+    """
+
+    def __init__(self, stimulus: membrane.Spectrum):
+        self._stimulus = stimulus
+
+    def velocity(self, block: int) -> np.ndarray:
+        """Return the membrane's velocity in a block of channels, float64[BLOCK, K]."""
+        return membrane.velocity(self._stimulus, block)
+
+    def spikes(self, steps: int, seed: int, fibres: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield steps and channels of the spikes, some channels after the others, see :func:`.nerve.block_spikes`."""
+        for block in range(0, membrane.BLOCKS, 2):
+            # twice the channels in a row take less time each
+            velocity = np.concatenate([self.velocity(block), self.velocity(block + 1)])
+            yield nerve.block_spikes(velocity, steps, np.uint64(seed), block * membrane.BLOCK, fibres)
+
+
+def default_kernels() -> str:
+    """Return ``native`` where the C kernels were built, else ``numba``."""
+    return "numba" if native.library() is None else "native"
+
+
+def encode(
+    audio: np.ndarray, rate_hz: int, parameters: Cochlea, seed: int, kernels: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Encode one recording.
 
     Args:
@@ -60,6 +89,7 @@ def encode(audio: np.ndarray, rate_hz: int, parameters: Cochlea, seed: int) -> t
         rate_hz: its sampling rate.
         parameters: of the model.
         seed: of the fibres' randomness, 0 .. 2^64 - 1; it alone decides the random numbers of this recording.
+        kernels: ``native`` or ``numba``; by default native where it was built.
 
     Returns:
         times in ms (float64[E], ascending), channels (uint16[E], 0 = high-frequency end).
@@ -72,12 +102,8 @@ def encode(audio: np.ndarray, rate_hz: int, parameters: Cochlea, seed: int) -> t
     # silence after the end makes the transforms fast; the spikes in it are not simulated
     padded = np.zeros(membrane.padded_length(len(prepared)))
     padded[: len(prepared)] = prepared
-    spectrum = membrane.spectrum(padded)
-    parts = []
-    for block in range(membrane.BLOCKS):
-        velocity = membrane.velocity(spectrum, block)
-        first_channel = block * membrane.BLOCK
-        parts.append(nerve.block_spikes(velocity, steps, np.uint64(seed), first_channel, parameters.fibres))
+    chosen = {"native": native.NativeKernels, "numba": NumbaKernels}[kernels or default_kernels()]
+    parts = list(chosen(membrane.spectrum(padded)).spikes(steps, seed, parameters.fibres))
     times = np.concatenate([times for times, _ in parts])
     channels = np.concatenate([channels for _, channels in parts])
     order = np.lexsort((channels, times))
@@ -86,7 +112,7 @@ def encode(audio: np.ndarray, rate_hz: int, parameters: Cochlea, seed: int) -> t
 
 
 def warm_up(parameters: Cochlea) -> None:
-    """Compile the kernels and compute the membrane's table, so that threads that start together find both."""
+    """Load or compile the kernels and compute the membrane's table, so that threads that start together find both."""
     encode(np.sin(np.arange(480.0)), membrane.AUDIO_RATE_HZ, parameters, 0)
 
 

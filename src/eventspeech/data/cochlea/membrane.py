@@ -3,6 +3,8 @@
 Its transfer function (stimulus to velocity at a place) costs a Hankel function of a complex argument a value. As it
 is smooth in frequency, it is tabulated once a process, uniformly in log(f + 30 Hz), and interpolated for the
 frequencies of each recording; it falls so steeply above a place's own frequency that most of it may be skipped.
+
+:func:`velocity` is the readable reference of the C kernels (``kernels.c``) and stands in where they were not built.
 """
 
 import functools
@@ -33,11 +35,8 @@ TABLE_OFFSET_HZ = 30.0
 TABLE_SIZE = 5000
 TAPS = 6  # of the Lagrange interpolation; 5000 points then give 1e-9 of a channel's largest response
 NEGLIGIBLE = 1e-10  # of a channel's largest response
-GROUP = 8
-"""Channels transformed together: their table and spectra stay in the second-level cache."""
-
-BLOCK = 32
-"""Channels computed together, a multiple of ``GROUP``: whole vector registers for the stages that follow."""
+BLOCK = 16
+"""Channels computed together, as many as the C kernels' vectors have lanes."""
 
 BLOCKS = -(-CHANNELS // BLOCK)
 
@@ -95,8 +94,8 @@ class Table:
     """The transfer function at :data:`TABLE_SIZE` frequencies.
 
     Attributes:
-        values: float64[groups, TABLE_SIZE, 2 GROUP], for each group of channels the real parts, then the imaginary.
-        highest_hz: float64[groups], above it the response of all the group's channels is negligible.
+        values: float64[BLOCKS, TABLE_SIZE, 2 BLOCK], for each block of channels the real parts, then the imaginary.
+        highest_hz: float64[BLOCKS], above it the response of all the block's channels is negligible.
     """
 
     values: np.ndarray
@@ -115,16 +114,16 @@ def table() -> Table:
     first, step = _table_axis()
     frequencies = np.exp(first + step * np.arange(TABLE_SIZE)) - TABLE_OFFSET_HZ
     # the last block is filled up with copies of the last place
-    places = np.pad(places_cm(), (0, BLOCKS * BLOCK - CHANNELS), mode="edge").reshape(-1, GROUP)
-    values = np.zeros((len(places), TABLE_SIZE, 2 * GROUP))
-    highest = np.zeros(len(places))
-    for group, inside in enumerate(places):
-        # the base's end of a group responds up to the highest frequencies: a coarse grid finds where that ends
+    places = np.pad(places_cm(), (0, BLOCKS * BLOCK - CHANNELS), mode="edge").reshape(BLOCKS, BLOCK)
+    values = np.zeros((BLOCKS, TABLE_SIZE, 2 * BLOCK))
+    highest = np.zeros(BLOCKS)
+    for block, inside in enumerate(places):
+        # the base's end of a block responds up to the highest frequencies: a coarse grid finds where that ends
         coarse = np.abs(transfer(frequencies[::16], inside[0]))
         stop = min(TABLE_SIZE, 16 * (np.flatnonzero(coarse > NEGLIGIBLE * coarse.max())[-1] + 1) + TAPS)
         response = transfer(frequencies[:stop, None], inside)
-        values[group, :stop] = np.concatenate([response.real, response.imag], axis=1)
-        highest[group] = AUDIO_RATE_HZ / 2 if stop == TABLE_SIZE else frequencies[stop - TAPS]
+        values[block, :stop] = np.concatenate([response.real, response.imag], axis=1)
+        highest[block] = AUDIO_RATE_HZ / 2 if stop == TABLE_SIZE else frequencies[stop - TAPS]
     return Table(values, highest)
 
 
@@ -174,29 +173,28 @@ def velocity(stimulus: Spectrum, block: int) -> np.ndarray:
     spectrum: half the rate, half the amplitude, and the bins above 12 kHz act as negative frequencies. Only the
     Hermitian part of such a spectrum has a real transform, so that a real inverse transform does.
     """
-    tabulated = table()
-    bins = len(stimulus.values)
-    result = np.empty((BLOCK, bins))
-    for first in range(0, BLOCK, GROUP):
-        group = (block * BLOCK + first) // GROUP
-        used = int(np.searchsorted(stimulus.frequencies_hz, tabulated.highest_hz[group], side="right"))
-        folded = np.zeros((GROUP, bins // 2 + 1), np.complex128)
-        _apply(stimulus.values[:used], bins, stimulus.index, stimulus.weights, tabulated.values[group], folded)
-        result[first : first + GROUP] = scipy.fft.irfft(folded, bins, axis=1, overwrite_x=True)
-    return result
+    bins, used = len(stimulus.values), used_bins(stimulus, block)
+    folded = np.zeros((BLOCK, bins // 2 + 1), np.complex128)
+    _apply(stimulus.values[:used], bins, stimulus.index, stimulus.weights, table().values[block], folded)
+    return scipy.fft.irfft(folded, bins, axis=1, overwrite_x=True)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def used_bins(stimulus: Spectrum, block: int) -> int:
+    """Return how many bins, from the lowest on, the block's channels respond to."""
+    return int(np.searchsorted(stimulus.frequencies_hz, table().highest_hz[block], side="right"))
+
+
+@numba.njit(cache=True, nogil=True)
 def _apply(values, bins, index, weights, tabulated, folded):
     """Multiply the spectrum by the interpolated transfer function and fold it to its Hermitian part."""
-    response = np.empty(2 * GROUP)
+    response = np.empty(2 * BLOCK)
     for k in range(len(values)):
         row = index[k]
         _interpolate(tabulated[row : row + TAPS], weights[k], response)
         a, b = 0.5 * values[k].real, 0.5 * values[k].imag
-        for channel in range(GROUP):
-            re = a * response[channel] - b * response[GROUP + channel]
-            im = a * response[GROUP + channel] + b * response[channel]
+        for channel in range(BLOCK):
+            re = a * response[channel] - b * response[BLOCK + channel]
+            im = a * response[BLOCK + channel] + b * response[channel]
             if k == 0:
                 folded[channel, 0] = 2 * re
                 continue
@@ -206,7 +204,7 @@ def _apply(values, bins, index, weights, tabulated, folded):
                 folded[channel, bins - k] += complex(re, -im)
 
 
-@numba.njit(nogil=True, fastmath={"contract"})
+@numba.njit(nogil=True)
 def _interpolate(rows, weights, response):
     """Fill the weighted sum of six rows; rows of their own let the compiler vectorise the loop."""
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]

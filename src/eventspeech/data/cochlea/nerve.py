@@ -9,6 +9,7 @@ that is binomial in the number of fibres that are not at rest, drawn by inversio
 distribution of independent Bernoulli trials (its probabilities are computed in single precision, to about 1e-6).
 
 All loops over channels work on rows with adjacent channels, which the compiler turns into vector instructions.
+This is the readable reference of the C kernels (``kernels.c``), which give the same spikes, bit by bit.
 """
 
 import math
@@ -36,8 +37,22 @@ TAU_SYN_MS = 0.5
 REFRACTORY_STEPS = OUTPUT_RATE_HZ // 1000
 STEPS_PER_MS = OUTPUT_RATE_HZ / 1000
 
-COMPILED = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "nsz"}}
-"""numpy's division does not raise, which together with no NaN lets the compiler compute several channels at once."""
+DECAY_MEM = math.exp(-1.0 / (TAU_MEM_MS * STEPS_PER_MS))  # per step
+DECAY_SYN = math.exp(-1.0 / (TAU_SYN_MS * STEPS_PER_MS))
+
+
+def _resting() -> tuple[float, float, float]:
+    """Transmitter in pool, cleft and reprocessing store of a hair cell at rest."""
+    release = RELEASE * PERMEABILITY_A / (PERMEABILITY_A + PERMEABILITY_B)
+    cleft = POOL * REPLENISHMENT * release / (LOSS * release + REPLENISHMENT * (LOSS + REUPTAKE))
+    return cleft * (LOSS + REUPTAKE) / release, cleft, cleft * REUPTAKE / REPROCESSING
+
+
+RESTING = _resting()
+
+COMPILED = {"nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
+"""numpy's division does not raise, which together with no NaN lets the compiler compute several channels at once.
+Nothing else is allowed that rounds differently from machine to machine, such as fused operations."""
 
 TILE = 64
 """Steps of velocity turned to rows at once."""
@@ -66,10 +81,7 @@ def hair_cell(velocity):
 @numba.njit(**COMPILED)
 def _rest(channels):
     """Return transmitter in pool, cleft and reprocessing store at rest, each float64[channels]."""
-    release = RELEASE * PERMEABILITY_A / (PERMEABILITY_A + PERMEABILITY_B)
-    cleft = POOL * REPLENISHMENT * release / (LOSS * release + REPLENISHMENT * (LOSS + REUPTAKE))
-    pool, store = cleft * (LOSS + REUPTAKE) / release, cleft * REUPTAKE / REPROCESSING
-    return np.full(channels, pool), np.full(channels, cleft), np.full(channels, store)
+    return np.full(channels, RESTING[0]), np.full(channels, RESTING[1]), np.full(channels, RESTING[2])
 
 
 @numba.njit(**COMPILED)
@@ -160,7 +172,9 @@ def _fire_many(p, n, u):
     """Return a binomial number by inversion: the smallest whose distribution function exceeds ``u``."""
     if p >= 1.0:
         return n
-    term = math.exp(n * math.log1p(-p))
+    term = 1.0
+    for _ in range(n):  # not exp(n log(1 - p)), which rounds as the machine's library does
+        term *= 1.0 - p
     total = term
     count = 0
     while u >= total and count < n:
@@ -173,13 +187,11 @@ def _fire_many(p, n, u):
 @numba.njit(**COMPILED)
 def _bushy_cells(fired, current, voltage, wait, weight):
     """Advance the bushy cells by a step and return how many cross the threshold."""
-    decay_mem = math.exp(-1.0 / (TAU_MEM_MS * STEPS_PER_MS))
-    decay_syn = math.exp(-1.0 / (TAU_SYN_MS * STEPS_PER_MS))
     crossing = 0
     for channel in range(len(fired)):
-        now = current[channel] * decay_syn + fired[channel]
+        now = current[channel] * DECAY_SYN + fired[channel]
         current[channel] = now
-        advanced = voltage[channel] * decay_mem + now * weight
+        advanced = voltage[channel] * DECAY_MEM + now * weight
         advanced = 0.0 if wait[channel] > 0.0 else advanced
         voltage[channel] = advanced
         wait[channel] = max(wait[channel] - 1.0, 0.0)
@@ -209,8 +221,7 @@ def block_spikes(velocity, steps, seed, first_channel, fibres):
     resting = np.zeros((REFRACTORY_STEPS, channels), np.float32)
     current, voltage, wait = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     weight = BUSHY_WEIGHT / fibres / OUTPUT_RATE_HZ
-    # a bushy cell cannot fire sooner than 25 steps after its last spike
-    spikes = np.empty((channels * (steps // (REFRACTORY_STEPS + 1) + 2), 2), np.int64)
+    spikes = np.empty((most_spikes(channels, steps), 2), np.int64)
     count = 0
     tile = np.empty((TILE, channels))
     for step in range(steps):
@@ -226,7 +237,9 @@ def block_spikes(velocity, steps, seed, first_channel, fibres):
         if _fire(probability, free, uniform, fired):
             for channel in range(channels):
                 if fired[channel] < 0:
-                    fired[channel] = _fire_many(probability[channel], free[channel], uniform[channel])
+                    fired[channel] = _fire_many(
+                        float(probability[channel]), int(free[channel]), float(uniform[channel])
+                    )
         _subtract(free, fired)
         if _bushy_cells(fired, current, voltage, wait, weight) > 0:
             for channel in range(channels):
@@ -237,6 +250,12 @@ def block_spikes(velocity, steps, seed, first_channel, fibres):
                     wait[channel] = REFRACTORY_STEPS
                     count += 1
     return spikes[:count, 0].copy(), spikes[:count, 1].copy()
+
+
+@numba.njit(**COMPILED)
+def most_spikes(channels, steps):
+    """Return how many there may be: a bushy cell cannot fire sooner than 25 steps after its last spike."""
+    return channels * (steps // (REFRACTORY_STEPS + 1) + 2)
 
 
 @numba.njit(**COMPILED)

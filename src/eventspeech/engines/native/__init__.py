@@ -1,27 +1,22 @@
 """The fast kernels: C, compiled when the package is installed (any C compiler; without one, numba's are used).
 
-``kernels.c`` is called through ctypes, which releases Python's lock, so that plain threads run it side by side.
-Weights and adjoints are cut into tiles of 32 columns (see the head of ``kernels.c``).
+Plain threads run ``kernels.c`` side by side. Weights and adjoints are cut into tiles of 32 columns (see its head).
 """
 
-import contextlib
 import ctypes
 import functools
-import importlib.machinery
 import itertools
-import mmap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
+from eventspeech import compiled
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
 
 TILE = 32
 LANES = 16
-HUGE_PAGE = 2**21
 CACHE_BYTES = 2**19
 """Adjoints of a tile that are summed at once: a part of a second-level cache, which may be shared by two threads. Must
 not depend on the machine, since it decides the order of summation."""
@@ -33,53 +28,7 @@ ADJOINT_BYTES = 2**25
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled library, or None where the installation could not build it."""
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_kernels{suffix}")
-        if path.exists():
-            try:
-                return ctypes.CDLL(str(path))
-            except OSError:  # built for another machine: the numba kernels do the same
-                return None
-    return None
-
-
-def call(found: ctypes.CDLL, name: str, *arguments) -> None:
-    """Call a function of the library: arrays become pointers, None the null pointer."""
-    function = getattr(found, name)
-    function.restype = None
-    function(*map(_argument, arguments))
-
-
-class Workspace:
-    """Arrays that are used again batch after batch: fresh ones would cost a page fault every 4 KiB.
-
-    Everything in them is overwritten before it is read, so nothing goes from one batch to the next. Where the system
-    offers pages of 2 MiB they are asked for: rows of weights are read at random.
-    """
-
-    def __init__(self) -> None:
-        self._buffers: dict[object, mmap.mmap] = {}
-
-    def array(self, name: object, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-        """Return an array of this shape that holds anything; it is valid until ``name`` is asked for again."""
-        size = max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize)
-        if name not in self._buffers or len(self._buffers[name]) < size:
-            buffer = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                with contextlib.suppress(OSError):
-                    buffer.madvise(mmap.MADV_HUGEPAGE)
-            self._buffers[name] = buffer
-        return np.frombuffer(self._buffers[name], dtype, int(np.prod(shape))).reshape(shape)
-
-
-def _argument(value):
-    if value is None:
-        return ctypes.c_void_p(None)
-    if isinstance(value, np.ndarray):
-        return ctypes.c_void_p(_address(value))
-    if isinstance(value, float):
-        return ctypes.c_float(value)
-    return ctypes.c_int64(value)
+    return compiled.library(__file__)
 
 
 def _block(rows: int) -> int:
@@ -117,7 +66,7 @@ class NativeKernels:
         self._library = found
         self._threads = threads
         self._tail = 1 + longest_delay
-        self._space = Workspace()
+        self._space = compiled.Workspace()
         self._turn = 0
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -280,7 +229,7 @@ class NativeKernels:
         return tiled
 
     def _call(self, name: str, *arguments) -> None:
-        call(self._library, name, *arguments)
+        compiled.call(self._library, name, *arguments)
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:
         edges = np.linspace(0, count, self._threads + 1).round().astype(int).tolist()
@@ -300,13 +249,15 @@ def _record(source: Source, units: tuple[int, int]) -> list[int]:
     """Return what `gather` needs to know of a connection and the range of its units, as 64-bit numbers."""
     (places, unit_starts), delays, total = source
     whole = total.shape[0] // len(delays)
-    return [_address(places), _address(unit_starts), whole, *units, _address(delays), len(delays), _address(total)]
-
-
-def _address(array: np.ndarray) -> int:
-    assert array.flags.c_contiguous
-    # array.ctypes.data says the same and takes ten times as long
-    return array.__array_interface__["data"][0]
+    return [
+        compiled.address(places),
+        compiled.address(unit_starts),
+        whole,
+        *units,
+        compiled.address(delays),
+        len(delays),
+        compiled.address(total),
+    ]
 
 
 def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:
