@@ -374,17 +374,19 @@ CLONES void sum_products(const int32_t *rows, const int64_t *starts, int64_t sam
                          const int32_t *spikes, const int64_t *spike_starts, int64_t capacity, const float *inverse_k,
                          const float *adjoint, int64_t adjoint_rows, float *drive, float *products)
 {
+    const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps; /* as in hidden_forward */
     for (int64_t t = 0; t < padded / TILE; t++)
         for (int64_t s = first; s < last; s++) {
-            const int64_t *when = spikes ? spike_starts + s * (steps + 1) : 0;
+            const int64_t *arriving = starts + s * (steps + 1), *when = spikes ? spike_starts + s * (steps + 1) : 0;
             const int32_t *who = spikes ? spikes + s * capacity : 0;
             const float *lam = adjoint + (t * samples + s) * adjoint_rows * TILE;
             const float *within = recurrent ? recurrent + t * TILE : 0;
-            float state[TILE];
+            float voltage[TILE];
             vec v[2] = {{0}}, i[2] = {{0}}, drift[2] = {{0}}, charge[2] = {{0}}, current[2] = {{0}};
-            project(rows, starts + s * (steps + 1), steps, delays, copies, weights + t * copies * units * TILE, drive);
             for (int64_t n = 0; n < steps; n++) {
-                int64_t begin = when ? when[n] : 0, end = when ? when[n + 1] : 0;
+                if (n % chunk == 0)
+                    project(rows, arriving + n, n + chunk < steps ? chunk : steps - n, delays, copies,
+                            weights + t * copies * units * TILE, drive);
 #pragma GCC unroll 2
                 for (int half = 0; half < 2; half++) {
                     int64_t l = half * LANES, h = t * TILE + l;
@@ -394,26 +396,20 @@ CLONES void sum_products(const int32_t *rows, const int64_t *starts, int64_t sam
                     charge[half] += lam_v * i[half];
                     current[half] += lam_i * i[half];
                     v[half] = at(a + h) * v[half] + at(c + h) * i[half];
-                    i[half] = at(b + h) * i[half] + at(drive + n * TILE + l);
+                    i[half] = at(b + h) * i[half] + at(drive + n % chunk * TILE + l);
                 }
-                int reset = 0;
-                for (int64_t e = begin; e < end; e++) {
+                if (!when || when[n] == when[n + 1]) continue;
+                put(voltage, v[0]);
+                put(voltage + LANES, v[1]);
+                for (int64_t e = when[n]; e < when[n + 1]; e++) {
                     if (within) {
                         i[0] += at(within + who[e] * padded);
                         i[1] += at(within + who[e] * padded + LANES);
                     }
-                    if (who[e] / TILE != t) continue;
-                    if (!reset) {
-                        put(state, v[0]);
-                        put(state + LANES, v[1]);
-                        reset = 1;
-                    }
-                    state[who[e] % TILE] = 0.0f;
+                    if (who[e] / TILE == t) voltage[who[e] % TILE] = 0.0f;
                 }
-                if (reset) {
-                    v[0] = at(state);
-                    v[1] = at(state + LANES);
-                }
+                v[0] = at(voltage);
+                v[1] = at(voltage + LANES);
             }
 #pragma GCC unroll 2
             for (int half = 0; half < 2; half++) {
