@@ -18,10 +18,10 @@ and backward, with k = tau_mem / (tau_mem - tau_syn) (a - b), from lamV[N] = lam
 
 All coefficients and time constants are those of the neuron whose V, I, lamV and lamI stand beside them (in R, in the
 drive and in dL/dw: the postsynaptic one). Where time constants are among the weights, their gradients are, with
-lamV[n+1] after the jumps of step n, and a' = da/dtau_mem and so on (`derivatives`):
+lamV[n+1] after the jumps of step n,
 
-    dL/dtau_mem = -sum_n tau_mem lamV[n+1] (a' V[n] + c' I[n])
-    dL/dtau_syn = -sum_n (tau_mem lamV[n+1] c' I[n] + tau_syn lamI[n+1] b' I[n])
+    dL/dtau_mem = -sum_n tau_mem lamV[n+1] (V[n] da/dtau_mem + I[n] dc/dtau_mem)
+    dL/dtau_syn = -sum_n (tau_mem lamV[n+1] I[n] dc/dtau_syn + tau_syn lamI[n+1] I[n] db/dtau_syn)
 
 This is the chain rule: dL/dV' = -tau_mem lamV[n+1] and dL/dI[n+1] = -tau_syn lamI[n+1], and V' and I[n+1] move by what
 the coefficients of the step move by. In a step with a spike the coefficients move V' before the reset, and the jump has
@@ -45,8 +45,8 @@ from eventspeech.data.batches import Batch
 from eventspeech.network import Network, Weights
 
 DENOMINATOR_FLOOR = 1e-2
-"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, which is 0.1 for the published step and
-time constants, so the bound can act only for steps of some tenth of a millisecond or less; its uses are counted."""
+"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, about D / (2 tau_syn), which is 0.1 for the
+published step and time constants, so the bound can act only where tau_syn is 50 steps or more; its uses are counted."""
 
 
 class Objective(NamedTuple):
@@ -149,7 +149,7 @@ class Derivatives(NamedTuple):
 class Products(NamedTuple):
     """What the gradients of time constants are made of, summed over steps, of each neuron.
 
-    V - I instead of V, since a' and c' nearly cancel in single precision.
+    V - I instead of V, since da/dtau_mem and dc/dtau_mem nearly cancel, which single precision would not survive.
 
     Attributes:
         drift: lamV (V - I).
