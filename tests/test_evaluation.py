@@ -161,6 +161,18 @@ def test_a_network_is_tested_on_every_sample(tmp_path, trained):
     assert confusion.trace() == hits.sum()
 
 
+def test_a_networks_own_time_constants_count(tmp_path, trained):
+    (weights, meta), samples = model_file.load(trained[0]), store.load(trained[1])
+    weights |= {"hidden1_tau_mem_ms": np.linspace(8, 40, 12, dtype=np.float32), "output_tau_syn_ms": np.float32([9])}
+    model_file.save(tmp_path / "model.npz", weights, meta)
+    network = from_json(json.dumps(meta["network"]))
+    objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], network.steps))
+    expected = CpuEngine(network).infer(weights, batches.on_grid(samples, 1.0, 60), objective)
+    found = read_json(evaluate(tmp_path / "model.npz", trained[1], tmp_path).metrics)
+    assert found["loss"] == pytest.approx(expected.losses.mean(), rel=1e-12)
+    assert found["loss"] != read_json(evaluate(*trained, tmp_path / "plain").metrics)["loss"]
+
+
 def test_the_batch_size_changes_no_result(tmp_path, trained):
     found = [evaluate(*trained, tmp_path / str(size), evaluate={"batch_size": size}) for size in (1, 5, 1000)]
     for name in ("predictions", "confusion"):

@@ -65,6 +65,18 @@ def test_weights_are_updated_in_place_and_gradients_left_alone():
     np.testing.assert_array_equal(gradients["0"], 1)
 
 
+def test_arrays_of_any_shape_step_alike_and_others_stay():
+    optimiser, weights = adam(np.ones(1), np.ones(3), np.ones((3, 1)))
+    weights["fixed"] = np.ones(2, np.float32)
+    gradients = {name: np.full_like(array, 0.5) for name, array in weights.items()}
+    for _ in range(3):
+        optimiser.step(weights, gradients, RATE)
+    stepped = weights["0"][0]
+    assert stepped == pytest.approx(1 - 3 * RATE, rel=1e-6)
+    assert np.all(weights["1"] == stepped) and np.all(weights["2"] == stepped)
+    assert np.all(weights["fixed"] == 1)
+
+
 def test_a_restored_optimiser_goes_on_to_the_bit():
     rng = np.random.default_rng(1)
     gradients = [{"0": rng.normal(size=(4, 3)).astype(np.float32)} for _ in range(6)]

@@ -86,6 +86,41 @@ def test_all_problems_are_named_at_once():
         params.validate(content)
 
 
+IMPOSSIBLE = {
+    "shared, yet each its own": (
+        {"train": {"learn_time_constants": "population"}, "network": {"time_constants": "heterogeneous"}},
+        r"network\.time_constants is heterogeneous, .* train\.learn_time_constants is population; set it to neuron",
+    ),
+    "bound below the step": (
+        {"train": {"learn_time_constants": "neuron"}, "network": {"step_ms": 2}},
+        r"train\.tau_syn_min_ms = 1 lets time constants fall below network\.step_ms = 2; raise it",
+    ),
+    "drawn below the step": (
+        {"train": {"tau_mem_min_ms": 0.5}, "network": {"time_constants": "heterogeneous"}},
+        r"train\.tau_mem_min_ms = 0\.5 lets time constants fall below network\.step_ms = 1; raise it",
+    ),
+    "bound above the start": (
+        {"train": {"learn_time_constants": "population", "tau_mem_min_ms": 21}},
+        r"train\.tau_mem_min_ms = 21 is above network\.tau_mem_ms = 20, where time constants start; lower it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_impossible_time_constants(name):
+    groups, sentence = IMPOSSIBLE[name]
+    content = copy.deepcopy(DEFAULT)
+    for group, keys in groups.items():
+        content[group] |= keys
+    with pytest.raises(ParameterError, match=sentence) as caught:
+        params.validate(content, "my.yaml")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_bounds_of_time_constants_that_nobody_learns_do_not_matter():
+    assert params.validate(changed("network.step_ms", 2)).train.tau_syn_min_ms == 1
+
+
 @pytest.mark.parametrize("content", [None, [], "text", 3])
 def test_file_without_groups(content):
     with pytest.raises(ParameterError, match="holds no groups of parameters; `eventspeech preset default` prints"):

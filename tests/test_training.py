@@ -17,9 +17,14 @@ from eventspeech.data import batches, store
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.files import read_json, read_npz, write_npz
-from eventspeech.network import Network
+from eventspeech.network import Network, is_time_constant
 
 TIMING = {"training_s", "validation_s"}
+
+# time constants of populations, of neurons that start apart, and ones that differ but are not learned
+SHARED = {"train": {"learn_time_constants": "population"}}
+OWN = {"train": {"learn_time_constants": "neuron"}, "network": {"time_constants": "heterogeneous"}}
+DRAWN = {"network": {"time_constants": "heterogeneous"}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -207,14 +212,19 @@ def test_a_loss_may_have_its_own_learning_rate(tmp_path, spikes):
 # --- an interruption costs one epoch ----------------------------------------------------------------------------------
 
 
-def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, spikes, whole, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "groups", [{}, SHARED, OWN, DRAWN], ids=["weights", "and shared constants", "and neurons' own", "drawn constants"]
+)
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, spikes, whole, monkeypatch, caplog, groups):
+    if groups:
+        whole = run(tmp_path / "whole", spikes, **groups)
     # in the middle of epoch 4: six batches an epoch
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(CpuEngine, "gradients", on_call(3 * 6 + 4, interrupt)(CpuEngine.gradients))
-        run(tmp_path, spikes)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.npz"]
+        run(tmp_path / "cut", spikes, **groups)
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["last.npz"]
     with caplog.at_level("INFO", "eventspeech"):
-        resumed = run(tmp_path, spikes)
+        resumed = run(tmp_path / "cut", spikes, **groups)
     assert "Going on after epoch 3" in caplog.text
     assert equal(resumed, whole)
     assert not resumed.checkpoint.exists()
@@ -301,6 +311,7 @@ def interrupted(tmp_path, spikes, monkeypatch) -> training.Outputs:
         {"train": {"epochs": 5}},
         {"network": {"hidden": [13]}},
         {"augmentation": {"shift_channels": 4}},
+        SHARED,
         {"validation": {"speakers": ["s2"]}},
         {"shape": {"exponential": {"kind": "exponential", "mean_weight": 0.5}}},
     ],
@@ -334,6 +345,68 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path, spikes, whole, interrupted, c
         found = run(tmp_path, spikes)
     assert "ignored" in caplog.text
     assert equal(found, whole)
+
+
+# --- time constants ---------------------------------------------------------------------------------------------------
+
+
+def constants_of(weights) -> dict[str, np.ndarray]:
+    return {name: array for name, array in weights.items() if is_time_constant(name)}
+
+
+@pytest.mark.parametrize("groups", [SHARED, OWN], ids=["shared", "neurons' own"])
+def test_time_constants_are_learned_kept_and_summed_up(tmp_path, spikes, groups):
+    params = tiny.make_params(**groups)
+    learned, held_out = training.split(params, store.load(spikes))
+    trainer = training.Trainer(params, "exponential", 0, learned)
+    start = {name: array.copy() for name, array in constants_of(trainer.weights).items()}
+    paths = run(tmp_path, spikes, **groups)
+    found, summary = model_file.load(paths.weights)[0], read_json(paths.summary)
+    assert {name: array.shape for name, array in constants_of(found).items()} == {k: v.shape for k, v in start.items()}
+    assert all(np.any(found[name] != array) for name, array in start.items()), "each population has learned"
+    means = {name: float(array.mean(dtype=np.float64)) for name, array in constants_of(found).items()}
+    assert summary["time_constants"] == means and len(means) == 4
+    trainer.weights = found
+    again = trainer.validate(trainer.on_grid(held_out))
+    assert (again.accuracy, again.loss) == (summary["best_validation_accuracy"], summary["best_validation_loss"])
+
+
+def test_drawn_time_constants_stay_unless_they_are_learned(tmp_path, spikes):
+    paths = run(tmp_path, spikes, train={"epochs": 3}, **DRAWN)
+    learned, _ = training.split(tiny.make_params(**DRAWN), store.load(spikes))
+    start = constants_of(training.Trainer(tiny.make_params(**DRAWN), "exponential", 0, learned).weights)
+    found = constants_of(model_file.load(paths.weights)[0])
+    assert list(found) == ["hidden1_tau_mem_ms", "hidden1_tau_syn_ms"]
+    assert all(found[name].tobytes() == start[name].tobytes() and np.std(start[name]) > 1 for name in start)
+    assert "time_constants" not in read_json(paths.summary)
+
+
+def test_time_constants_do_not_fall_below_their_bounds(parts):
+    bounds = {"tau_mem_ms": 6.0, "tau_syn_ms": 1.5}
+    params = tiny.make_params(
+        train={
+            "learn_time_constants": "neuron",
+            "learning_rate": 1e-6,
+            **{f"{kind.removesuffix('_ms')}_min_ms": bound for kind, bound in bounds.items()},
+        }
+    )
+    trainer = training.Trainer(params, "exponential", 0, parts.learned)
+    for name, array in constants_of(trainer.weights).items():
+        array[::2] = 0.9 * bounds[name.split("_", 1)[1]]  # as if a step had gone too far
+    trainer.epoch(1)
+    for name, array in constants_of(trainer.weights).items():
+        kind = name.split("_", 1)[1]
+        np.testing.assert_allclose(array[::2], bounds[kind], rtol=1e-5)
+        np.testing.assert_allclose(array[1::2], getattr(trainer.network, kind), rtol=1e-5)
+        assert array.min() >= bounds[kind]
+
+
+def test_losses_share_initial_time_constants(parts):
+    params = tiny.make_params(**OWN)
+    one, other = (
+        constants_of(training.Trainer(params, loss, 0, parts.learned).weights) for loss in ("exponential", "gaussian")
+    )
+    assert {k: v.tobytes() for k, v in one.items()} == {k: v.tobytes() for k, v in other.items()}
 
 
 # --- the same seed, the same bits -------------------------------------------------------------------------------------

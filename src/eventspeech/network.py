@@ -4,12 +4,15 @@
 integrate-and-fire neurons with current-based exponential synapses, threshold 1, reset 0 and no refractory period;
 the ``O`` outputs are leaky integrators without a threshold. A connection is called ``PRE_POST``: ``input_hidden1``
 (float32[K * C, H], copy-major), ``hidden1_hidden1`` (recurrent), ``hidden1_hidden2``, ``hidden1_output``.
+
+Time constants of a population that are learned, or differ from the network's, are among its weights:
+``hidden1_tau_mem_ms``, ``output_tau_syn_ms``, float32[1] for the population or float32[H] for each neuron.
 """
 
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,6 +20,14 @@ from eventspeech import params, seeds
 from eventspeech.errors import ParameterError
 
 Weights = dict[str, np.ndarray]
+
+TIME_CONSTANTS = ("tau_mem_ms", "tau_syn_ms")
+"""Ends of the names of time constants among the weights, and their names in the network."""
+
+GAMMA_SHAPE = 3.0
+LONGEST = 3.0
+"""Heterogeneous time constants are Gamma distributed with this shape, and at most so many times their mean: published
+by Nowotny, Turner & Knight (2025), for hidden neurons only."""
 
 
 class Connection(NamedTuple):
@@ -37,7 +48,7 @@ class Network:
         inputs, hidden, outputs: sizes; ``hidden`` has one entry a layer.
         recurrent: each hidden layer is connected to itself.
         steps: N, the trial has ``steps`` steps of ``step_ms``.
-        tau_mem_ms, tau_syn_ms: of hidden and output neurons.
+        tau_mem_ms, tau_syn_ms: of hidden and output neurons, unless the weights have others.
         delay_steps: delay of each copy of the input, in steps.
     """
 
@@ -122,12 +133,67 @@ def initial_weights(network: Network, parameters: params.Network, seed: int) -> 
     }
 
 
+def populations(network: Network) -> dict[str, int]:
+    """Return the name and size of each population of neurons."""
+    return {f"hidden{layer}": size for layer, size in enumerate(network.hidden, 1)} | {"output": network.outputs}
+
+
+def is_time_constant(name: str) -> bool:
+    """Say whether an entry of the weights is a time constant."""
+    return name.endswith(TIME_CONSTANTS)
+
+
+def time_constants(network: Network, weights: Weights, population: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return tau_mem and tau_syn of each neuron of a population, float64[H]."""
+    size = populations(network)[population]
+    found = (weights.get(f"{population}_{kind}", getattr(network, kind)) for kind in TIME_CONSTANTS)
+    tau_mem_ms, tau_syn_ms = (np.full(size, constant, np.float64) for constant in found)
+    return tau_mem_ms, tau_syn_ms
+
+
+def initial_time_constants(
+    network: Network,
+    seed: int,
+    learned: Literal["none", "population", "neuron"],
+    heterogeneous: bool,
+    shortest_ms: dict[str, float],
+) -> Weights:
+    """Return the time constants that belong among the weights, float32.
+
+    Args:
+        network: its time constants are the mean, or the start, of all others.
+        seed: each population's are drawn by a generator of their own, as weights are.
+        learned: one for each population, or for each neuron.
+        heterogeneous: those of hidden neurons differ from the start.
+        shortest_ms: lower bound of ``tau_mem_ms`` and of ``tau_syn_ms``.
+    """
+    constants = {}
+    for population, size in populations(network).items():
+        for kind in TIME_CONSTANTS:
+            name, mean_ms = f"{population}_{kind}", getattr(network, kind)
+            if heterogeneous and population != "output":
+                drawn_ms = seeds.generator(seed, "weights", name).gamma(GAMMA_SHAPE, mean_ms / GAMMA_SHAPE, size)
+                constants[name] = np.clip(drawn_ms, shortest_ms[kind], LONGEST * mean_ms).astype(np.float32)
+            elif learned != "none":
+                constants[name] = np.full(size if learned == "neuron" else 1, mean_ms, np.float32)
+    return constants
+
+
 def check(network: Network, weights: Weights) -> None:
-    """Raise ValueError unless ``weights`` are exactly the network's, in shape and finite."""
+    """Raise ValueError unless ``weights`` are exactly the network's, in shape and finite; time constants may be there.
+
+    A time constant has to be positive, too.
+    """
     expected = {c.name: (c.rows, c.columns) for c in connections(network)}
+    for name in (f"{population}_{kind}" for population in populations(network) for kind in TIME_CONSTANTS):
+        if name in weights:
+            size = populations(network)[name.split("_")[0]]
+            expected[name] = (1,) if weights[name].shape == (1,) else (size,)
     found = {name: array.shape for name, array in weights.items()}
     if expected != found:
         raise ValueError(f"weights have shapes {found}, the network needs {expected}")
     for name, array in weights.items():
         if not np.all(np.isfinite(array)):
             raise ValueError(f"weights {name} hold NaN or infinity")
+        if is_time_constant(name) and not np.all(array > 0):
+            raise ValueError(f"time constants {name} are not all positive")

@@ -9,7 +9,7 @@ CHUNK = 2**14
 
 
 class Adam:
-    """State and step of Adam, in single precision.
+    """State and step of Adam, in single precision, for weights of any shape.
 
     w -= rate * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon), t counting updates from 1.
 
@@ -24,14 +24,14 @@ class Adam:
         self.second = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
 
     def step(self, weights: Weights, gradients: Weights, learning_rate: float) -> None:
-        """Update ``weights`` (float32) in place."""
+        """Update ``weights`` (float32) in place; what the optimiser was not made for stays."""
         self.updates += 1
         rate = np.float32(learning_rate / (1 - float(self._beta1) ** self.updates))
         root = np.float32(1 / np.sqrt(1 - float(self._beta2) ** self.updates))
-        for name, array in weights.items():
-            parts = (array, self.first[name], self.second[name], gradients[name])
+        for name, first in self.first.items():
+            parts = (weights[name], first, self.second[name], gradients[name])
             flat = [part.reshape(-1) for part in parts]
-            for start in range(0, array.size, CHUNK):
+            for start in range(0, first.size, CHUNK):
                 self._step(*(part[start : start + CHUNK] for part in flat), rate, root)
 
     def _step(self, weights, first, second, gradient, rate: np.float32, root: np.float32) -> None:

@@ -147,6 +147,9 @@ class Network(Group):
     step_ms: PositiveFloat = Field(1.0, description="D; spikes live on this grid")
     tau_mem_ms: PositiveFloat = 20.0
     tau_syn_ms: PositiveFloat = 5.0
+    time_constants: Literal["homogeneous", "heterogeneous"] = Field(
+        "homogeneous", description="heterogeneous: each hidden neuron has its own, Gamma distributed around these means"
+    )
     delays: Delays = Delays()
     input_mean: float = Field(0.03, description="initial weights: normal distribution")
     input_sd: NonNegativeFloat = 0.01
@@ -182,6 +185,13 @@ class Train(Group):
     adam_epsilon: PositiveFloat = Field(
         1e-8, description="of true gradients; the published 1e-8 belongs to gradients divided by tau_mem"
     )
+    learn_time_constants: Literal["none", "population", "neuron"] = Field(
+        "none", description="learn one pair for each population, or for each neuron, beside the weights"
+    )
+    tau_mem_min_ms: PositiveFloat = Field(
+        3.0, description="lower bound of learned and of heterogeneous time constants; published"
+    )
+    tau_syn_min_ms: PositiveFloat = Field(1.0, description="as tau_mem_min_ms")
     regulariser: Regulariser = Regulariser()
 
 
@@ -282,6 +292,30 @@ class Params(Group):
             )
         if self.network.step_ms > self.network.tau_syn_ms or self.network.step_ms > self.network.tau_mem_ms:
             raise ValueError("network.step_ms is longer than a time constant; make it shorter than both")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _time_constants_are_possible(self) -> "Params":
+        learned, heterogeneous = self.train.learn_time_constants, self.network.time_constants == "heterogeneous"
+        if heterogeneous and learned == "population":
+            raise ValueError(
+                "network.time_constants is heterogeneous, one for each neuron, but train.learn_time_constants is "
+                "population; set it to neuron or none, or network.time_constants to homogeneous"
+            )
+        if learned == "none" and not heterogeneous:
+            return self
+        for kind in ("tau_mem", "tau_syn"):
+            shortest, start = getattr(self.train, f"{kind}_min_ms"), getattr(self.network, f"{kind}_ms")
+            if shortest < self.network.step_ms:
+                raise ValueError(
+                    f"train.{kind}_min_ms = {shortest:g} lets time constants fall below network.step_ms = "
+                    f"{self.network.step_ms:g}; raise it to that at least"
+                )
+            if shortest > start:
+                raise ValueError(
+                    f"train.{kind}_min_ms = {shortest:g} is above network.{kind}_ms = {start:g}, where time constants "
+                    "start; lower it"
+                )
         return self
 
     @pydantic.model_validator(mode="after")

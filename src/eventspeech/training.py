@@ -119,8 +119,20 @@ class Trainer:
             params.train.regulariser.counts == "batch",
         )
         self.learning_rate = self.shape.learning_rate or params.train.learning_rate
-        self.weights = network.initial_weights(self.network, params.network, seed)
-        self.optimiser = Adam(self.weights, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
+        self._shortest_ms = {"tau_mem_ms": params.train.tau_mem_min_ms, "tau_syn_ms": params.train.tau_syn_min_ms}
+        constants = network.initial_time_constants(
+            self.network,
+            seed,
+            params.train.learn_time_constants,
+            params.network.time_constants == "heterogeneous",
+            self._shortest_ms,
+        )
+        weights = network.initial_weights(self.network, params.network, seed)
+        self.weights = weights | constants
+        # heterogeneous time constants are there without being learned, too
+        self.learns_constants = params.train.learn_time_constants != "none"
+        learned = self.weights if self.learns_constants else weights
+        self.optimiser = Adam(learned, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
         self.engine = engines.create(params.train.engine, self.network, machine.threads())
         self._batch_size = batch_size or params.train.batch_size
         self._shift = params.augmentation.shift_channels
@@ -146,9 +158,16 @@ class Trainer:
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
                 found = self.engine.gradients(self.weights, batch, self.objective)
                 self.optimiser.step(self.weights, found.weights, self.learning_rate)
+                self._bound_time_constants()
             tally.add(found.inference, batch.labels, found.floored)
             _require_finite(number, found.inference.losses, *self.weights.values())
         return tally.result()
+
+    def _bound_time_constants(self) -> None:
+        for name, array in self.weights.items():
+            for kind, shortest_ms in self._shortest_ms.items():
+                if name.endswith(kind):
+                    np.maximum(array, np.float32(shortest_ms), out=array)
 
     def validate(self, samples: batches.Batch) -> EpochResult:
         """Run samples forward, without augmentation."""
@@ -334,9 +353,18 @@ def _write(params, loss, seed, trainer, progress, training, held_out, outputs: O
             "training_samples": len(training),
             "validation_samples": len(held_out),
             "weights": int(sum(array.size for array in progress.best.values())),
+            **_mean_time_constants(trainer, progress.best),
             "duration_s": seconds,
             "ms_per_sample": 1000 * sum(row.training_s for row in progress.rows) / presented,
             "threads": machine.threads(),
             "machine": machine.facts(),
         },
     )
+
+
+def _mean_time_constants(trainer: Trainer, weights: Weights) -> dict[str, dict[str, float]]:
+    """Return the mean over each population of what was learned, in ms; nothing if nothing was."""
+    if not trainer.learns_constants:
+        return {}
+    constants = {name: array for name, array in weights.items() if network.is_time_constant(name)}
+    return {"time_constants": {name: float(array.mean(dtype=np.float64)) for name, array in constants.items()}}

@@ -16,6 +16,19 @@ and backward, with k = tau_mem / (tau_mem - tau_syn) (a - b), from lamV[N] = lam
     outputs in addition: lamV_o[n] += w(n/N) (y_o - p_o) D / (tau_mem T B)
     dL/dw = -tau_syn sum over presynaptic spikes s[n] of lamI[n+1]
 
+All coefficients and time constants are those of the neuron whose V, I, lamV and lamI stand beside them (in R, in the
+drive and in dL/dw: the postsynaptic one). Where time constants are among the weights, their gradients are, with
+lamV[n+1] after the jumps of step n,
+
+    dL/dtau_mem = -sum_n tau_mem lamV[n+1] (V[n] da/dtau_mem + I[n] dc/dtau_mem)
+    dL/dtau_syn = -sum_n (tau_mem lamV[n+1] I[n] dc/dtau_syn + tau_syn lamI[n+1] I[n] db/dtau_syn)
+
+This is the chain rule: dL/dV' = -tau_mem lamV[n+1] and dL/dI[n+1] = -tau_syn lamI[n+1], and V' and I[n+1] move by what
+the coefficients of the step move by. In a step with a spike the coefficients move V' before the reset, and the jump has
+made lamV[n+1] the adjoint of just that; the next step starts from V = 0. As D goes to 0 these are the integrals of
+lamV dV/dt (without the resets) and of -lamI I / tau_syn. A constant that a population shares has the sum of its
+neurons' gradients.
+
 Between spikes this is the transpose of the forward step, so gradients of the output weights are those of the discrete
 loss itself; the jump is Eventprop's (Wunderlich & Pehle 2021), exact as D goes to 0. In continuous time R has
 lamV - lamI, which is -tau_syn dlamI/dt. Here it is what lamI changes by over a step, with p = k tau_syn / D and
@@ -32,8 +45,8 @@ from eventspeech.data.batches import Batch
 from eventspeech.network import Network, Weights
 
 DENOMINATOR_FLOOR = 1e-2
-"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, which is 0.1 for the published step and
-time constants, so the bound can act only for steps of some tenth of a millisecond or less; its uses are counted."""
+"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, about D / (2 tau_syn), which is 0.1 for the
+published step and time constants, so the bound can act only where tau_syn is 50 steps or more; its uses are counted."""
 
 
 class Objective(NamedTuple):
@@ -73,7 +86,8 @@ class Gradients(NamedTuple):
 
     Attributes:
         inference: of the same weights and batch.
-        weights: gradient of the mean loss (and the regulariser) for every connection.
+        weights: gradient of the mean loss (and the regulariser) for every connection, and for the time constants
+            that the weights hold.
         floored: how many denominators were bounded from below.
     """
 
@@ -113,24 +127,84 @@ class Engine(Protocol):
 
 
 class Coefficients(NamedTuple):
-    """The coefficients of the module's equations."""
+    """The coefficients of the module's equations, float64, in the shape that step and time constants broadcast to."""
 
-    a: float
-    b: float
-    c: float
-    k: float
-    p: float
-    q: float
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+    k: np.ndarray
+    p: np.ndarray
+    q: np.ndarray
 
 
-def coefficients(step_ms: float, tau_mem_ms: float, tau_syn_ms: float) -> Coefficients:
-    """Return the coefficients for a step, with the limit for equal time constants."""
-    a, b = float(np.exp(-step_ms / tau_mem_ms)), float(np.exp(-step_ms / tau_syn_ms))
-    # (a - b) / (1/tau_syn - 1/tau_mem) without cancellation: D exp(-D/tau_mem) (1 - exp(-u)) / u
-    u = step_ms * (1.0 / tau_syn_ms - 1.0 / tau_mem_ms)
-    shared = step_ms * a * (1.0 if u == 0 else float(-np.expm1(-u) / u))
-    k = shared / tau_syn_ms
-    # for a step of zero (two events at once, in the exact solver) p = q = 1
-    rate = tau_syn_ms / step_ms if step_ms > 0 else 0.0
-    q = -rate * float(np.expm1(-step_ms / tau_syn_ms)) if step_ms > 0 else 1.0
-    return Coefficients(a, b, shared / tau_mem_ms, k, rate * k if step_ms > 0 else 1.0, q)
+class Derivatives(NamedTuple):
+    """Derivatives of the coefficients, per ms: a and c by tau_mem, b and c by tau_syn."""
+
+    a_mem: np.ndarray
+    c_mem: np.ndarray
+    b_syn: np.ndarray
+    c_syn: np.ndarray
+
+
+class Products(NamedTuple):
+    """What the gradients of time constants are made of, summed over steps, of each neuron.
+
+    V - I instead of V, since da/dtau_mem and dc/dtau_mem nearly cancel, which single precision would not survive.
+
+    Attributes:
+        drift: lamV (V - I).
+        charge: lamV I.
+        current: lamI I.
+    """
+
+    drift: np.ndarray
+    charge: np.ndarray
+    current: np.ndarray
+
+
+def coefficients(step_ms, tau_mem_ms, tau_syn_ms) -> Coefficients:
+    """Return the coefficients for steps (also of zero) and time constants in ms, numbers or arrays."""
+    a, b = np.exp(-step_ms / tau_mem_ms), np.exp(-step_ms / tau_syn_ms)
+    # p = (a - b) / (D/tau_syn - D/tau_mem), without cancellation where the time constants are (nearly) equal
+    p = a * _mean_of_exponential(step_ms / tau_syn_ms - step_ms / tau_mem_ms)
+    q = _mean_of_exponential(step_ms / tau_syn_ms)
+    return Coefficients(a, b, p * step_ms / tau_mem_ms, p * step_ms / tau_syn_ms, p, q)
+
+
+def derivatives(step_ms, tau_mem_ms, tau_syn_ms) -> Derivatives:
+    """Return the derivatives of the coefficients by the time constants.
+
+    With x = D/tau_mem, y = D/tau_syn and c = x p, p = integral of exp(-x (1 - s) - y s) over s in [0, 1]:
+    dp/dx and dp/dy are minus the same integral with the factor 1 - s or s.
+    """
+    x, y = step_ms / tau_mem_ms, step_ms / tau_syn_ms
+    a, b = np.exp(-x), np.exp(-y)
+    mean, moment = a * _mean_of_exponential(y - x), a * _moment_of_exponential(y - x)
+    c_by_x, c_by_y = mean - x * (mean - moment), -x * moment
+    return Derivatives(a * x / tau_mem_ms, -c_by_x * x / tau_mem_ms, b * y / tau_syn_ms, -c_by_y * y / tau_syn_ms)
+
+
+def time_constant_gradients(step_ms, tau_mem_ms, tau_syn_ms, sums: Products) -> tuple[np.ndarray, np.ndarray]:
+    """Return dL/dtau_mem and dL/dtau_syn of each neuron, by the module's equations."""
+    a_mem, c_mem, b_syn, c_syn = derivatives(step_ms, tau_mem_ms, tau_syn_ms)
+    by_mem = -tau_mem_ms * (a_mem * sums.drift + (a_mem + c_mem) * sums.charge)
+    return by_mem, -(tau_mem_ms * c_syn * sums.charge + tau_syn_ms * b_syn * sums.current)
+
+
+def _mean_of_exponential(u) -> np.ndarray:
+    """Return the integral of exp(-u s) over s in [0, 1]: (1 - exp(-u)) / u."""
+    safe = np.where(u == 0, 1.0, u)
+    return np.where(u == 0, 1.0, -np.expm1(-safe) / safe)
+
+
+def _moment_of_exponential(u) -> np.ndarray:
+    """Return the integral of s exp(-u s) over s in [0, 1]: (1 - (1 + u) exp(-u)) / u^2."""
+    u = np.asarray(u, np.float64)
+    # where this cancels, its series: sum of (-u)^n / (n! (n + 2)); for |u| < 1 eighteen terms are exact
+    small = np.abs(u) < 1
+    near, series, term = np.where(small, u, 0.0), np.zeros_like(u), np.ones_like(u)
+    for n in range(18):
+        series += term / (n + 2)
+        term = term * -near / (n + 1)
+    far = np.where(small, 1.0, u)
+    return np.where(small, series, (_mean_of_exponential(far) - np.exp(-far)) / far)

@@ -10,15 +10,32 @@ Eventprop: Wunderlich & Pehle, Sci. Rep. 11, 12829 (2021); loss shaping: Nowotny
 """
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 
-from eventspeech.engines.base import Gradients, Inference, coefficients
+from eventspeech.engines.base import (
+    Gradients,
+    Inference,
+    Products,
+    coefficients,
+    derivatives,
+    time_constant_gradients,
+)
 from eventspeech.losses import cross_entropy
-from eventspeech.network import Network, Weights, check, connections
+from eventspeech.network import (
+    TIME_CONSTANTS,
+    Network,
+    Weights,
+    check,
+    connections,
+    is_time_constant,
+    populations,
+    time_constants,
+)
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _PIECE_MS = 2.0
@@ -49,10 +66,39 @@ class _Event(NamedTuple):
     denominator: float
 
 
+class _State(NamedTuple):
+    """Voltages and currents of the hidden neurons and of the outputs."""
+
+    voltage: np.ndarray
+    current: np.ndarray
+    out_voltage: np.ndarray
+    out_current: np.ndarray
+
+
 class _Trial(NamedTuple):
+    """``states`` has the state after each event."""
+
     events: list[_Event]
+    states: list[_State]
     logits: np.ndarray
     counts: np.ndarray
+
+
+class _Constants(NamedTuple):
+    """Time constants of one population, float64[J]."""
+
+    tau_mem_ms: np.ndarray
+    tau_syn_ms: np.ndarray
+
+
+class _Model(NamedTuple):
+    """Input [K C, J], hidden [J, J] and output [J, O] weights, and time constants, of all J hidden neurons as one."""
+
+    into: np.ndarray
+    within: np.ndarray
+    out: np.ndarray
+    hidden: _Constants
+    outputs: _Constants
 
 
 class ExactEngine:
@@ -109,17 +155,18 @@ class ExactEngine:
 
     def _run(self, weights: Weights, samples: list[Sample], objective: ExactObjective) -> list[_Trial]:
         check(self.network, weights)
-        matrices = self._matrices(weights)
-        return [self._forward(matrices, sample, objective) for sample in samples]
+        model = self._model(weights)
+        return [self._forward(model, sample, objective) for sample in samples]
 
-    def _matrices(self, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return input [K C, J], hidden [J, J] and output [J, O] weights of the population of all J hidden neurons."""
+    def _model(self, weights: Weights) -> _Model:
         into = np.zeros((self.network.inputs * len(self.network.delay_steps), self._neurons))
         within = np.zeros((self._neurons, self._neurons))
         out = np.zeros((self._neurons, self.network.outputs))
         for name, view in self._views(into, within, out).items():
             view[:] = weights[name]
-        return into, within, out
+        *layers, outputs = (time_constants(self.network, weights, name) for name in populations(self.network))
+        hidden = _Constants(*(np.concatenate(constants) for constants in zip(*layers, strict=True)))
+        return _Model(into, within, out, hidden, _Constants(*outputs))
 
     def _views(self, into: np.ndarray, within: np.ndarray, out: np.ndarray) -> Weights:
         """Return the part of the population's matrices that each connection occupies."""
@@ -142,52 +189,44 @@ class ExactEngine:
         order = np.argsort(times, kind="stable")
         return [_Event(times[i], True, int(rows[i]), 0.0) for i in order if times[i] < self.network.trial_ms]
 
-    def _forward(self, matrices, sample: Sample, objective: ExactObjective) -> _Trial:
-        into, within, out = matrices
+    def _forward(self, model: _Model, sample: Sample, objective: ExactObjective) -> _Trial:
         voltage, current = np.zeros(self._neurons), np.zeros(self._neurons)
         out_voltage, out_current = np.zeros(self.network.outputs), np.zeros(self.network.outputs)
-        events, logits, now = [], np.zeros(self.network.outputs), 0.0
+        events, states, logits, now = [], [], np.zeros(self.network.outputs), 0.0
         counts = np.zeros(self._neurons, np.int64)
         arrivals = self._arrivals(sample)
         arrivals.reverse()
         while True:
-            wait, neuron = self._next_spike(voltage, current)
+            wait, neuron = self._next_spike(voltage, current, model.hidden)
             arrival = arrivals[-1].time_ms if arrivals else np.inf
             then = min(arrival, now + wait, self.network.trial_ms)
-            logits += self._integrate_output(out_voltage, out_current, now, then, objective)
-            voltage, current = self._advance(voltage, current, then - now)
-            out_voltage, out_current = self._advance(out_voltage, out_current, then - now)
+            logits += self._integrate_output(out_voltage, out_current, model.outputs, now, then, objective)
+            voltage, current = _advance(voltage, current, then - now, model.hidden)
+            out_voltage, out_current = _advance(out_voltage, out_current, then - now, model.outputs)
             now = then
             if now >= self.network.trial_ms:
-                return _Trial(events, logits, counts)
+                return _Trial(events, states, logits, counts)
             if arrivals and now == arrival:
                 events.append(arrivals.pop())
-                current = current + into[events[-1].index]
+                current = current + model.into[events[-1].index]
             else:
                 events.append(_Event(now, False, neuron, current[neuron] - 1.0))
                 counts[neuron] += 1
                 voltage[neuron] = 0.0
-                current = current + within[neuron]
-                out_current = out_current + out[neuron]
+                current = current + model.within[neuron]
+                out_current = out_current + model.out[neuron]
+            states.append(_State(voltage.copy(), current, out_voltage, out_current))
 
-    def _advance(self, voltage: np.ndarray, current: np.ndarray, duration_ms: float):
-        over = coefficients(duration_ms, self.network.tau_mem_ms, self.network.tau_syn_ms)
-        return over.a * voltage + over.c * current, over.b * current
-
-    def _next_spike(self, voltage: np.ndarray, current: np.ndarray) -> tuple[float, int]:
+    def _next_spike(self, voltage: np.ndarray, current: np.ndarray, over: _Constants) -> tuple[float, int]:
         """Return how long until the next crossing (infinity if none) and which neuron crosses."""
         best, neuron = np.inf, -1
-        tau_mem, tau_syn = self.network.tau_mem_ms, self.network.tau_syn_ms
         for j in np.flatnonzero(current > 1.0):
-            latest = tau_syn * np.log(current[j])
-
-            def above(duration_ms: float, v: float = voltage[j], i: float = current[j]) -> float:
-                over = coefficients(duration_ms, tau_mem, tau_syn)
-                return over.a * v + over.c * i - 1.0
-
-            self._nearest = min(self._nearest, abs(above(latest)))
-            if above(latest) >= 0:
-                crossing = brentq(above, 0.0, latest, xtol=1e-14, rtol=1e-15)
+            start = float(voltage[j]), float(current[j]), float(over.tau_mem_ms[j]), float(over.tau_syn_ms[j])
+            latest = start[3] * math.log(start[1])
+            highest = _above(latest, *start)
+            self._nearest = min(self._nearest, abs(highest))
+            if highest >= 0:
+                crossing = brentq(_above, 0.0, latest, start, xtol=1e-14, rtol=1e-15)
                 if crossing < best:
                     best, neuron = crossing, int(j)
         return best, neuron
@@ -199,49 +238,93 @@ class ExactEngine:
         half = 0.5 * np.diff(edges)[:, None]
         return (edges[:-1, None] + half * (1 + _NODES)).ravel(), (half * _WEIGHTS).ravel()
 
-    def _integrate_output(self, voltage, current, start_ms: float, end_ms: float, objective: ExactObjective):
-        """Return (1/T) times the integral of w V_o over [start, end]."""
+    def _shaped(self, start_ms: float, end_ms: float, objective: ExactObjective) -> tuple[np.ndarray, np.ndarray]:
+        """Return durations since ``start`` [Q, 1], and quadrature weights times w [Q], for integrals up to ``end``."""
         times, weights = self._pieces(start_ms, end_ms)
-        a, c = self._responses(times - start_ms)
-        traces = a[:, None] * voltage + c[:, None] * current
-        return (weights * objective.weight(times / self.network.trial_ms)) @ traces / self.network.trial_ms
+        return (times - start_ms)[:, None], weights * objective.weight(times / self.network.trial_ms)
 
-    def _responses(self, durations_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the voltage left of a unit voltage, and of a unit current, after each duration."""
-        tau_mem, tau_syn = self.network.tau_mem_ms, self.network.tau_syn_ms
-        a = np.exp(-durations_ms / tau_mem)
-        if tau_mem == tau_syn:
-            return a, durations_ms / tau_mem * a
-        return a, tau_syn / (tau_mem - tau_syn) * (a - np.exp(-durations_ms / tau_syn))
+    def _integrate_output(self, voltage, current, over: _Constants, start_ms: float, end_ms: float, objective):
+        """Return (1/T) times the integral of w V_o over [start, end]."""
+        durations, shaped = self._shaped(start_ms, end_ms, objective)
+        response = coefficients(durations, *over)
+        return shaped @ (response.a * voltage + response.c * current) / self.network.trial_ms
 
     def _backward(self, weights, trial: _Trial, drive, penalty, objective: ExactObjective, totals: Weights) -> None:
-        into, within, out = self._matrices(weights)
-        gradients = np.zeros_like(into), np.zeros_like(within), np.zeros_like(out)
-        tau_syn = self.network.tau_syn_ms
+        model = self._model(weights)
+        gradients = np.zeros_like(model.into), np.zeros_like(model.within), np.zeros_like(model.out)
+        by_hidden, by_outputs = np.zeros((2, self._neurons)), np.zeros((2, self.network.outputs))
+        tau_syn, out_tau_syn = model.hidden.tau_syn_ms, model.outputs.tau_syn_ms
         lam_v, lam_i = np.zeros(self._neurons), np.zeros(self._neurons)
         out_v, out_i = np.zeros(self.network.outputs), np.zeros(self.network.outputs)
-        now = self.network.trial_ms
-        for event in reversed(trial.events):
-            out_v, out_i = self._output_adjoint(out_v, out_i, drive, event.time_ms, now, objective)
-            over = coefficients(now - event.time_ms, self.network.tau_mem_ms, tau_syn)
-            lam_v, lam_i = over.a * lam_v, over.b * lam_i + over.k * lam_v
+        now, learned = self.network.trial_ms, any(map(is_time_constant, weights))
+        for event, state in zip(reversed(trial.events), reversed(trial.states), strict=True):
+            duration = now - event.time_ms
+            shaped = self._shaped(event.time_ms, now, objective)
+            if learned:
+                by_hidden += _by_constants(state.voltage, state.current, lam_v, lam_i, duration, model.hidden)
+                by_outputs += _by_constants(state.out_voltage, state.out_current, out_v, out_i, duration, model.outputs)
+                by_outputs += _by_constants_driven(state.out_voltage, state.out_current, drive, shaped, model.outputs)
+            lam_v, lam_i = _retreat(lam_v, lam_i, duration, model.hidden)
+            out_v, out_i = _retreat(out_v, out_i, duration, model.outputs)
+            driven = coefficients(shaped[0], *model.outputs)
+            out_v = out_v + drive * (shaped[1] @ driven.a) / model.outputs.tau_mem_ms
+            out_i = out_i + drive * (shaped[1] @ driven.c) / out_tau_syn
             now = event.time_ms
             if event.is_input:
                 gradients[0][event.index] -= tau_syn * lam_i
                 continue
             j = event.index
             gradients[1][j] -= tau_syn * lam_i
-            gradients[2][j] -= tau_syn * out_i
-            flow = within[j] @ (lam_v - lam_i) + out[j] @ (out_v - out_i)
+            gradients[2][j] -= out_tau_syn * out_i
+            flow = model.within[j] @ (lam_v - lam_i) + model.out[j] @ (out_v - out_i)
             lam_v[j] += (lam_v[j] + flow) / event.denominator - penalty[j]
         for name, view in self._views(*gradients).items():
             totals[name] += view
+        self._add_time_constants(by_hidden, by_outputs, totals)
 
-    def _output_adjoint(self, lam_v, lam_i, drive, start_ms: float, end_ms: float, objective: ExactObjective):
-        """Take the outputs' adjoints from ``end`` back to ``start`` under the drive w (y - p) / (T B)."""
-        over = coefficients(end_ms - start_ms, self.network.tau_mem_ms, self.network.tau_syn_ms)
-        times, weights = self._pieces(start_ms, end_ms)
-        mem, response = self._responses(times - start_ms)
-        shaped = weights * objective.weight(times / self.network.trial_ms)
-        lam_i = over.b * lam_i + over.k * lam_v + drive * (shaped @ response) / self.network.tau_syn_ms
-        return over.a * lam_v + drive * (shaped @ mem) / self.network.tau_mem_ms, lam_i
+    def _add_time_constants(self, by_hidden: np.ndarray, by_outputs: np.ndarray, totals: Weights) -> None:
+        """Add gradients of the time constants, [2, J] and [2, O], where they are among the weights."""
+        parts = [by_hidden[:, layer] for layer in self._layers] + [by_outputs]
+        for population, part in zip(populations(self.network), parts, strict=True):
+            for kind, gradient in zip(TIME_CONSTANTS, part, strict=True):
+                total = totals.get(f"{population}_{kind}", None)
+                if total is not None:
+                    total += gradient if len(total) > 1 else gradient.sum()
+
+
+def _above(duration_ms: float, voltage: float, current: float, tau_mem_ms: float, tau_syn_ms: float) -> float:
+    """Return how far the voltage is above threshold after ``duration_ms``; plain numbers, for the sake of speed."""
+    u = duration_ms / tau_syn_ms - duration_ms / tau_mem_ms
+    mean = 1.0 if u == 0 else -math.expm1(-u) / u
+    return math.exp(-duration_ms / tau_mem_ms) * (voltage + duration_ms / tau_mem_ms * mean * current) - 1.0
+
+
+def _advance(voltage: np.ndarray, current: np.ndarray, duration_ms: float, constants: _Constants):
+    over = coefficients(duration_ms, *constants)
+    return over.a * voltage + over.c * current, over.b * current
+
+
+def _retreat(lam_v: np.ndarray, lam_i: np.ndarray, duration_ms: float, constants: _Constants):
+    """Take adjoints back over a time without events or drive."""
+    over = coefficients(duration_ms, *constants)
+    return over.a * lam_v, over.b * lam_i + over.k * lam_v
+
+
+def _by_constants(voltage, current, lam_v, lam_i, duration_ms: float, constants: _Constants) -> np.ndarray:
+    """Return what a time between events adds to the gradients of tau_mem and tau_syn, [2, J].
+
+    The propagator over the whole duration is exact, and so is its derivative: state at the start, adjoints at the end.
+    """
+    sums = Products(lam_v * (voltage - current), lam_v * current, lam_i * current)
+    return np.stack(time_constant_gradients(duration_ms, *constants, sums))
+
+
+def _by_constants_driven(voltage, current, drive, shaped, constants: _Constants) -> np.ndarray:
+    """Return what the drive w (y - p) / (T B) in a time between events adds to those of the outputs, [2, O].
+
+    dL/dV is minus the drive at every moment; ``shaped`` are durations and weights of the integral.
+    """
+    durations, weights = shaped
+    moved = derivatives(durations, *constants)
+    by_mem = weights @ (moved.a_mem * voltage + moved.c_mem * current)
+    return -drive * np.stack([by_mem, weights @ (moved.c_syn * current)])

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
-from eventspeech.engines.kernels import adjoint, forward, gather
+from eventspeech.engines.kernels import adjoint, forward, gather, products
 from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
 
 ADJOINT_BYTES = 64 * 2**20
@@ -37,11 +37,9 @@ class NumbaKernels:
     def forward_hidden(self, events, delays, weights, recurrent, vectors: Vectors, capacity: int) -> Layer:
         """Run a hidden layer forward."""
         numba.set_num_threads(self._threads)
-        # what can arrive in one step: every copy brings the events of another step
-        most = max(1, int(np.diff(events.starts, axis=1).max(initial=0)) * len(delays))
         units = weights.shape[0] // len(delays)
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
-        return Layer(*forward.hidden(events.rows, events.starts, delays, units, *arguments, capacity, most))
+        return Layer(*forward.hidden(*events, delays, units, *arguments, capacity, _most(events, delays)))
 
     def forward_output(self, events, weights, vectors: Vectors, weighting, keep_trace: bool):
         """Run the outputs forward."""
@@ -75,17 +73,35 @@ class NumbaKernels:
         )  # fmt: skip
         return found, int(floored.sum())
 
+    def products(
+        self, events: Events, delays, weights, recurrent, layer: Layer | None, vectors: Vectors, adjoint: Adjoint
+    ) -> np.ndarray:
+        """Return what the gradients of time constants are made of."""
+        numba.set_num_threads(self._threads)
+        samples = len(events.starts)
+        spikes = layer or Layer(np.zeros((samples, 0), np.int32), None, np.zeros_like(events.starts))
+        arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
+        return products.summed(
+            *events, delays, weights.shape[0] // len(delays), *arguments, _most(events, delays),
+            spikes.spikes, spikes.starts, 1 / vectors.k, adjoint.current,
+        )  # fmt: skip
+
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by sample, unit and time."""
         numba.set_num_threads(self._threads)
         return Sorted(*gather.sort_by_unit(events.rows, events.starts, units))
 
-    def gather(self, sources: list[Source], tau_syn_ms: float, adjoint: Adjoint) -> None:
+    def gather(self, sources: list[Source], tau_syn_ms: np.ndarray, adjoint: Adjoint) -> None:
         """Add weight gradients to the totals."""
         numba.set_num_threads(self._threads)
+        scale = (-tau_syn_ms).astype(self._dtype)
         for (steps, unit_starts), delays, total in sources:
-            scale = np.full(total.shape[1], -tau_syn_ms, self._dtype)
             gather.add(total, steps, unit_starts, delays, scale, adjoint.current)
 
     def _or_none(self, recurrent, size: int) -> np.ndarray:
         return np.zeros((0, size), self._dtype) if recurrent is None else recurrent
+
+
+def _most(events: Events, delays: np.ndarray) -> int:
+    """Return a bound of what can arrive in one step: every copy brings the events of another step."""
+    return max(1, int(np.diff(events.starts, axis=1).max(initial=0)) * len(delays))

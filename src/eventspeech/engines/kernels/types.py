@@ -124,8 +124,20 @@ class Kernels(Protocol):
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a hidden layer's adjoints; also return how many denominators were bounded."""
 
+    def products(
+        self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        layer: Layer | None, vectors: Vectors, adjoint: Adjoint,
+    ) -> np.ndarray:  # fmt: skip
+        """Return `engines.base.Products` of every sample, [B, 3, H]; ``layer`` is None for the outputs.
+
+        Voltages and currents are computed once more, from what came in and the spikes that went out.
+        """
+
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by unit, for adjoints of the shape of ``adjoint``."""
 
-    def gather(self, sources: list[Source], tau_syn_ms: float, adjoint: Adjoint) -> None:
-        """Add the gradients of all connections into the population of ``adjoint`` to their totals."""
+    def gather(self, sources: list[Source], tau_syn_ms: np.ndarray, adjoint: Adjoint) -> None:
+        """Add the gradients of all connections into the population of ``adjoint`` to their totals.
+
+        ``tau_syn_ms`` is [H], of that population.
+        """

@@ -175,6 +175,32 @@ class NativeKernels:
         self._share(samples, work)
         return found, int(floored.sum())
 
+    def products(
+        self, events: Events, delays: np.ndarray, weights, recurrent, layer: Layer | None, vectors: Vectors,
+        adjoint: Adjoint,
+    ) -> np.ndarray:  # fmt: skip
+        """Return what the gradients of time constants are made of."""
+        samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
+        neurons, units = weights.shape[1], weights.shape[0] // len(delays)
+        padded, rows = _padded(neurons), adjoint.current.shape[2]
+        tiled, inside = self._tiled(weights, len(delays)), None if recurrent is None else _pad_columns(recurrent)
+        spikes, spike_starts, capacity = (
+            (layer.spikes, layer.starts, layer.spikes.shape[1]) if layer else (None, None, 0)
+        )
+        a, b, c, k, _, _ = self._vectors(vectors)
+        inverse_k = np.divide(1, k, out=np.zeros_like(k), where=k > 0)
+        found = np.empty((samples, 3, padded), np.float32)
+
+        def work(first: int, last: int) -> None:
+            drive = self._space.array(("tile drive", first), (steps, TILE))
+            self._call(
+                "sum_products", *events, samples, first, last, steps, delays, len(delays), units, tiled, inside,
+                a, b, c, padded, spikes, spike_starts, capacity, inverse_k, adjoint.current, rows, drive, found,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return found[:, :, :neurons]
+
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by block of samples, unit, sample and time."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
@@ -193,12 +219,12 @@ class NativeKernels:
         self._share(blocks, work)
         return found
 
-    def gather(self, sources: list[Source], tau_syn_ms: float, adjoint: Adjoint) -> None:
+    def gather(self, sources: list[Source], tau_syn_ms: np.ndarray, adjoint: Adjoint) -> None:
         """Add weight gradients to the totals."""
         tiles, samples, rows, _ = adjoint.current.shape
         neurons = sources[0].total.shape[1]
         blocks = len(sources[0].events.unit_starts)
-        scale = np.full(tiles * TILE, -tau_syn_ms, np.float32)
+        scale = _pad_columns(-tau_syn_ms.astype(np.float32)[None, :])[0]
         parts = [_even_ranges(source.events.unit_starts, self._threads) for source in sources]
 
         def work(first: int, last: int) -> None:
