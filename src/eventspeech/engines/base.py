@@ -45,8 +45,9 @@ from eventspeech.data.batches import Batch
 from eventspeech.network import Network, Weights
 
 DENOMINATOR_FLOOR = 1e-2
-"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, about D / (2 tau_syn), which is 0.1 for the
-published step and time constants, so the bound can act only where tau_syn is 50 steps or more; its uses are counted."""
+"""Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, about D / (2 tau_syn), which is 0.1 for
+the published step and time constants, so the bound can act only where tau_syn is 50 steps or more; its uses are
+counted."""
 
 
 class Objective(NamedTuple):
