@@ -90,10 +90,7 @@ class Kernels(Protocol):
     """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None."""
 
     def samples_at_once(self, steps: int, width: int) -> int:
-        """Return how many samples the backward pass takes at once, for adjoints of ``width`` neurons in all.
-
-        May depend on the number of threads, but not so that the order of summation does.
-        """
+        """Return how many samples the backward pass takes at once, for adjoints of ``width`` neurons in all."""
 
     def starts(self, steps_of: np.ndarray, offsets: np.ndarray, steps: int) -> np.ndarray:
         """Return int64[B, N + 1]: where the events of each sample and step begin (see `Events`).

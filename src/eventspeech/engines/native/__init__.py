@@ -22,8 +22,8 @@ CACHE_BYTES = 2**19
 """Adjoints of a tile that are summed at once: a part of a second-level cache, which may be shared by two threads. Must
 not depend on the machine, since it decides the order of summation."""
 
-ADJOINT_BYTES = 2**25
-"""Adjoints a thread keeps before they are summed."""
+ADJOINT_BYTES = 2**27
+"""Adjoints that are kept before they are summed; must not depend on the machine either."""
 
 
 @functools.cache
@@ -72,10 +72,9 @@ class NativeKernels:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def samples_at_once(self, steps: int, width: int) -> int:
-        """Return how many samples the backward pass takes at once: whole blocks of `sort`, some for each thread."""
+        """Return how many samples the backward pass takes at once: whole blocks of `sort`."""
         block = _block(steps + self._tail)
-        per_thread = ADJOINT_BYTES // (4 * (steps + self._tail) * width * block)
-        return block * max(1, per_thread) * self._threads
+        return block * max(1, ADJOINT_BYTES // (4 * (steps + self._tail) * width * block))
 
     def starts(self, steps_of: np.ndarray, offsets: np.ndarray, steps: int) -> np.ndarray:
         """Find where the events of each sample and step begin."""
@@ -230,12 +229,23 @@ class NativeKernels:
         def work(first: int, last: int) -> None:
             for part in range(first, last):
                 # struct source of kernels.c
-                table = np.array([_record(*pair) for pair in zip(sources, (p[part] for p in parts), strict=True)])
+                table = np.array([self._record((i, part), source, parts[i][part]) for i, source in enumerate(sources)])
                 self._call(
-                    "gather", table, len(table), blocks, samples * rows, adjoint.current, tiles * TILE, scale, neurons
+                    "gather", table, len(table), blocks, _block(rows) * rows, samples * rows, adjoint.current,
+                    tiles * TILE, scale, neurons,
                 )  # fmt: skip
 
         self._share(self._threads, work)
+
+    def _record(self, name: tuple[int, int], source: Source, units: tuple[int, int]) -> list[int]:
+        """Return what `gather` needs to know of a connection and a range of its units, as 64-bit numbers."""
+        (places, unit_starts), delays, total = source
+        copies, (first, last) = len(delays), units
+        sums = self._space.array(("sums", name), (copies, last - first, TILE))
+        return [
+            address(places), address(unit_starts), len(total) // copies, first, last, address(delays), copies,
+            address(total), address(sums),
+        ]  # fmt: skip
 
     def _vectors(self, vectors: Vectors) -> list[np.ndarray]:
         return [_pad_columns(vector[None, :])[0] for vector in vectors]
@@ -270,13 +280,6 @@ class NativeKernels:
             return
         for future in [self._pool.submit(work, first, last) for first, last in ranges]:
             future.result()
-
-
-def _record(source: Source, units: tuple[int, int]) -> list[int]:
-    """Return what `gather` needs to know of a connection and the range of its units, as 64-bit numbers."""
-    (places, unit_starts), delays, total = source
-    whole = total.shape[0] // len(delays)
-    return [address(places), address(unit_starts), whole, *units, address(delays), len(delays), address(total)]
 
 
 def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:

@@ -456,25 +456,9 @@ void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, i
     }
 }
 
-INLINE void add_row(float *row, const float *scale, vec low, vec high, int64_t width)
-{
-    low *= at(scale);
-    high *= at(scale + LANES);
-    if (width >= TILE) {
-        put(row, at(row) + low);
-        put(row + LANES, at(row + LANES) + high);
-    } else {
-        float edge[TILE];
-        put(edge, low);
-        put(edge + LANES, high);
-        for (int64_t h = 0; h < width; h++) row[h] += edge[h];
-    }
-}
-
-/* The rows of one unit's copies, `count` of them, at most COPIES; lam: adjoints of a tile; stride: from row to row of
-   the gradient of one copy to the next. */
+/* The sums of one unit's copies, `count` of them, at most COPIES; lam: adjoints of a tile; sums: [count][stride][TILE]. */
 INLINE void gather_copies(const int32_t *event_rows, int64_t begin, int64_t end, const int64_t *delays, int count,
-                          const float *lam, const float *scale, float *gradient, int64_t stride, int64_t width)
+                          const float *lam, float *sums, int64_t stride)
 {
     vec low[COPIES] = {{0}}, high[COPIES] = {{0}};
     for (int64_t e = begin; e < end; e++) {
@@ -486,46 +470,70 @@ INLINE void gather_copies(const int32_t *event_rows, int64_t begin, int64_t end,
         }
     }
 #pragma GCC unroll 5
-    for (int k = 0; k < count; k++) add_row(gradient + k * stride, scale, low[k], high[k], width);
+    for (int k = 0; k < count; k++) {
+        float *to = sums + k * stride * TILE;
+        put(to, at(to) + low[k]);
+        put(to + LANES, at(to + LANES) + high[k]);
+    }
 }
 
 /* A connection into a population, and the units whose gradient one thread gathers. event_rows: row of each event in the
-   adjoints of a tile, sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]. */
+   adjoints of a tile, sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]; sums: scratch
+   [K][last - first][TILE]. */
 struct source {
     const int32_t *event_rows;
     const int64_t *unit_starts;
     int64_t units, first, last;
     const int64_t *delays;
     int64_t copies;
-    float *gradient;
+    float *gradient, *sums;
 };
 
-INLINE void gather_units(const struct source *from, int64_t block, const float *lam, const float *scale, int64_t column,
-                         int64_t neurons)
+INLINE void gather_units(const struct source *from, int64_t block, const float *lam)
 {
     const int64_t *starts = from->unit_starts + block * (from->units + 1), copies = from->copies;
+    const int64_t size = from->last - from->first;
     for (int64_t u = from->first; u < from->last; u++) {
         if (starts[u] == starts[u + 1]) continue;
         for (int64_t k = 0; k < copies; k += COPIES) {
-#define WORK(count)                                                                                  \
-    gather_copies(from->event_rows, starts[u], starts[u + 1], from->delays + k, count, lam, scale,   \
-                  from->gradient + (k * from->units + u) * neurons + column, from->units * neurons, \
-                  neurons - column)
+#define WORK(count)                                                                             \
+    gather_copies(from->event_rows, starts[u], starts[u + 1], from->delays + k, count, lam, \
+                  from->sums + (k * size + u - from->first) * TILE, size)
             WITH_COPIES(copies - k, WORK)
 #undef WORK
         }
     }
 }
 
+/* gradient += scale times the sums of a tile whose first column is `column` */
+INLINE void add_sums(const struct source *from, const float *scale, int64_t column, int64_t neurons)
+{
+    const int64_t size = from->last - from->first, width = neurons - column < TILE ? neurons - column : TILE;
+    for (int64_t k = 0; k < from->copies; k++)
+        for (int64_t u = 0; u < size; u++) {
+            const float *sums = from->sums + (k * size + u) * TILE;
+            float *row = from->gradient + (k * from->units + from->first + u) * neurons + column;
+            for (int64_t h = 0; h < width; h++) row[h] += scale[h] * sums[h];
+        }
+}
+
 /* gradient[k U + u][h] += scale[h] times the sum of lamI at the events of unit u, for all `count` connections. Samples
-   come in blocks whose adjoints of a tile fit the second-level cache: they are read from memory once. */
-CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, int64_t plane_rows,
+   come in blocks of block_rows rows, whose adjoints of a tile fit the second-level cache: they are fetched in order,
+   once, and read at random. */
+CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, int64_t block_rows, int64_t plane_rows,
                    const float *adjoint, int64_t padded, const float *scale, int64_t neurons)
 {
-    for (int64_t t = 0; t < padded / TILE; t++)
-        for (int64_t block = 0; block < blocks; block++)
-            for (int64_t c = 0; c < count; c++)
-                gather_units(sources + c, block, adjoint + t * plane_rows * TILE, scale + t * TILE, t * TILE, neurons);
+    for (int64_t t = 0; t < padded / TILE; t++) {
+        const float *plane = adjoint + t * plane_rows * TILE;
+        for (int64_t c = 0; c < count; c++)
+            memset(sources[c].sums, 0, sources[c].copies * (sources[c].last - sources[c].first) * TILE * sizeof(float));
+        for (int64_t block = 0; block < blocks; block++) {
+            int64_t end = (block + 1) * block_rows < plane_rows ? (block + 1) * block_rows : plane_rows;
+            for (int64_t x = block * block_rows * TILE; x < end * TILE; x += LANES) __builtin_prefetch(plane + x, 0, 2);
+            for (int64_t c = 0; c < count; c++) gather_units(sources + c, block, plane);
+        }
+        for (int64_t c = 0; c < count; c++) add_sums(sources + c, scale + t * TILE, t * TILE, neurons);
+    }
 }
 
 /* The sum of some rows of a table [.][TILE]: what project, receive and gather do for each event, and nothing else. Used to
