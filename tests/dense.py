@@ -13,9 +13,9 @@ def run(network, weights, batch, objective):
     constants = {name: time_constants(network, weights, name) for name in populations(network)}
     over = {name: coefficients(network.step_ms, *both) for name, both in constants.items()}
     moved = {name: derivatives(network.step_ms, *both) for name, both in constants.items()}
-    steps, layers = network.steps, len(network.hidden)
+    layers = len(network.hidden)
     names = ["input", *(f"hidden{i + 1}" for i in range(layers)), "output"]
-    trials, logits = [], []
+    trials, outputs = [], []
     for s in range(len(batch)):
         spikes, states = [_delayed_input(network, batch, s)], [None]
         denominators = [None]
@@ -27,26 +27,17 @@ def run(network, weights, batch, objective):
             denominators.append(z)
             states.append(state)
         drive = spikes[-1] @ weights[f"{names[-2]}_output"]
-        a, b, c, *_ = over["output"]
-        voltage, current, logit = np.zeros(network.outputs), np.zeros(network.outputs), np.zeros(network.outputs)
-        states.append(np.zeros((2, steps, network.outputs)))
-        for n in range(steps):
-            logit += objective.weighting[n] * voltage / steps
-            states[-1][:, n] = voltage, current
-            voltage, current = a * voltage + c * current, b * current + drive[n]
-        trials.append((spikes, denominators, states))
-        logits.append(logit)
-    losses, probabilities = cross_entropy(np.stack(logits), batch.labels)
+        read, state, adjoint = OUTPUTS[objective.readout](network, drive, objective, over["output"])
+        states.append(state)
+        trials.append((spikes, denominators, states, adjoint))
+        outputs.append(read)
+    losses, errors = _score(np.stack(outputs), batch.labels, objective)
     counts = [np.stack([trial[0][i].sum(axis=0) for trial in trials]) for i in range(1, layers + 1)]
     gradients = {name: np.zeros(array.shape) for name, array in weights.items()}
-    for s, (spikes, denominators, states) in enumerate(trials):
-        error = (np.eye(network.outputs)[batch.labels[s]] - probabilities[s]) / len(batch)
-        (tau_mem, tau_syn), (a, b, c, k, p, q) = constants["output"], over["output"]
-        lam_v, lam_i = np.zeros((steps + 1, network.outputs)), np.zeros((steps + 1, network.outputs))
-        for n in reversed(range(steps)):
-            lam_i[n] = b * lam_i[n + 1] + k * lam_v[n + 1]
-            lam_v[n] = a * lam_v[n + 1] + objective.weighting[n] * error / (tau_mem * steps)
-        jumped = lam_v[1:]
+    for s, (spikes, denominators, states, adjoint) in enumerate(trials):
+        (tau_mem, tau_syn), (*_, p, q) = constants["output"], over["output"]
+        # unseen: what R of the layer below must not see of lamV
+        lam_v, lam_i, jumped, unseen = adjoint(errors[s] / len(batch), tau_mem)
         _add_time_constants(gradients, "output", constants["output"], moved["output"], states[-1], jumped, lam_i)
         for i in reversed(range(1, layers + 1)):
             out = weights[f"{names[i]}_{names[i + 1]}"]
@@ -54,7 +45,8 @@ def run(network, weights, batch, objective):
             recurrent = weights.get(f"{names[i]}_{names[i]}", np.zeros((len(out), len(out))))
             count = counts[i - 1].mean(axis=0) if objective.regulariser_batch else counts[i - 1][s]
             penalty = objective.regulariser_strength * (count - objective.regulariser_target) / len(batch)
-            flow = (p * lam_v - q * lam_i)[1:] @ out.T
+            flow = (p * (lam_v - unseen) - q * lam_i)[1:] @ out.T
+            unseen = 0
             (_, tau_syn), (a, b, _, k, p, q) = constants[names[i]], over[names[i]]
             lam_v, lam_i, jumped = _adjoint(spikes[i], denominators[i], flow, recurrent, penalty, (a, b, k, p, q))
             _add_time_constants(gradients, names[i], constants[names[i]], moved[names[i]], states[i], jumped, lam_i)
@@ -62,6 +54,89 @@ def run(network, weights, batch, objective):
                 gradients[f"{names[i]}_{names[i]}"] -= tau_syn * (spikes[i].T @ lam_i[1:])
         gradients[f"input_{names[1]}"] -= tau_syn * (spikes[0].T @ lam_i[1:])
     return losses, gradients, counts
+
+
+def _score(values, labels, objective):
+    """Return losses and minus their derivatives by what was read."""
+    if objective.readout != "first_spike":
+        losses, probabilities = cross_entropy(values, labels)
+        return losses, np.eye(values.shape[1])[labels] - probabilities
+    tau0, tau1, alpha = objective.first_spike
+    losses, probabilities = cross_entropy(-values / tau0, labels)
+    right, own = np.eye(values.shape[1])[labels], values[np.arange(len(labels)), labels]
+    late = right * (alpha / tau1 * np.exp(own / tau1))[:, None]
+    return losses + alpha * (np.exp(own / tau1) - 1), -((right - probabilities) / tau0 + late)
+
+
+def _integrate(network, drive, over):
+    """Return V[0..N] and I[0..N] of the leaky integrators, [2, N + 1, O]."""
+    a, b, c, *_ = over
+    state = np.zeros((2, len(drive) + 1, network.outputs))
+    for n, arriving in enumerate(drive):
+        voltage, current = state[:, n]
+        state[:, n + 1] = a * voltage + c * current, b * current + arriving
+    return state
+
+
+def _push(network, pushes, over):
+    """Return lamV and lamI of the leaky integrators for what is added to lamV in every step; and lamV[n + 1]."""
+    a, b, _, k, _, _ = over
+    lam_v, lam_i = np.zeros((len(pushes) + 1, network.outputs)), np.zeros((len(pushes) + 1, network.outputs))
+    for n in reversed(range(len(pushes))):
+        lam_i[n] = b * lam_i[n + 1] + k * lam_v[n + 1]
+        lam_v[n] = a * lam_v[n + 1] + pushes[n]
+    return lam_v, lam_i, lam_v[1:]
+
+
+# each returns what is read, V and I before every step, and a function that gives the adjoints (see `run`)
+
+
+def _sum(network, drive, objective, over):
+    state = _integrate(network, drive, over)[:, :-1]
+
+    def adjoint(error, tau_mem):
+        return *_push(network, np.outer(objective.weighting, error / (tau_mem * network.steps)), over), 0
+
+    return objective.weighting @ state[0] / network.steps, state, adjoint
+
+
+def _max(network, drive, objective, over):
+    a, b, c, *_ = over
+    state = _integrate(network, drive, over)
+    voltage, current = state
+    peak = voltage[:-1].argmax(axis=0)
+    each = peak, np.arange(network.outputs)
+
+    def adjoint(error, tau_mem):
+        pushes, unseen = np.zeros_like(drive), np.zeros_like(voltage)
+        pushes[each] = error / tau_mem
+        for o, m in enumerate(peak):
+            if m > 0:
+                undisturbed = (a * voltage[m] + c * b * current[m - 1])[o]
+                if undisturbed > voltage[m, o] >= voltage[m + 1, o]:
+                    taken = undisturbed - voltage[m + 1, o]
+                    unseen[m, o] = pushes[m, o] * (voltage[m, o] - voltage[m + 1, o]) / taken
+        return *_push(network, pushes, over), unseen
+
+    return voltage[each], state[:, :-1], adjoint
+
+
+def _first_spike(network, drive, objective, over):
+    a, b, c, k, p, q = over
+    none = np.zeros((network.outputs, network.outputs))
+    fired, z, state = _layer(drive, none, a, b, c)
+    silent = ~fired.any(axis=0)
+    first = np.where(silent, network.steps, fired.argmax(axis=0))
+
+    def adjoint(error, tau_mem):
+        timing = np.zeros_like(fired)
+        timing[first[~silent], np.flatnonzero(~silent)] = -error[~silent]
+        return *_adjoint(fired, z, timing, none, 0.0, (a, b, k, p, q)), 0
+
+    return first * network.step_ms, state, adjoint
+
+
+OUTPUTS = {"sum": _sum, "max": _max, "first_spike": _first_spike}
 
 
 def derivatives(step_ms, tau_mem_ms, tau_syn_ms):

@@ -26,6 +26,8 @@ def params(**study: object) -> parameters.Params:
             "exponential": {"kind": "exponential"},
             "gaussian": gaussian,
             "gaussian_matched": gaussian | {"mean_weight": 0.6321},
+            "max": {"kind": "max"},
+            "first_spike": {"kind": "first_spike"},
         },
         "validation": {"speakers": ["s11", "s12"]},
         "profile": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},

@@ -40,7 +40,7 @@ def test_logits_are_the_closed_integral_of_the_voltage():
     spike = next(event for event in found.events if not event.is_input)
     left = 100 - spike.time_ms
     integral = 10 * (1 - np.exp(-left / 10)) - 5 * (1 - np.exp(-left / 5))
-    np.testing.assert_allclose(found.logits, np.array([1.0, -2.0]) * integral / 100, rtol=1e-10)
+    np.testing.assert_allclose(found.values, np.array([1.0, -2.0]) * integral / 100, rtol=1e-10)
 
 
 @pytest.mark.parametrize("tau_syn_ms", [10.0, 9.999999, 10.000001])

@@ -35,7 +35,7 @@ def test_gaussian_has_the_published_peak_and_ends():
     assert w[0] == pytest.approx(0.80) and w[-1] == pytest.approx(0.80, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", params.SHAPE_DEFAULTS)
+@pytest.mark.parametrize("kind", params.WEIGHTED)
 def test_scaled_shapes_have_the_mean_that_was_asked_for(kind):
     w = losses.weight(Shape(kind=kind, mean_weight=0.6321), X)
     assert np.trapezoid(w, X) == pytest.approx(0.6321, rel=1e-4)

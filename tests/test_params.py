@@ -44,6 +44,34 @@ REFUSED = {
     "kind": ("shape.exponential.kind", "cosine", r"shape\.exponential\.kind = 'cosine' is not valid"),
     "source": ("download.source", "tape", r"download\.source = 'tape' is not valid"),
     "key of another kind": ("shape.exponential.width", 0.1, r"shape\.exponential: kind exponential takes no width"),
+    "mean of no weight": (
+        "shape.exponential", {"kind": "max", "mean_weight": 0.6},
+        r"shape\.exponential: kind max has no weight that mean_weight could scale; remove it",
+    ),
+    "constant of another readout": (
+        "shape.exponential", {"kind": "max", "tau0_ms": 1.0}, r"kind max takes no tau0_ms \(it takes: none\)",
+    ),
+    "width of a spike": (
+        "shape.exponential", {"kind": "first_spike", "width": 1.0},
+        r"kind first_spike takes no width \(it takes: tau0_ms, tau1_ms, alpha\); remove it",
+    ),
+    "unknown constant": (
+        "shape.exponential", {"kind": "first_spike", "tau2_ms": 1.0}, r"unknown key shape\.exponential\.tau2_ms",
+    ),
+    "no time": (
+        "shape.exponential", {"kind": "first_spike", "tau0_ms": 0.0},
+        r"shape\.exponential\.tau0_ms = 0\.0 is not valid: input should be greater than 0",
+    ),
+    "negative push": (
+        "shape.exponential", {"kind": "first_spike", "alpha": -1.0}, r"shape\.exponential\.alpha = -1\.0 is not valid",
+    ),
+    "overflow": (
+        "shape.exponential", {"kind": "first_spike", "tau1_ms": 2.0},
+        r"shape\.exponential\.tau1_ms = 2 makes exp\(T / tau1\) overflow .* = 1000; make it at least 20",
+    ),
+    "negative spread": (
+        "shape.exponential", {"kind": "max", "output_sd": -1.0}, r"shape\.exponential\.output_sd = -1\.0 is not valid",
+    ),
     "name of a loss": ("shape.2nd", {"kind": "sum"}, r"shape\.2nd.* is not valid: string should match pattern"),
     "no loss": ("study.losses", [], r"study\.losses = \[\] is not valid: list should have at least 1 item"),
     "no hidden layer": ("network.hidden", [], r"network\.hidden = \[\] is not valid"),
@@ -154,6 +182,15 @@ def test_command_exits_with_status_2_and_one_line(tmp_path, capsys):
 def test_numbers_in_scientific_notation_without_a_point_are_numbers():
     content = yaml.safe_load("rate: 1e-3")  # YAML 1.1 takes this for a text
     assert params.validate(changed("train.learning_rate", content["rate"])).train.learning_rate == 1e-3
+
+
+def test_constants_left_out_or_empty_are_the_published_ones():
+    for content in ({}, {"tau0_ms": None, "output_sd": None}):
+        shape = params.validate(changed("shape.exponential", {"kind": "first_spike", **content})).shape["exponential"]
+        assert (shape.tau0_ms, shape.tau1_ms, shape.alpha) == (1.0, 100.0, 5e-5)
+        assert shape.output_weights() == {"output_mean": 1.2, "output_sd": 0.6}
+    assert params.Shape(kind="max").output_weights() == {}
+    assert params.Shape(kind="sum", output_mean=0.5).output_weights() == {"output_mean": 0.5}
 
 
 def test_parameters_do_not_change():

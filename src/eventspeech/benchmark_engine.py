@@ -18,7 +18,7 @@ from eventspeech.data.batches import Batch
 from eventspeech.engines.base import Engine, Objective
 from eventspeech.network import Network, Weights
 from eventspeech.optimiser import Adam
-from eventspeech.params import CHANNELS, Shape
+from eventspeech.params import CHANNELS, Regulariser, Shape
 from eventspeech.params import Network as NetworkParams
 
 CLASSES = 20
@@ -132,7 +132,7 @@ def _measure_one(
     runner = engines.create(engine, on, used)
     data = load(samples, steps, spikes)
     parts = [batches.take(data, np.arange(i, min(i + batch, samples))) for i in range(0, samples, batch)]
-    objective = Objective(losses.on_grid(Shape(kind="exponential"), steps), 1e-8)
+    objective = losses.objective(Shape(kind="exponential"), steps, Regulariser(strength=1e-8))
     compile_s = timed(lambda: _first_call(runner, load(1, steps, 10), objective))
     weights = weights_for_rate(runner, parts[0], objective, rate)
     optimiser = Adam(weights, 0.9, 0.999, 1e-8)

@@ -15,7 +15,6 @@ import numpy as np
 from eventspeech import benchmark_engine, files, losses, machine, params, training
 from eventspeech.benchmark_engine import CLASSES, timed
 from eventspeech.data.store import SpikeStore
-from eventspeech.engines.base import Objective
 
 logger = logging.getLogger("eventspeech")
 
@@ -49,7 +48,7 @@ def measure(
     first = next(trainer.presented(1))
     trainer.weights.update(
         benchmark_engine.weights_for_rate(
-            trainer.engine, first, Objective(losses.on_grid(trainer.shape, trainer.network.steps)), rate
+            trainer.engine, first, losses.objective(trainer.shape, trainer.network.steps), rate
         )
     )
     trainer.learning_rate = 0.0

@@ -25,7 +25,7 @@ from eventspeech.data.batches import Batch
 from eventspeech.engines.base import Objective
 from eventspeech.errors import UserError
 from eventspeech.network import Network, Weights
-from eventspeech.params import CHANNELS, Shape
+from eventspeech.params import CHANNELS, Regulariser, Shape
 
 BACKEND = "single_threaded_cpu"
 
@@ -52,7 +52,7 @@ def measure(
     _require()
     on = Network(CHANNELS, (hidden,), benchmark_engine.CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
     data = benchmark_engine.load(samples, steps, spikes)
-    objective = Objective(losses.on_grid(Shape(kind="exponential"), steps), REGULARISER)
+    objective = losses.objective(Shape(kind="exponential"), steps, Regulariser(strength=REGULARISER))
     first = batches.take(data, np.arange(min(search_batch, samples)))
     weights = benchmark_engine.weights_for_rate(engines.create("cpu", on), first, objective, rate)
     inputs, labels = _spike_trains(data, on), data.labels.astype(np.uint8)

@@ -9,7 +9,6 @@ import numpy as np
 from eventspeech import baseline, engines, losses, machine, model_file, network
 from eventspeech.data import batches, store
 from eventspeech.data.store import SpikeStore
-from eventspeech.engines.base import Objective
 from eventspeech.errors import DataError
 from eventspeech.files import write_csv, write_json, write_npz
 from eventspeech.params import Params, Shape
@@ -27,9 +26,9 @@ class Outputs(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """Logits [S, K] and predictions int64[S]; mean hidden spikes per neuron and trial, None without neurons."""
+    """Losses and predictions of S samples; mean hidden spikes per neuron and trial, None without neurons."""
 
-    logits: np.ndarray
+    losses: np.ndarray
     predictions: np.ndarray
     hidden_spikes: float | None
 
@@ -46,7 +45,8 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
     if meta["kind"] == "spiking":
         outcome = _run_network(params, arrays, meta, samples, outputs.examples)
     else:
-        outcome = _Outcome(*baseline.predict(arrays, meta, samples), None)
+        logits, predictions = baseline.predict(arrays, meta, samples)
+        outcome = _Outcome(losses.cross_entropy(logits, samples.labels)[0], predictions, None)
         write_npz(outputs.examples, {})
     _write(meta, samples, outcome, outputs)
 
@@ -54,17 +54,17 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
 def _run_network(params: Params, weights, meta: dict[str, Any], samples: SpikeStore, examples: Path) -> _Outcome:
     on = network.Network(**meta["network"] | {k: tuple(meta["network"][k]) for k in ("hidden", "delay_steps")})
     engine = engines.create(params.evaluate.engine, on, machine.threads())
-    objective = Objective(losses.on_grid(Shape(**meta["shape"]), on.steps))
+    objective = losses.objective(Shape(**meta["shape"]), on.steps)
     binned = batches.on_grid(samples, on.step_ms, on.steps)
-    logits, spikes = [], 0.0
+    found, spikes = [], 0.0
     for first in range(0, len(samples), params.evaluate.batch_size):
         batch = batches.take(binned, np.arange(first, min(first + params.evaluate.batch_size, len(samples))))
-        found = engine.infer(weights, batch, objective)
-        logits.append(found.logits)
-        spikes += float(sum(counts.sum() for counts in found.spike_counts))
+        found.append(engine.infer(weights, batch, objective))
+        spikes += float(sum(counts.sum() for counts in found[-1].spike_counts))
     _write_examples(engine, weights, objective, on, binned, samples, params.evaluate.examples, examples)
-    stacked = np.concatenate(logits)
-    return _Outcome(stacked, stacked.argmax(axis=1), spikes / (len(samples) * sum(on.hidden)))
+    sample_losses, predictions = (np.concatenate([getattr(one, name) for one in found])
+                                  for name in ("losses", "predictions"))  # fmt: skip
+    return _Outcome(sample_losses, predictions, spikes / (len(samples) * sum(on.hidden)))
 
 
 def _write_examples(engine, weights, objective, on, binned, samples: SpikeStore, count: int, path: Path) -> None:
@@ -107,7 +107,6 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
     # the epoch was chosen on them, so they are neither heard nor unheard
     chosen_on = np.isin(speakers, meta["validation_speakers"])
     unheard = ~heard & ~chosen_on
-    sample_losses, _ = losses.cross_entropy(outcome.logits, samples.labels)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (samples.labels, outcome.predictions), 1)
     write_csv(
@@ -134,7 +133,7 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
         "model": {key: meta[key] for key in ("kind", "loss", "seed")},
         "samples": len(samples),
         "accuracy": _accuracy(hits),
-        "loss": float(sample_losses.mean()),
+        "loss": float(outcome.losses.mean()),
         "accuracy_heard": _accuracy(hits[heard]),
         "accuracy_unheard": _accuracy(hits[unheard]),
         "accuracy_validation_speakers": _accuracy(hits[chosen_on]),

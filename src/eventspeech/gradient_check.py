@@ -2,7 +2,8 @@
 
 1. `exact` against central finite differences of its own loss (relative error in norm, random weights and directions).
 2. A grid engine against `exact` at ever finer steps: the error must fall in proportion to the step (order about 1).
-3. A grid engine's output weights against finite differences of the engine's own loss: these are exact at any step.
+3. A grid engine's output weights against finite differences of the engine's own loss: these are exact at any step
+   (but where outputs spike: on a grid the times of their spikes do not follow the weights).
 
 Where time constants are learned, weights, tau_mem and tau_syn are checked apart, and the worst counts: their gradients
 differ in size, and together the largest would hide the others.
@@ -17,12 +18,11 @@ import numpy as np
 
 from eventspeech import losses, seeds
 from eventspeech.data import batches, store
-from eventspeech.engines.base import Objective
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
 from eventspeech.files import write_json
 from eventspeech.network import TIME_CONSTANTS, Network, Weights, initial_weights, is_time_constant, populations
+from eventspeech.params import WEIGHTED, Regulariser, Shape
 from eventspeech.params import Network as NetworkParams
-from eventspeech.params import Shape
 
 TRIAL_MS = 40.0
 STEPS_MS = (0.04, 0.02, 0.01, 0.005, 0.0025)
@@ -30,6 +30,9 @@ PROBLEMS = 5
 TOLERANCE_EXACT = 1e-6
 TOLERANCE_FINEST = 1e-2
 ORDER_RANGE = (0.7, 1.4)
+
+FIRST_SPIKE = Shape(kind="first_spike", tau0_ms=4.0, tau1_ms=20.0, alpha=0.05, output_mean=1.5, output_sd=1.0)
+"""Constants for trials of 40 ms: several outputs and both terms of the loss matter."""
 
 
 class Case(NamedTuple):
@@ -65,6 +68,12 @@ def cases() -> list[Case]:
         Case("learned, per neuron", gaussian, learned="neuron"),
         Case("learned, equal", gaussian, learned="population", tau_mem_ms=10.0, tau_syn_ms=10.0),
         Case("learned, two layers, delays", gaussian, learned="neuron", hidden=(3, 2), delays_ms=(0.0, 5.0, 10.0)),
+        Case("max", Shape(kind="max")),
+        Case("max, feed-forward", Shape(kind="max"), recurrent=False),
+        Case("first spike", FIRST_SPIKE),
+        Case("first spike, feed-forward", FIRST_SPIKE, recurrent=False),
+        Case("max, learned", Shape(kind="max"), learned="neuron"),
+        Case("first spike, learned", FIRST_SPIKE, learned="population"),
     ]
 
 
@@ -94,7 +103,7 @@ def problem(case: Case, seed: int) -> tuple[Weights, list[Sample], np.ndarray]:
         hidden_mean=1.0 * gain,
         hidden_sd=0.5 * gain,
         output_sd=1.0,
-    )
+    ).model_copy(update=case.shape.output_weights())
     weights = {k: v.astype(np.float64) for k, v in initial_weights(network(case, 1.0), drawn, seed).items()}
     weights |= time_constants(case, seed)
     rng = seeds.generator(seed, "gradient check")
@@ -132,7 +141,8 @@ def problems(case: Case, count: int) -> list[int]:
     engine, found, seed = ExactEngine(network(case, 1.0)), [], 0
     while len(found) < count:
         weights, samples, _ = problem(case, seed)
-        if engine.conditioning(weights, samples) > 0.2 and left_of_shared(case, seed) > 0.5:
+        conditioning = engine.conditioning(weights, samples, exact_objective(case))
+        if conditioning > 0.2 and left_of_shared(case, seed) > 0.5:
             found.append(seed)
         seed += 1
     return found
@@ -160,11 +170,14 @@ def _norm(arrays: Weights, names: list[str]) -> float:
 
 def exact_objective(case: Case) -> ExactObjective:
     """Return the case's loss in continuous time."""
+    weighted = case.shape.kind in WEIGHTED
     return ExactObjective(
-        lambda x: losses.weight(case.shape, x),
-        regulariser_strength=case.regulariser_strength,
-        regulariser_target=2.0,
-        regulariser_batch=case.regulariser_batch,
+        (lambda x: losses.weight(case.shape, x)) if weighted else None,
+        case.regulariser_strength,
+        2.0,
+        case.regulariser_batch,
+        losses.readout(case.shape),
+        losses.first_spike_constants(case.shape),
     )
 
 
@@ -172,8 +185,9 @@ def on_grid(case: Case, samples: list[Sample], labels: np.ndarray, step_ms: floa
     """Return the case's batch and loss on a grid."""
     steps = round(TRIAL_MS / step_ms)
     spikes = store.from_samples(samples, labels, np.zeros(len(labels), np.int64), ["0", "1", "2", "3"], ["0"], TRIAL_MS)
-    objective = Objective(losses.on_grid(case.shape, steps), case.regulariser_strength, 2.0, case.regulariser_batch)
-    return batches.on_grid(spikes, step_ms, steps), objective
+    counts = "batch" if case.regulariser_batch else "sample"
+    regulariser = Regulariser(strength=case.regulariser_strength, target_spikes=2.0, counts=counts)
+    return batches.on_grid(spikes, step_ms, steps), losses.objective(case.shape, steps, regulariser)
 
 
 def parts(weights: Weights) -> list[list[str]]:
@@ -274,12 +288,12 @@ def rows(engine_name: str) -> Iterator[dict]:
         if engine_name != "exact":
             errors = np.median([grid_errors(case, engine_name, seed) for seed in chosen], axis=0)
             row |= {"step_ms": list(STEPS_MS), "engine_vs_exact": errors.tolist(), "order": order(STEPS_MS, errors)}
-            row["output_vs_differences"] = max(output_error(case, engine_name, seed) for seed in chosen)
-            row["passed"] &= (
-                row["engine_vs_exact"][-1] < TOLERANCE_FINEST
-                and ORDER_RANGE[0] < row["order"] < ORDER_RANGE[1]
-                and row["output_vs_differences"] < TOLERANCE_EXACT
-            )
+            row["output_vs_differences"] = None
+            row["passed"] &= errors[-1] < TOLERANCE_FINEST and ORDER_RANGE[0] < row["order"] < ORDER_RANGE[1]
+            if case.shape.kind != "first_spike":
+                row["output_vs_differences"] = max(output_error(case, engine_name, seed) for seed in chosen)
+                row["passed"] &= row["output_vs_differences"] < TOLERANCE_EXACT
+            row["passed"] = bool(row["passed"])
         yield row
 
 
@@ -299,7 +313,8 @@ def run(engine_name: str, json_path: Path | None, stream: TextIO) -> int:
         cells = [f"{row['exact_vs_differences']:13.1e}"]
         if grid:
             cells += [f"{error:13.1e}" for error in row["engine_vs_exact"]]
-            cells += [f"{row['order']:13.2f}", f"{row['output_vs_differences']:13.1e}"]
+            outputs = row["output_vs_differences"]
+            cells += [f"{row['order']:13.2f}", f"{'-':>13s}" if outputs is None else f"{outputs:13.1e}"]
         stream.write(f"{row['case']:28s}{''.join(cells)}  {'PASS' if row['passed'] else 'FAIL'}\n")
         stream.flush()
     if json_path is not None:

@@ -1,4 +1,4 @@
-r"""Loss shaping: the weight w(x) under which the output voltage is summed, and the cross-entropy of the sums.
+r"""The losses: what is read of the outputs, and the cross-entropy of it.
 
 With x = t/T in [0, 1] and output voltages V_o(t), the logits are
 
@@ -16,12 +16,26 @@ the loss is the cross-entropy of softmax(S), mean over the batch, and the predic
 
 Each can be scaled to a given mean over [0, 1] (`mean_weight`): the mean weight sets how sharp the softmax is and how
 strong the regulariser is beside it, so shapes of unequal mean differ by more than their shape.
+
+Two losses weigh no voltage (both published beside the sums; neither takes `mean_weight`):
+
+    max          S_o = max_t V_o(t), from V_o(0) = 0 on, then as above
+    first_spike  outputs are spiking neurons like the hidden ones, t_o is the time of the first spike of output o, or T
+                 if it has none; S_o = -t_o / tau0, and the loss of a sample with label l is the cross-entropy of
+                 softmax(S) plus alpha (exp(t_l / tau1) - 1); published: tau0 1 ms, tau1 100 ms, alpha 5e-5.
+                 The prediction is the output that spikes first.
+
+Equal logits (outputs that spike in the same step, or not at all) predict the first class among them. An output without
+a spike has no derivative; the published code gives that of the label a push of its own, which is left out here.
+Published gradients of the sums are the true ones divided by tau_mem, those of `max` divided by T (both in ms), those of
+`first_spike` are the true ones: strengths of the regulariser and Adam's epsilon belong to these scales.
 """
 
 import numpy as np
 
+from eventspeech.engines.base import FirstSpike, Objective
 from eventspeech.errors import ParameterError
-from eventspeech.params import Shape
+from eventspeech.params import WEIGHTED, Regulariser, Shape
 
 _PANELS, _NODES = 256, 8
 
@@ -40,14 +54,67 @@ def weight(shape: Shape, x: np.ndarray) -> np.ndarray:
     return unscaled * (shape.mean_weight / mean)
 
 
-def mean_weight(shape: Shape) -> float:
-    """Return the mean of w over [0, 1]."""
+def mean_weight(shape: Shape) -> float | None:
+    """Return the mean of w over [0, 1], None for a loss that weighs no voltage."""
+    if shape.kind not in WEIGHTED:
+        return None
     return shape.mean_weight if shape.mean_weight is not None else _mean(shape)
 
 
 def on_grid(shape: Shape, steps: int) -> np.ndarray:
     """Return w(n / N) for n = 0..N-1: float64[N], the weight of the voltage before step n."""
     return weight(shape, np.arange(steps) / steps)
+
+
+def objective(shape: Shape, steps: int, regulariser: Regulariser | None = None) -> Objective:
+    """Return what an engine minimises for this loss, on a grid of ``steps``; by default without regulariser."""
+    pull = regulariser or Regulariser()
+    return Objective(
+        on_grid(shape, steps) if shape.kind in WEIGHTED else None,
+        pull.strength,
+        pull.target_spikes,
+        pull.counts == "batch",
+        readout(shape),
+        first_spike_constants(shape),
+    )
+
+
+def readout(shape: Shape) -> str:
+    """Return the name of what is read of the outputs: see `engines.base.Objective`."""
+    return "sum" if shape.kind in WEIGHTED else shape.kind
+
+
+def first_spike_constants(shape: Shape) -> FirstSpike | None:
+    """Return the constants of `first_spike`, None for other losses."""
+    return FirstSpike(shape.tau0_ms, shape.tau1_ms, shape.alpha) if shape.kind == "first_spike" else None
+
+
+def score(
+    values: np.ndarray, labels: np.ndarray, constants: FirstSpike | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return logits [B, K], losses float64[B] and the derivative of each sample's loss by ``values``, float64[B, K].
+
+    Args:
+        values: [B, K], what was read of the outputs: logits, or with ``constants`` times of first spikes in ms.
+        labels: int64[B].
+        constants: of the readout `first_spike`.
+    """
+    if constants is not None:
+        return -values / constants.tau0_ms, *first_spike(values, labels, constants)
+    entropies, slopes = cross_entropy(values, labels)
+    slopes[np.arange(len(labels)), labels] -= 1.0
+    return values, entropies, slopes
+
+
+def first_spike(times_ms: np.ndarray, labels: np.ndarray, constants: FirstSpike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the loss of each sample, float64[B], and its derivatives by the times [B, K] of first spikes."""
+    tau0_ms, tau1_ms, alpha = constants
+    entropies, probabilities = cross_entropy(-times_ms / tau0_ms, labels)
+    samples = np.arange(len(labels))
+    late = times_ms[samples, labels] / tau1_ms
+    slopes = -probabilities / tau0_ms
+    slopes[samples, labels] += 1 / tau0_ms + alpha / tau1_ms * np.exp(late)
+    return entropies + alpha * np.expm1(late), slopes
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """Stage `train`: one network, one loss, one seed.
 
 Everything random is derived from the seed and the epoch, never from the loss: losses compared under one seed share
-initial weights, order of samples and augmentation. The epoch is chosen by the accuracy on held-out speakers (ties: the
+initial weights, order of samples and augmentation (a loss that has an output_mean or output_sd of its own shares the
+draws behind its output weights). The epoch is chosen by the accuracy on held-out speakers (ties: the
 lower loss); the test split is not read here. An interrupted training goes on from its checkpoint and ends with the
 same bits.
 """
@@ -21,7 +22,7 @@ import numpy as np
 from eventspeech import __version__, engines, losses, machine, model_file, network, seeds
 from eventspeech.data import batches, store
 from eventspeech.data.store import SpikeStore
-from eventspeech.engines.base import Inference, Objective
+from eventspeech.engines.base import Inference
 from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.files import read_npz, sha256, write_json, write_npz, write_text
 from eventspeech.network import Weights
@@ -112,12 +113,7 @@ class Trainer:
             raise ParameterError(f"There is no loss '{loss}' in shape; choose from {', '.join(params.shape)}.")
         self.shape = params.shape[loss]
         self.network = network.build(params.network, len(training.class_names), training.trial_ms)
-        self.objective = Objective(
-            losses.on_grid(self.shape, self.network.steps),
-            params.train.regulariser.strength,
-            params.train.regulariser.target_spikes,
-            params.train.regulariser.counts == "batch",
-        )
+        self.objective = losses.objective(self.shape, self.network.steps, params.train.regulariser)
         self.learning_rate = self.shape.learning_rate or params.train.learning_rate
         self._shortest_ms = {"tau_mem_ms": params.train.tau_mem_min_ms, "tau_syn_ms": params.train.tau_syn_min_ms}
         constants = network.initial_time_constants(
@@ -127,7 +123,8 @@ class Trainer:
             params.network.time_constants == "heterogeneous",
             self._shortest_ms,
         )
-        weights = network.initial_weights(self.network, params.network, seed)
+        drawn = params.network.model_copy(update=self.shape.output_weights())
+        weights = network.initial_weights(self.network, drawn, seed)
         self.weights = weights | constants
         # heterogeneous time constants are there without being learned, too
         self.learns_constants = params.train.learn_time_constants != "none"

@@ -35,9 +35,28 @@ lamV - lamI, which is -tau_syn dlamI/dt. Here it is what lamI changes by over a 
 q = (1 - b) tau_syn / D (both 1 as D goes to 0): under a weighting that hardly changes within tau_syn the two terms
 nearly cancel, and p = q = 1 would leave a rest of 2.5 % of lamV at the published step, several times the gradient
 itself. The published code divides the output drive by tau_mem once more; here gradients are the true ones.
+
+That is the readout `sum`. With `max`, S_o = max_n V_o[n], at the step m (the first of equals), and
+
+    outputs:  lamV_o[m] += g_o,  g_o = (y_o - p_o) / (tau_mem B)             (published: divided by T)
+
+again the gradient of the discrete loss in the output weights. R needs care where a spike makes the maximum: inhibition
+that ends the rise of V_o puts a kink there, and moving the spike moves the maximum along the rise. By the definition of
+S_o, dL/dt = -g_o (I_o - V_o) with the current before the arrival, and not w g_o, which R would take from lamV_o (the
+spike acts after the maximum, not before it). Without the arrivals of step m - 1 the voltage would go on to
+U = a V_o[m] + c b I_o[m-1]; if U > V_o[m] >= V_o[m+1] then g_o counts in R of these spikes only by the share
+
+    r = (U - V_o[m]) / (U - V_o[m+1]),  lamV_o[m] in R: lamV_o[m] - (1 - r) g_o;  elsewhere r = 1.
+
+As D goes to 0 a spike alone gets w r g = -g (I - V), exactly. Of several in one step those before the kink should get
+w g, the others nothing: in unknown order, r is the part of them that comes before, and their sum is again the
+derivative by moving all at once. The published code has no such term.
+
+With `first_spike` the outputs are a layer like the hidden ones, without recurrence, regulariser or a layer above; for
+the first spike of output o, in step n (its time is n D), R = dL/dt_o, that of the mean loss.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -50,28 +69,40 @@ the published step and time constants, so the bound can act only where tau_syn i
 counted."""
 
 
+class FirstSpike(NamedTuple):
+    """Constants of the readout `first_spike`: see `losses`."""
+
+    tau0_ms: float
+    tau1_ms: float
+    alpha: float
+
+
 class Objective(NamedTuple):
-    """What is minimised.
+    """What is minimised; `losses.objective` makes it.
 
     Attributes:
-        weighting: float64[N], w(n/N).
+        weighting: float64[N], w(n/N); None unless the readout is `sum`.
         regulariser_strength: lambda, of true gradients (published values times tau_mem in ms).
         regulariser_target: spikes per neuron and trial.
         regulariser_batch: the count is the mean over the batch (else the sample's own).
+        readout: what is read of the outputs.
+        first_spike: constants of that readout, None for others.
     """
 
-    weighting: np.ndarray
+    weighting: np.ndarray | None
     regulariser_strength: float = 0.0
     regulariser_target: float = 14.0
     regulariser_batch: bool = True
+    readout: Literal["sum", "max", "first_spike"] = "sum"
+    first_spike: FirstSpike | None = None
 
 
 class Inference(NamedTuple):
     """Result of a forward pass of ``B`` samples.
 
     Attributes:
-        logits: [B, O].
-        losses: float64[B], cross-entropy of each sample.
+        logits: [B, O], S_o: the prediction is their argmax (the first of equals).
+        losses: float64[B], of each sample.
         predictions: int64[B].
         spike_counts: one int64[B, H] per hidden layer.
     """
@@ -103,7 +134,7 @@ class Recording(NamedTuple):
     Attributes:
         inference: as of `infer`.
         hidden: for each layer the spikes, in the form of a batch (``channels`` are the neurons).
-        output_voltage: float32[B, N, O], before each step.
+        output_voltage: float32[B, N, O], before each step; that of a spiking output is 0 after each of its spikes.
     """
 
     inference: Inference

@@ -22,7 +22,7 @@ from eventspeech.engines.base import (
     coefficients,
     time_constant_gradients,
 )
-from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Source, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Peaks, Source, Vectors
 from eventspeech.network import TIME_CONSTANTS, Network, Weights, check, populations, time_constants
 
 
@@ -35,13 +35,31 @@ class _Population(NamedTuple):
     learned: bool
 
 
+class _Output(NamedTuple):
+    """What the outputs did.
+
+    Attributes:
+        values: float64[B, O], what is read of them: S_o, or times of first spikes in ms.
+        peaks: of readout `max`.
+        layer: of readout `first_spike`, with
+        first: int64[B, O], index in ``layer.spikes`` of each output's first spike, -1 without one.
+    """
+
+    values: np.ndarray
+    peaks: Peaks | None = None
+    layer: Layer | None = None
+    first: np.ndarray | None = None
+
+
 class _Forward(NamedTuple):
+    """``slopes``: float64[B, O], derivatives of each sample's loss by ``output.values``."""
+
     populations: dict[str, _Population]
     inputs: Events
     layers: list[Layer]
+    output: _Output
     inference: Inference
-    probabilities: np.ndarray
-    trace: np.ndarray
+    slopes: np.ndarray
 
 
 class _Totals(NamedTuple):
@@ -83,8 +101,15 @@ class CpuEngine:
 
     def record(self, weights: Weights, batch: Batch, objective: Objective) -> Recording:
         """Run the batch forward and keep hidden spikes and output voltages."""
-        run = self._forward(self._cast(weights), batch, objective, keep_trace=True)
-        return Recording(run.inference, tuple(_spikes(layer, batch.labels) for layer in run.layers), run.trace)
+        weights = self._cast(weights)
+        run = self._forward(weights, batch, objective)
+        out = weights[self._names(len(self.network.hidden) - 1)[1]]
+        vectors, events = run.populations["output"].vectors, run.layers[-1].as_events()
+        if run.output.layer is not None:
+            trace = _voltages(events, out, vectors, run.output.layer)
+        else:
+            _, trace = self.kernels.forward_output(events, out, vectors, np.zeros(self.network.steps), True)
+        return Recording(run.inference, tuple(_spikes(layer, batch.labels) for layer in run.layers), trace)
 
     def gradients(self, weights: Weights, batch: Batch, objective: Objective) -> Gradients:
         """Run the batch forward and backward."""
@@ -98,7 +123,7 @@ class CpuEngine:
         group = self.kernels.samples_at_once(self.network.steps, widest)
         floored = 0
         for first in range(0, len(batch), group):
-            floored += self._backward(weights, run, batch, objective, slice(first, first + group), totals)
+            floored += self._backward(weights, run, objective, slice(first, first + group), totals)
         for name, sums in totals.products.items():
             self._set_time_constants(name, run.populations[name], Products(*sums), totals.weights)
         return Gradients(run.inference, totals.weights, floored)
@@ -137,9 +162,9 @@ class CpuEngine:
         above = f"hidden{layer + 2}" if layer < last else "output"
         return f"{below}_hidden{layer + 1}", f"hidden{layer + 1}_{above}"
 
-    def _forward(self, weights: Weights, batch: Batch, objective: Objective, keep_trace: bool = False) -> _Forward:
+    def _forward(self, weights: Weights, batch: Batch, objective: Objective) -> _Forward:
         network = self.network
-        if len(objective.weighting) != network.steps:
+        if objective.weighting is not None and len(objective.weighting) != network.steps:
             raise ValueError(f"weighting has {len(objective.weighting)} steps, the network {network.steps}")
         starts = self.kernels.starts(batch.steps, batch.offsets, network.steps)
         events = inputs = Events(batch.channels, starts)
@@ -150,13 +175,24 @@ class CpuEngine:
             layers.append(self._run_layer(events, delays, into, self._recurrent(weights, number), vectors))
             events, delays = layers[-1].as_events(), self._no_delay
         out = weights[self._names(len(network.hidden) - 1)[1]]
-        vectors = found["output"].vectors
-        scaled = np.asarray(objective.weighting, np.float64) / network.steps
-        logits, trace = self.kernels.forward_output(events, out, vectors, scaled, keep_trace)
-        sample_losses, probabilities = losses.cross_entropy(logits, batch.labels)
+        output = self._read(events, out, found["output"].vectors, objective)
+        logits, sample_losses, slopes = losses.score(output.values, batch.labels, objective.first_spike)
         counts = tuple(_counts(layer, size) for layer, size in zip(layers, network.hidden, strict=True))
         inference = Inference(logits, sample_losses, logits.argmax(axis=1), counts)
-        return _Forward(found, inputs, layers, inference, probabilities, trace)
+        return _Forward(found, inputs, layers, output, inference, slopes)
+
+    def _read(self, events: Events, weights: np.ndarray, vectors: Vectors, objective: Objective) -> _Output:
+        """Run the outputs and read them as the objective says."""
+        match objective.readout:
+            case "max":
+                peaks = self.kernels.forward_max(events, weights, vectors)
+                return _Output(peaks.values, peaks=peaks)
+            case "first_spike":
+                layer = self._run_layer(events, self._no_delay, weights, None, vectors)
+                first, steps = _first_spikes(layer, self.network.outputs)
+                return _Output(steps * self.network.step_ms, layer=layer, first=first)
+        scaled = np.asarray(objective.weighting, np.float64) / self.network.steps
+        return _Output(self.kernels.forward_output(events, weights, vectors, scaled, False)[0])
 
     def _run_layer(
         self, events: Events, delays: np.ndarray, into: np.ndarray, recurrent: np.ndarray | None, vectors: Vectors
@@ -169,16 +205,17 @@ class CpuEngine:
             self._capacity = needed + needed // 4
 
     def _backward(
-        self, weights: Weights, run: _Forward, batch: Batch, objective: Objective, group: slice, totals: _Totals
+        self, weights: Weights, run: _Forward, objective: Objective, group: slice, totals: _Totals
     ) -> int:
         """Add the gradients of the samples ``group`` to ``totals``; return how many denominators were bounded."""
-        network, gradients, floored = self.network, totals.weights, 0
+        network, gradients = self.network, totals.weights
         layers = [Layer(*(array[group] for array in layer)) for layer in run.layers]
         inputs, population = Events(run.inputs.rows, run.inputs.starts[group]), run.populations["output"]
-        adjoint = self._output_adjoint(run, batch, objective, group)
+        fired = None if run.output.layer is None else Layer(*(array[group] for array in run.output.layer))
+        adjoint, floored = self._output_adjoint(run, fired, objective, group)
         if population.learned:
             out = weights[self._names(len(layers) - 1)[1]]
-            self._add_products(totals, "output", population, layers[-1].as_events(), out, None, None, adjoint)
+            self._add_products(totals, "output", population, layers[-1].as_events(), out, None, fired, adjoint)
         for number in reversed(range(len(layers))):
             layer, name, (into, out) = layers[number], f"hidden{number + 1}", self._names(number)
             events = self.kernels.sort(layer.as_events(), network.hidden[number], adjoint)
@@ -212,14 +249,24 @@ class CpuEngine:
         for sample in found:  # one by one: how many come at once depends on the number of threads
             totals.products[name] += sample
 
-    def _output_adjoint(self, run: _Forward, batch: Batch, objective: Objective, group: slice) -> Adjoint:
-        network, population = self.network, run.populations["output"]
-        targets = np.eye(network.outputs)[batch.labels[group]]
+    def _output_adjoint(
+        self, run: _Forward, fired: Layer | None, objective: Objective, group: slice
+    ) -> tuple[Adjoint, int]:
+        """Return the outputs' adjoints and how many denominators were bounded; ``fired`` are spiking outputs."""
+        network, output, slopes, samples = self.network, run.output, run.slopes[group], len(run.slopes)
+        tau_mem_ms, _, vectors, _ = run.populations["output"]
+        if fired is not None:
+            timing = _timing(fired, output.first[group], slopes / samples).astype(self._dtype)
+            penalty = np.zeros(slopes.shape, self._dtype)
+            return self.kernels.adjoint_hidden(fired, None, None, None, penalty, vectors, True, timing)
+        if output.peaks is not None:
+            drive = (-slopes / (tau_mem_ms * samples)).astype(self._dtype)
+            peaks = Peaks(*(array[group] for array in output.peaks))
+            return self.kernels.adjoint_max(drive, peaks, network.steps, vectors), 0
         # D / (tau_mem T B) with T = N D
-        scale = 1.0 / (population.tau_mem_ms * network.steps * len(batch))
-        drive = ((targets - run.probabilities[group]) * scale).astype(self._dtype)
-        weighting = np.asarray(objective.weighting, self._dtype)
-        return self.kernels.adjoint_output(drive, weighting, population.vectors)
+        scale = 1.0 / (tau_mem_ms * network.steps * samples)
+        drive = (-slopes * scale).astype(self._dtype)
+        return self.kernels.adjoint_output(drive, np.asarray(objective.weighting, self._dtype), vectors), 0
 
     def _count_penalty(self, counts: np.ndarray, objective: Objective, group: slice) -> np.ndarray:
         seen = np.broadcast_to(counts.mean(axis=0), counts.shape) if objective.regulariser_batch else counts
@@ -255,3 +302,35 @@ def _counts(layer: Layer, size: int) -> np.ndarray:
     return np.stack(
         [np.bincount(s[:n], minlength=size) for s, n in zip(layer.spikes, layer.starts[:, -1], strict=True)]
     )
+
+
+def _first_spikes(layer: Layer, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index in ``layer.spikes`` and the step of each neuron's first spike, int64[B, H]; -1 and N if none."""
+    index = np.full((len(layer.starts), size), -1)
+    steps = np.full(index.shape, layer.starts.shape[1] - 1)
+    for row, first, spikes, starts in zip(index, steps, layer.spikes, layer.starts, strict=True):
+        units, places = np.unique(spikes[: starts[-1]], return_index=True)
+        row[units], first[units] = places, np.searchsorted(starts, places, side="right") - 1
+    return index, steps
+
+
+def _timing(layer: Layer, first: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Return [B, capacity]: ``slopes`` [B, H] at the spikes of index ``first``, else 0."""
+    timing = np.zeros(layer.spikes.shape)
+    samples, units = np.nonzero(first >= 0)
+    timing[samples, first[samples, units]] = slopes[samples, units]
+    return timing
+
+
+def _voltages(events: Events, weights: np.ndarray, vectors: Vectors, layer: Layer) -> np.ndarray:
+    """Return float32[B, N, H], voltages of a layer without recurrence before each step, for figures."""
+    samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
+    trace = np.zeros((samples, steps, weights.shape[1]), np.float32)
+    for s, (starts, fired) in enumerate(zip(events.starts, layer.starts, strict=True)):
+        voltage, current = np.zeros((2, weights.shape[1]), weights.dtype)
+        for n in range(steps):
+            trace[s, n] = voltage
+            voltage = vectors.a * voltage + vectors.c * current
+            voltage[layer.spikes[s, fired[n] : fired[n + 1]]] = 0
+            current = vectors.b * current + weights[events.rows[starts[n] : starts[n + 1]]].sum(axis=0)
+    return trace

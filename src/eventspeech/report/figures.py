@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from eventspeech import losses
 from eventspeech.files import atomic_path
+from eventspeech.params import WEIGHTED
 from eventspeech.report.results import Results
 
 STYLE = Path(__file__).with_name("study.mplstyle")
@@ -100,19 +101,27 @@ def _percent_axis(axes: Axes, label: str, low: float = 0.0) -> None:
     axes.set(ylabel=label, ylim=(100 * low, 102))
 
 
+WITHOUT_WEIGHT = {"max": "maximum of the voltage", "first_spike": "time of the first spike"}
+
+
 @_figure
 def weightings(results: Results) -> Figure:
-    """Draw w(x) of the study's losses, with the mean weight in the legend."""
+    """Draw w(x) of the study's losses, with the mean weight in the legend; losses without a weight are named there."""
     figure = Figure(figsize=(4.6, 2.8), layout="constrained")
     axes = figure.subplots()
     x = np.linspace(0, 1, 501)
     for loss in results.losses:
         shape = results.params.shape[loss]
-        text = f"{title(loss)} (mean {losses.mean_weight(shape):.3f})"
-        axes.plot(x, losses.weight(shape, x), label=text, **look(results, loss))
+        mean = losses.mean_weight(shape)
+        if mean is None:
+            axes.plot([], [], " ", label=f"{title(loss)} (no weight: {WITHOUT_WEIGHT[shape.kind]})")
+        else:
+            axes.plot(x, losses.weight(shape, x), label=f"{title(loss)} (mean {mean:.3f})", **look(results, loss))
     axes.set(xlabel="time in the trial, x = t / T", ylabel="weight w(x) of the output voltage", xlim=(0, 1))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    figure.legend(loc="outside lower center", ncols=2)
+    # names of what has no weight are long
+    short = all(results.params.shape[loss].kind in WEIGHTED for loss in results.losses)
+    figure.legend(loc="outside lower center", ncols=2 if short else 1)
     return figure
 
 

@@ -92,8 +92,8 @@ class Results:
     def same_mean_weight(self, loss: str) -> bool:
         """Whether a loss's weight has the mean of the reference's, to a hundredth: what differs is its shape."""
         shapes = self.params.shape
-        reference = losses.mean_weight(shapes[self.params.compare.reference])
-        return abs(losses.mean_weight(shapes[loss]) - reference) < 0.01 * reference
+        mean, reference = (losses.mean_weight(shapes[name]) for name in (loss, self.params.compare.reference))
+        return mean is not None and reference is not None and abs(mean - reference) < 0.01 * reference
 
     def difference(self, loss: str, measure: str) -> "pandas.Series | None":
         """Return a row of differences.csv, ``None`` if the loss is the reference."""

@@ -18,7 +18,8 @@ SOURCES = {
 }
 
 CAPTIONS = {
-    "weightings": "The weights under which the output voltage is summed; the legend gives each mean over the trial.",
+    "weightings": "The weights under which the output voltage is summed; the legend gives each mean over the trial "
+    "(for losses that read the outputs otherwise, what they read).",
     "inputs": "Input spikes of several words (columns) and speakers (rows) of the training set, one dot a spike.",
     "example": "One test sample through the trained networks of the first seed: input spikes (top), spikes of the "
     "hidden neurons (middle) and output voltages, which the end of the trial cuts off (bottom).",

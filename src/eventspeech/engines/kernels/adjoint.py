@@ -36,6 +36,29 @@ def output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjoint_diff
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
+def maximum(drive, peaks, shares, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
+    """Integrate the outputs' adjoints backward from the maxima of their voltages; other arguments as in :func:`output`.
+
+    Args:
+        drive: [B, O], (y - p) / (tau_mem B).
+        peaks, shares: [B, O], as `forward.maximum` returns them.
+    """
+    samples, outputs = drive.shape
+    for s in numba.prange(samples):
+        adjoint_current[s] = 0
+        adjoint_difference[s] = 0
+        for o in range(outputs):
+            lam_v, lam_i = drive[s, o], drive.dtype.type(0)
+            last = peaks[s, o]
+            adjoint_difference[s, last, o] = p[o] * (shares[s, o] * lam_v)
+            for n in range(last - 1, -1, -1):
+                lam_i = b[o] * lam_i + k[o] * lam_v
+                lam_v = a[o] * lam_v
+                adjoint_current[s, n, o] = lam_i
+                adjoint_difference[s, n, o] = p[o] * lam_v - q[o] * lam_i
+
+
+@numba.njit(parallel=True, fastmath=FAST, cache=True)
 def hidden(
     spikes,
     denominators,
@@ -44,6 +67,7 @@ def hidden(
     difference_above,
     recurrent_weights,
     count_penalty,
+    timing,
     floor,
     a,
     b,
@@ -60,6 +84,7 @@ def hidden(
         weights_above: [H, M], to the layer above, whose p lamV - q lamI is ``difference_above`` [B, N + 1, M].
         recurrent_weights: [H, H], or [0, H] without recurrence.
         count_penalty: [B, H], what the regulariser takes from lamV at each spike.
+        timing: [B, capacity], added to R of each spike, or no samples.
         floor: lower bound of the denominators.
         a, b, k, p, q: [H].
         adjoint_current: [B, N + 1, H], filled with lamI.
@@ -97,6 +122,8 @@ def hidden(
                     row = recurrent_weights[j]
                     for h in range(neurons):
                         flow += row[h] * difference[h]
+                if timing.shape[0] > 0:
+                    flow += timing[s, e]
                 denominator = denominators[s, e]
                 if denominator < floor:
                     denominator = floor

@@ -100,6 +100,43 @@ def hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, 
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
+def maximum(rows, starts, weights, a, b, c, values, peaks, shares):
+    """Run the outputs and find the maxima of their voltages; arguments as in :func:`output`.
+
+    Args:
+        values, peaks, shares: [B, O], filled with S_o, m and r (see `engines.base`).
+    """
+    samples, steps = starts.shape[0], starts.shape[1] - 1
+    outputs = weights.shape[1]
+    for s in numba.prange(samples):
+        voltage = np.zeros(outputs, weights.dtype)
+        current = np.zeros(outputs, weights.dtype)
+        before = np.zeros(outputs, weights.dtype)  # the current without what has just arrived
+        best = np.zeros(outputs, weights.dtype)
+        rise = np.zeros(outputs, weights.dtype)  # of the voltage after the maximum, without what has just arrived
+        fall = np.zeros(outputs, weights.dtype)
+        peaks[s] = 0
+        for n in range(steps):
+            for o in range(outputs):
+                after = a[o] * voltage[o] + c[o] * current[o]
+                if voltage[o] > best[o]:
+                    best[o] = voltage[o]
+                    peaks[s, o] = n
+                    rise[o] = a[o] * voltage[o] + c[o] * before[o] - voltage[o]
+                    fall[o] = voltage[o] - after
+                voltage[o] = after
+                current[o] *= b[o]
+                before[o] = current[o]
+            for e in range(starts[s, n], starts[s, n + 1]):
+                row = weights[rows[e]]
+                for o in range(outputs):
+                    current[o] += row[o]
+        for o in range(outputs):
+            values[s, o] = best[o]
+            shares[s, o] = rise[o] / (rise[o] + fall[o]) if rise[o] > 0 and fall[o] >= 0 else 1
+
+
+@numba.njit(parallel=True, fastmath=FAST, cache=True)
 def output(rows, starts, weights, a, b, c, weighting, trace):
     """Run the outputs and sum their voltages under ``weighting`` (float64[N], w(n/N) / N).
 

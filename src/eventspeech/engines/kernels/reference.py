@@ -5,7 +5,7 @@ import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.kernels import adjoint, forward, gather, products
-from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Peaks, Sorted, Source, Vectors
 
 ADJOINT_BYTES = 64 * 2**20
 """Adjoints kept at once; must not depend on the machine, since it decides the order of summation."""
@@ -57,18 +57,40 @@ class NumbaKernels:
         adjoint.output(drive, weighting, vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, len(weighting), *found)
         return found
 
-    def adjoint_hidden(
-        self, layer: Layer, above, adjoint_above: Adjoint, recurrent, penalty, vectors: Vectors, keep_difference: bool
-    ) -> tuple[Adjoint, int]:
-        """Integrate a hidden layer's adjoints backward."""
+    def forward_max(self, events, weights, vectors: Vectors) -> Peaks:
+        """Run the outputs forward and find their maxima."""
         numba.set_num_threads(self._threads)
-        size = above.shape[0]
+        shape = events.starts.shape[0], weights.shape[1]
+        found = Peaks(np.empty(shape), np.empty(shape, np.int32), np.empty(shape, self._dtype))
+        forward.maximum(events.rows, events.starts, weights, vectors.a, vectors.b, vectors.c, *found)
+        return found
+
+    def adjoint_max(self, drive, peaks: Peaks, steps: int, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints backward from their maxima."""
+        numba.set_num_threads(self._threads)
+        current = np.empty((drive.shape[0], steps + 1, drive.shape[1]), self._dtype)
+        found = Adjoint(current, np.empty_like(current))
+        arguments = (vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, steps)
+        adjoint.maximum(drive, peaks.steps, peaks.shares, *arguments, *found)
+        return found
+
+    def adjoint_hidden(
+        self, layer: Layer, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
+        keep_difference: bool, timing=None,
+    ) -> tuple[Adjoint, int]:  # fmt: skip
+        """Integrate a spiking layer's adjoints backward."""
+        numba.set_num_threads(self._threads)
+        size = penalty.shape[1]
         shape = (*layer.starts.shape, size)
+        if above is None or adjoint_above is None:
+            above, difference_above = np.zeros((size, 0), self._dtype), np.zeros((*layer.starts.shape, 0), self._dtype)
+        else:
+            difference_above = adjoint_above.difference
         found = Adjoint(
             np.empty(shape, self._dtype), np.empty(shape if keep_difference else (0, *shape[1:]), self._dtype)
         )
         floored = adjoint.hidden(
-            *layer, above, adjoint_above.difference, self._or_none(recurrent, size), penalty,
+            *layer, above, difference_above, self._or_none(recurrent, size), penalty, self._or_none(timing, 0),
             self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, *found,
         )  # fmt: skip
         return found, int(floored.sum())
@@ -98,8 +120,8 @@ class NumbaKernels:
         for (steps, unit_starts), delays, total in sources:
             gather.add(total, steps, unit_starts, delays, scale, adjoint.current)
 
-    def _or_none(self, recurrent, size: int) -> np.ndarray:
-        return np.zeros((0, size), self._dtype) if recurrent is None else recurrent
+    def _or_none(self, array, size: int) -> np.ndarray:
+        return np.zeros((0, size), self._dtype) if array is None else array
 
 
 def _most(events: Events, delays: np.ndarray) -> int:

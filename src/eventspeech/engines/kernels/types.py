@@ -63,6 +63,20 @@ class Layer(NamedTuple):
         return Events(self.spikes.reshape(-1), self.starts + first)
 
 
+class Peaks(NamedTuple):
+    """The maxima of the output voltages, each [B, O]: see `engines.base`.
+
+    Attributes:
+        values: float64, S_o.
+        steps: int32, m, the step before which it is reached.
+        shares: r, of g_o in the R of the spikes that end the rise.
+    """
+
+    values: np.ndarray
+    steps: np.ndarray
+    shares: np.ndarray
+
+
 class Vectors(NamedTuple):
     """Coefficients of a population, each [H]: see `engines.base`."""
 
@@ -115,11 +129,21 @@ class Kernels(Protocol):
     def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
         """Integrate the outputs' adjoints; ``drive`` is (y - p) D / (tau_mem T B), [B, O]."""
 
+    def forward_max(self, events: Events, weights: np.ndarray, vectors: Vectors) -> Peaks:
+        """Run the outputs forward and find their maxima."""
+
+    def adjoint_max(self, drive: np.ndarray, peaks: Peaks, steps: int, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints from their maxima; ``drive`` is (y - p) / (tau_mem B), [B, O]."""
+
     def adjoint_hidden(
-        self, layer: Layer, above: np.ndarray, adjoint_above: Adjoint, recurrent: np.ndarray | None,
-        penalty: np.ndarray, vectors: Vectors, keep_difference: bool,
+        self, layer: Layer, above: np.ndarray | None, adjoint_above: Adjoint | None, recurrent: np.ndarray | None,
+        penalty: np.ndarray, vectors: Vectors, keep_difference: bool, timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
-        """Integrate a hidden layer's adjoints; also return how many denominators were bounded."""
+        """Integrate the adjoints of a spiking layer; also return how many denominators were bounded.
+
+        ``above`` are the weights to the layer above, or None for the last. ``timing`` [B, capacity] is added to the R
+        of each spike: the derivative of the loss by its time, beyond what the adjoints carry.
+        """
 
     def products(
         self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,

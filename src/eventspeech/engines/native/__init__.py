@@ -14,7 +14,7 @@ import numpy as np
 from eventspeech import compiled
 from eventspeech.compiled import address
 from eventspeech.engines.base import DENOMINATOR_FLOOR
-from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Sorted, Source, Vectors
+from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Peaks, Sorted, Source, Vectors
 
 TILE = 32
 LANES = 16
@@ -42,10 +42,10 @@ def _padded(size: int) -> int:
 
 
 def _pad_columns(array: np.ndarray) -> np.ndarray:
-    """Return float32[rows, P]: ``array`` with zero columns up to whole tiles."""
+    """Return [rows, P]: ``array`` with zero columns up to whole tiles."""
     if array.shape[1] % TILE == 0:
         return array
-    wide = np.zeros((array.shape[0], _padded(array.shape[1])), np.float32)
+    wide = np.zeros((array.shape[0], _padded(array.shape[1])), array.dtype)
     wide[:, : array.shape[1]] = array
     return wide
 
@@ -150,14 +150,53 @@ class NativeKernels:
         self._share(samples, work)
         return found
 
+    def forward_max(self, events: Events, weights, vectors: Vectors) -> Peaks:
+        """Run the outputs forward and find their maxima."""
+        samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
+        units, outputs = weights.shape
+        padded, shape = _padded(outputs), (samples, outputs)
+        found = Peaks(np.empty(shape), np.empty(shape, np.int32), np.empty(shape, np.float32))
+        tiled = self._tiled(weights)
+        a, b, c, _, _, _ = self._vectors(vectors)
+
+        def work(first: int, last: int) -> None:
+            drive = self._space.array(("output drive", first), (padded // TILE, steps, TILE))
+            state, when = np.empty(6 * padded, np.float32), np.empty(padded, np.int32)
+            self._call(
+                "max_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, drive, state, when,
+                *found,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return found
+
+    def adjoint_max(self, drive: np.ndarray, peaks: Peaks, steps: int, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints backward from their maxima."""
+        push, shares, when = _pad_columns(drive), _pad_columns(peaks.shares), _pad_columns(peaks.steps)
+        samples, padded = push.shape
+        found = self._empty_adjoint(samples, steps, padded, True)
+        a, b, _, k, p, q = self._vectors(vectors)
+
+        def work(first: int, last: int) -> None:
+            self._call(
+                "max_adjoint", push, when, shares, samples, first, last, steps, steps + self._tail, padded,
+                a, b, k, p, q, *found,
+            )  # fmt: skip
+
+        self._share(samples, work)
+        return found
+
     def adjoint_hidden(
-        self, layer: Layer, above, adjoint_above: Adjoint, recurrent, penalty, vectors: Vectors, keep_difference: bool
-    ) -> tuple[Adjoint, int]:
-        """Integrate a hidden layer's adjoints backward."""
+        self, layer: Layer, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
+        keep_difference: bool, timing=None,
+    ) -> tuple[Adjoint, int]:  # fmt: skip
+        """Integrate a spiking layer's adjoints backward."""
         samples, steps = layer.starts.shape[0], layer.starts.shape[1] - 1
-        neurons, capacity = above.shape[0], layer.spikes.shape[1]
+        neurons, capacity = penalty.shape[1], layer.spikes.shape[1]
         padded = _padded(neurons)
-        wide, inside = _pad_columns(above), None if recurrent is None else _pad_columns(recurrent)
+        wide = np.zeros((neurons, 0), np.float32) if above is None else _pad_columns(above)
+        difference_above = None if adjoint_above is None else adjoint_above.difference
+        inside = None if recurrent is None else _pad_columns(recurrent)
         found = self._empty_adjoint(samples, steps, padded, keep_difference)
         difference = found.difference if keep_difference else None
         floored = np.zeros(samples, np.int64)
@@ -167,8 +206,8 @@ class NativeKernels:
             state = np.empty(4 * padded, np.float32)
             self._call(
                 "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
-                wide, wide.shape[1], adjoint_above.difference, inside, penalty, float(DENOMINATOR_FLOOR), a, b, k, p, q,
-                state, found.current, difference, floored,
+                wide, wide.shape[1], difference_above, inside, penalty, timing, float(DENOMINATOR_FLOOR),
+                a, b, k, p, q, state, found.current, difference, floored,
             )  # fmt: skip
 
         self._share(samples, work)

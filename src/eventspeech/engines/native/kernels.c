@@ -275,6 +275,58 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
     }
 }
 
+typedef int32_t mask __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE mask whole(const int32_t *p) { return *(const mask *)p; }
+INLINE vec choose(mask which, vec yes, vec no) { return (vec)(((mask)yes & which) | ((mask)no & ~which)); }
+
+INLINE int any(mask which)
+{
+    int64_t x[LANES / 2], found = 0;
+    memcpy(x, &which, sizeof x);
+    for (int i = 0; i < LANES / 2; i++) found |= x[i];
+    return found != 0;
+}
+
+/* Maxima of the outputs' voltages, samples first..last: values, peaks, shares: [B][O], see kernels.forward.maximum.
+   drive: scratch [P / TILE][N][TILE]; state: scratch [6 P]; when: scratch [P]. */
+CLONES void max_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
+                        int64_t units, const float *weights, const float *a, const float *b, const float *c,
+                        int64_t outputs, int64_t padded, float *drive, float *state, int32_t *when, double *values,
+                        int32_t *peaks, float *shares)
+{
+    const int64_t no_delay = 0;
+    float *voltage = state, *current = state + padded, *before = state + 2 * padded;
+    float *best = state + 3 * padded, *rise = state + 4 * padded, *fall = state + 5 * padded;
+    for (int64_t s = first; s < last; s++) {
+        for (int64_t t = 0; t < padded / TILE; t++)
+            project(rows, starts + s * (steps + 1), steps, &no_delay, 1, weights + t * units * TILE,
+                    drive + t * steps * TILE);
+        memset(state, 0, 6 * padded * sizeof(float));
+        memset(when, 0, padded * sizeof(int32_t));
+        for (int64_t n = 0; n < steps; n++)
+            for (int64_t o = 0; o < padded; o += LANES) {
+                vec v = at(voltage + o), left = at(a + o) * v, after = left + at(c + o) * at(current + o);
+                mask higher = v > at(best + o);
+                if (any(higher)) {
+                    put(best + o, choose(higher, v, at(best + o)));
+                    put(rise + o, choose(higher, left + at(c + o) * at(before + o) - v, at(rise + o)));
+                    put(fall + o, choose(higher, v - after, at(fall + o)));
+                    *(mask *)(when + o) = (higher & (int32_t)n) | (~higher & whole(when + o));
+                }
+                vec i = at(b + o) * at(current + o);
+                put(voltage + o, after);
+                put(before + o, i);
+                put(current + o, i + at(drive + (o / TILE * steps + n) * TILE + o % TILE));
+            }
+        for (int64_t o = 0; o < outputs; o++) {
+            values[s * outputs + o] = best[o];
+            peaks[s * outputs + o] = when[o];
+            shares[s * outputs + o] = rise[o] > 0 && fall[o] >= 0 ? rise[o] / (rise[o] + fall[o]) : 1.0f;
+        }
+    }
+}
+
 /* Adjoint of the outputs, samples first..last of B. drive: [B][P]; adjoint: [P / TILE][B][R][TILE], lamI, zero from row
    N on, so that what arrives after the end reads zeros; difference: [B][N + 1][P], p lamV - q lamI. */
 CLONES void output_adjoint(const float *drive, const float *weighting, int64_t samples, int64_t first, int64_t last,
@@ -297,6 +349,31 @@ CLONES void output_adjoint(const float *drive, const float *weighting, int64_t s
         }
 }
 
+/* The same from the maxima. drive, shares: [B][P]; peaks: [B][P]; see kernels.adjoint.maximum. */
+CLONES void max_adjoint(const float *drive, const int32_t *peaks, const float *shares, int64_t samples, int64_t first,
+                        int64_t last, int64_t steps, int64_t adjoint_rows, int64_t padded, const float *a,
+                        const float *b, const float *k, const float *p, const float *q, float *adjoint,
+                        float *difference)
+{
+    for (int64_t s = first; s < last; s++)
+        for (int64_t o = 0; o < padded; o += LANES) {
+            float *lam = adjoint + ((o / TILE * samples + s) * adjoint_rows) * TILE + o % TILE;
+            float *diff = difference + s * (steps + 1) * padded + o;
+            vec lam_v = {0}, lam_i = {0}, none = {0};
+            vec push = at(drive + s * padded + o), unseen = (1.0f - at(shares + s * padded + o)) * push;
+            mask when = whole(peaks + s * padded + o);
+            for (int64_t n = steps; n < adjoint_rows; n++) put(lam + n * TILE, lam_i);
+            put(diff + steps * padded, lam_i);
+            for (int64_t n = steps - 1; n >= 0; n--) {
+                mask now = when == (int32_t)n;
+                lam_i = at(b + o) * lam_i + at(k + o) * lam_v;
+                lam_v = at(a + o) * lam_v + choose(now, push, none);
+                put(lam + n * TILE, lam_i);
+                put(diff + n * padded, at(p + o) * (lam_v - choose(now, unseen, none)) - at(q + o) * lam_i);
+            }
+        }
+}
+
 INLINE vec dot(vec sum, const float *x, const float *y, int64_t size)
 {
     vec other = {0};
@@ -307,15 +384,15 @@ INLINE vec dot(vec sum, const float *x, const float *y, int64_t size)
     return sum + other;
 }
 
-/* Adjoint of a hidden layer, samples first..last. above: [H][M], M whole tiles; difference_above: [B][N + 1][M];
-   recurrent: [H][P] or null; penalty: [B][H]; state: scratch [4 P]; difference: [B][N + 1][P] or null. Other arguments
-   as kernels.adjoint.hidden; adjoint as in output_adjoint. */
+/* Adjoint of a spiking layer, samples first..last. above: [H][M], M whole tiles or 0; difference_above: [B][N + 1][M];
+   recurrent: [H][P] or null; penalty: [B][H]; timing: [B][capacity] or null; state: scratch [4 P]; difference:
+   [B][N + 1][P] or null. Other arguments as kernels.adjoint.hidden; adjoint as in output_adjoint. */
 CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, const int64_t *spike_starts,
                            int64_t capacity, int64_t samples, int64_t first, int64_t last, int64_t steps,
                            int64_t adjoint_rows, int64_t neurons, int64_t padded, const float *above,
                            int64_t width_above, const float *difference_above,
-                           const float *recurrent, const float *penalty, float floor, const float *a, const float *b,
-                           const float *k, const float *p, const float *q, float *state, float *adjoint,
+                           const float *recurrent, const float *penalty, const float *timing, float floor,
+                           const float *a, const float *b, const float *k, const float *p, const float *q, float *state, float *adjoint,
                            float *difference, int64_t *floored)
 {
     int64_t tiles = padded / TILE, plane = samples * adjoint_rows * TILE;
@@ -339,12 +416,13 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                 vec flow = {0};
                 flow = dot(flow, above + j * width_above, target + (n + 1) * width_above, width_above);
                 if (recurrent) flow = dot(flow, recurrent + j * padded, gap, padded);
+                float outside = timing ? timing[s * capacity + e] : 0.0f;
                 float denominator = z[e];
                 if (denominator < floor) {
                     denominator = floor;
                     floored[s]++;
                 }
-                jumps[e - begin] = (lam_v[j] + sum(flow)) / denominator - penalty[s * neurons + j];
+                jumps[e - begin] = (lam_v[j] + (sum(flow) + outside)) / denominator - penalty[s * neurons + j];
             }
             for (int64_t e = begin; e < end; e++) lam_v[who[e]] += jumps[e - begin];
             for (int64_t t = 0; t < tiles; t++)
