@@ -77,7 +77,11 @@ def take(batch: Batch, indices: np.ndarray, shifts: np.ndarray | None = None) ->
 
 def _without_strays(batch: Batch) -> Batch:
     """Drop the events off the cochlea."""
-    kept = batch.channels.view(np.uint32) < CHANNELS  # negative ones are large without their sign
+    return keep(batch, batch.channels.view(np.uint32) < CHANNELS)  # negative ones are large without their sign
+
+
+def keep(batch: Batch, kept: np.ndarray) -> Batch:
+    """Return the batch with those events only that ``kept`` (bool[E]) names."""
     if kept.all():
         return batch
     left = [np.count_nonzero(kept[start:stop]) for start, stop in itertools.pairwise(batch.offsets)]
