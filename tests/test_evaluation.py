@@ -12,8 +12,8 @@ import pytest
 import tiny
 import yaml
 
-from eventspeech import baseline, evaluation, losses, machine, model_file, training
-from eventspeech.data import batches, store
+from eventspeech import baseline, evaluation, losses, machine, model_file, seeds, training
+from eventspeech.data import augmentation, batches, store
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError
@@ -171,6 +171,22 @@ def test_a_networks_own_time_constants_count(tmp_path, trained):
     found = read_json(evaluate(tmp_path / "model.npz", trained[1], tmp_path).metrics)
     assert found["loss"] == pytest.approx(expected.losses.mean(), rel=1e-12)
     assert found["loss"] != read_json(evaluate(*trained, tmp_path / "plain").metrics)["loss"]
+
+
+def test_a_network_of_normalised_samples_is_tested_on_such(tmp_path, trained):
+    (weights, meta), samples = model_file.load(trained[0]), store.load(trained[1])
+    model_file.save(tmp_path / "model.npz", weights, meta | {"spike_count": 30})
+    network = from_json(json.dumps(meta["network"]))
+    objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], network.steps))
+    thinned = augmentation.normalise(
+        batches.on_grid(samples, 1.0, 60), 30, seeds.generator(meta["seed"], "normalise", "test")
+    )
+    assert abs(np.diff(thinned.offsets).mean() - 30) < 3
+    expected = CpuEngine(network).infer(weights, thinned, objective)
+    outputs = evaluate(tmp_path / "model.npz", trained[1], tmp_path)
+    assert read_json(outputs.metrics)["loss"] == pytest.approx(expected.losses.mean(), rel=1e-12)
+    first = outputs.predictions.read_bytes()
+    assert evaluate(tmp_path / "model.npz", trained[1], tmp_path / "again").predictions.read_bytes() == first
 
 
 def test_the_batch_size_changes_no_result(tmp_path, trained):

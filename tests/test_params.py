@@ -93,6 +93,35 @@ REFUSED = {
     "number as name": (
         "validation.speakers", [0], r"validation\.speakers\.0 = 0 is not valid: .*valid string, so put it in quotes",
     ),
+    "growth": ("train.ease_in.growth", 1.0, r"train\.ease_in\.growth = 1\.0 is not valid: .*greater than 1"),
+    "start at nothing": ("train.ease_in.start", 0.0, r"train\.ease_in\.start = 0\.0 is not valid: .*greater than 0"),
+    "start above the rate": ("train.ease_in.start", 2.0, r"train\.ease_in\.start = 2\.0 is not valid"),
+    "no rate left": ("train.schedule.factor", 0.0, r"train\.schedule\.factor = 0\.0 is not valid"),
+    "fast average": (
+        "train.schedule.fast", 0.85,
+        r"train\.schedule: fast = 0\.85 follows the accuracy no faster than slow = 0\.85; make it smaller",
+    ),
+    "schedule without validation": ("validation.speakers", [], r"validation.*speakers"),
+    "negative lift": ("train.silent_lift.amount", -0.1, r"train\.silent_lift\.amount = -0\.1 is not valid"),
+    "lift of some": ("train.silent_lift.neurons", "some", r"silent_lift\.neurons = 'some' .* be 'silent' or 'all'"),
+    "select by the test": ("train.select", "test", r"train\.select = 'test' .*'validation', 'training' or 'last'"),
+    "shift off the cochlea": ("augmentation.shift_channels", 700, r"shift_channels = 700 is not valid: .* less"),
+    "blend of one": (
+        "augmentation.blend.probabilities", [0.5],
+        r"augmentation\.blend: probabilities names one sample, and blending takes two; add",
+    ),
+    "never kept": ("augmentation.blend.probabilities", [0.5, 0.0], r"blend\.probabilities\.1 = 0\.0 is not valid"),
+    "kept twice": ("augmentation.blend.probabilities", [1.5, 0.5], r"blend\.probabilities\.0 = 1\.5 is not valid"),
+    "blends of nothing": (
+        "augmentation.blend.samples", 100,
+        r"augmentation\.blend: samples is set, but probabilities is \[\], .*; set it or use null",
+    ),
+    "range of dilation": (
+        "augmentation.dilation.shortest", 1.5,
+        r"augmentation\.dilation: shortest = 1\.5 is above longest = 1; exchange them",
+    ),
+    "no time left": ("augmentation.dilation.shortest", 0.0, r"dilation\.shortest = 0\.0 is not valid"),
+    "negative jitter": ("augmentation.jitter_channels", -1.0, r"augmentation\.jitter_channels = -1\.0 is not valid"),
     "group is a number": ("train", 3, r"train = 3 is not valid"),
 }  # fmt: skip
 
@@ -143,6 +172,23 @@ def test_impossible_time_constants(name):
     with pytest.raises(ParameterError, match=sentence) as caught:
         params.validate(content, "my.yaml")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_the_pieces_of_the_published_recipe_are_off_unless_asked_for():
+    parameters = params.validate({key: DEFAULT[key] for key in ("study", "shape", "validation")})
+    train, augmentation = parameters.train, parameters.augmentation
+    assert (train.ease_in.start, train.schedule.factor, train.silent_lift.amount) == (1, 1, 0)
+    assert train.select == "validation"
+    assert (
+        augmentation == params.Augmentation() == params.validate(changed("augmentation.shift_channels", 0)).augmentation
+    )
+    assert not augmentation.balance_classes and not augmentation.normalise_spikes
+    assert (augmentation.shift_channels, augmentation.blend.probabilities, augmentation.jitter_channels) == (0, [], 0)
+    assert augmentation.dilation.shortest == augmentation.dilation.longest == 1
+    default = params.validate(DEFAULT).train
+    assert (default.ease_in, default.schedule, default.silent_lift) == (
+        train.ease_in, train.schedule, train.silent_lift,
+    )  # fmt: skip
 
 
 def test_bounds_of_time_constants_that_nobody_learns_do_not_matter():

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import yaml
 
-from eventspeech import cli, params, paths, presets
+from eventspeech import cli, network, params, paths, presets
 from eventspeech.errors import UserError
 
 
@@ -18,7 +18,7 @@ def test_presets_are_valid_and_explained(name):
 
 def test_names_begin_with_default():
     assert presets.names()[0] == "default"
-    assert {"recordings", "thesis"} <= set(presets.names())
+    assert {"recordings", "thesis", "paper", "paper-ssc"} <= set(presets.names())
 
 
 def test_default_preset_is_the_parameter_file():
@@ -45,6 +45,44 @@ def test_thesis_converts_what_belongs_to_the_published_scaling():
     assert thesis.study.seeds == [0, 1, 2, 3, 4]
     assert thesis.profile.cuda_batch_sizes == [1, 2, 4, 8, 16, 32, 64]
     assert thesis.profile.cpu_batch_sizes == [1]
+
+
+PAPER = {
+    # what the published code says, scaled where its gradients are (by tau_mem = 20)
+    "paper": {
+        "network": {"hidden": [512], "step_ms": 2, "time_constants": "homogeneous"},
+        "train": {"epochs": 100, "learn_time_constants": "neuron", "select": "training"},
+        "regulariser": 0.5 * 5e-10 * 20,
+        "blend": [],
+    },
+    "paper-ssc": {
+        "network": {"hidden": [1024], "step_ms": 1, "time_constants": "heterogeneous"},
+        "train": {"epochs": 50, "learn_time_constants": "none", "select": "validation"},
+        "regulariser": 5e-10 * 20,
+        "blend": [0.5, 0.5],
+    },
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_is_the_published_recipe(name):
+    paper, expected = params.load(paths.PRESETS / f"{name}.yaml"), PAPER[name]
+    for group in ("network", "train"):
+        assert getattr(paper, group).model_dump(include=set(expected[group])) == expected[group]
+    regulariser = paper.train.regulariser
+    assert regulariser.strength == pytest.approx(expected["regulariser"])
+    assert (regulariser.target_spikes, regulariser.counts) == (14, "batch")
+    assert paper.train.adam_epsilon == pytest.approx(1e-8 * paper.network.tau_mem_ms)
+    assert paper.augmentation == params.Augmentation(shift_channels=40, blend={"probabilities": expected["blend"]})
+    assert paper.train.ease_in == params.EaseIn(start=1e-3, growth=1.05)
+    assert paper.train.schedule == params.Schedule(factor=0.5, fast=0.8, slow=0.85, wait_epochs=50)
+    assert paper.train.silent_lift == params.SilentLift(amount=0.002, neurons="all")
+    assert (paper.train.learning_rate, paper.train.batch_size, paper.preprocess.trial_ms) == (1e-3, 32, 1000)
+    delays = network.build(paper.network, 20, paper.preprocess.trial_ms).delay_steps
+    assert [step * paper.network.step_ms for step in delays] == list(range(0, 301, 30))
+    # divided by the ten intervals, not by the eleven copies
+    assert (paper.network.input_mean * 10, paper.network.input_sd * 10) == pytest.approx((0.03, 0.01))
+    assert len(paper.study.seeds) == 8 and paper.study.losses == ["exponential"]
 
 
 def test_unknown_name_lists_the_known(capsys):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 
-from eventspeech import engines, machine, model_file, training
+from eventspeech import engines, machine, model_file, params, schedule, training
 from eventspeech.data import batches, store
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError, ParameterError, UserError
@@ -25,6 +25,24 @@ TIMING = {"training_s", "validation_s"}
 SHARED = {"train": {"learn_time_constants": "population"}}
 OWN = {"train": {"learn_time_constants": "neuron"}, "network": {"time_constants": "heterogeneous"}}
 DRAWN = {"network": {"time_constants": "heterogeneous"}}
+
+# every piece of the published recipe, so that each acts within six epochs: the rate falls when accuracy does not rise
+RECIPE = {
+    "train": {
+        "ease_in": {"start": 0.01, "growth": 1.3},
+        "schedule": {"factor": 0.5, "fast": 0.0, "slow": 1e-6, "wait_epochs": 0},
+        "silent_lift": {"amount": 0.002, "neurons": "all"},
+        "select": "training",
+        "learning_rate": 1.0,
+    },
+    "augmentation": {
+        "balance_classes": True,
+        "normalise_spikes": True,
+        "blend": {"probabilities": [0.5, 0.5]},
+        "dilation": {"shortest": 0.8, "longest": 1.25},
+        "jitter_channels": 3.0,
+    },
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -213,14 +231,17 @@ def test_a_loss_may_have_its_own_learning_rate(tmp_path, spikes):
 
 
 @pytest.mark.parametrize(
-    "groups", [{}, SHARED, OWN, DRAWN], ids=["weights", "and shared constants", "and neurons' own", "drawn constants"]
+    "groups",
+    [{}, SHARED, OWN, DRAWN, RECIPE],
+    ids=["weights", "and shared constants", "and neurons' own", "drawn constants", "the recipe"],
 )
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, spikes, whole, monkeypatch, caplog, groups):
     if groups:
         whole = run(tmp_path / "whole", spikes, **groups)
-    # in the middle of epoch 4: six batches an epoch
+    # in the middle of epoch 4: six batches an epoch, twelve with as many blended samples again
+    batches_an_epoch = 12 if groups is RECIPE else 6
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(CpuEngine, "gradients", on_call(3 * 6 + 4, interrupt)(CpuEngine.gradients))
+        patch.setattr(CpuEngine, "gradients", on_call(3 * batches_an_epoch + 4, interrupt)(CpuEngine.gradients))
         run(tmp_path / "cut", spikes, **groups)
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["last.npz"]
     with caplog.at_level("INFO", "eventspeech"):
@@ -311,6 +332,8 @@ def interrupted(tmp_path, spikes, monkeypatch) -> training.Outputs:
         {"train": {"epochs": 5}},
         {"network": {"hidden": [13]}},
         {"augmentation": {"shift_channels": 4}},
+        {"train": {"select": "last"}},
+        {"augmentation": {"blend": {"probabilities": [0.5, 0.5]}}},
         SHARED,
         {"validation": {"speakers": ["s2"]}},
         {"shape": {"exponential": {"kind": "exponential", "mean_weight": 0.5}}},
@@ -407,6 +430,175 @@ def test_losses_share_initial_time_constants(parts):
         constants_of(training.Trainer(params, loss, 0, parts.learned).weights) for loss in ("exponential", "gaussian")
     )
     assert {k: v.tobytes() for k, v in one.items()} == {k: v.tobytes() for k, v in other.items()}
+
+
+# --- the published recipe ---------------------------------------------------------------------------------------------
+
+
+def test_the_pieces_of_the_recipe_act_where_their_resumption_is_tested(tmp_path, spikes):
+    paths = run(tmp_path, spikes, **RECIPE)
+    history = rows(paths.history)
+    rates = [float(row["learning_rate"]) for row in history]
+    assert rates[0] == pytest.approx(0.01 * 1.3**11), "eased in up to the last of twelve batches"
+    assert 1.0 in rates and rates[-1] < 1.0, f"the schedule acted: {rates}"
+    summary = read_json(paths.summary)
+    assert (summary["training_samples"], summary["presented_samples"]) == (48, 96)
+    assert summary["selected_by"] == "training"
+
+
+def test_the_rate_of_an_epoch_follows_from_the_accuracies_before_it(tmp_path, spikes):
+    settings = {"factor": 0.5, "fast": 0.0, "slow": 1e-6, "wait_epochs": 0}
+    history = rows(run(tmp_path, spikes, train={"epochs": 12, "learning_rate": 0.05, "schedule": settings}).history)
+    accuracies = [float(row["validation_accuracy"]) for row in history]
+    expected = [0.05 * schedule.reduction(params.Schedule(**settings), accuracies[:n]) for n in range(12)]
+    assert [float(row["learning_rate"]) for row in history] == expected
+    assert expected[0] == 0.05 > expected[-1]
+
+
+def test_the_optimiser_is_given_the_eased_rate(parts, monkeypatch):
+    given = []
+    trainer = training.Trainer(
+        tiny.make_params(train={"ease_in": {"start": 0.1, "growth": 2.0}}), "exponential", 0, parts.learned
+    )
+    monkeypatch.setattr(type(trainer.optimiser), "step", lambda self, w, g, rate: given.append(rate) or count(self))
+
+    def count(optimiser):
+        optimiser.updates += 1
+
+    trainer.epoch(1)
+    np.testing.assert_allclose(given, 0.01 * np.array([0.1, 0.2, 0.4, 0.8, 1.0, 1.0]), rtol=1e-12)
+    assert trainer.last_rate == given[-1]
+
+
+@pytest.mark.parametrize("neurons", ["silent", "all"])
+def test_the_lift_raises_what_leads_to_silent_neurons(parts, neurons):
+    changes = {"train": {"silent_lift": {"amount": 0.25, "neurons": neurons}}, "network": {"hidden": [12, 5]}}
+    trainer = training.Trainer(tiny.make_params(**changes), "exponential", 0, parts.learned)
+    trainer.weights["input_hidden1"][:, [2, 7]] = -1.0  # these cannot fire
+    trainer.weights["hidden1_hidden1"][:, [2, 7]] = 0.0
+    trainer.weights["hidden1_hidden2"][:] = 1.0
+    trainer.weights["hidden1_hidden2"][:, 3] = -1.0
+    trainer.learning_rate = 1e-12
+    trainer.epoch(1)
+    assert [np.flatnonzero(silent).tolist() for silent in trainer.silent] == [[2, 7], [3]]
+    before = {name: array.copy() for name, array in trainer.weights.items()}
+    trainer.lift_silent()
+    silent = {"input_hidden1": [2, 7], "hidden1_hidden2": [3]}
+    for name, array in trainer.weights.items():
+        lifted = np.zeros(array.shape, np.float32)
+        if name in silent:
+            lifted[:, silent[name] if neurons == "silent" else slice(None)] = 0.25
+        np.testing.assert_array_equal(array, before[name] + lifted, err_msg=name)
+        assert array.dtype == np.float32
+
+
+def test_a_neuron_that_fires_once_in_an_epoch_is_not_silent(parts):
+    trainer = training.Trainer(parts.params, "exponential", 0, parts.learned)
+    counts = [np.array([[0, 0, 1], [0, 0, 0]]), np.array([[0, 2, 0]])]
+    tally = training.Tally()
+    for one in counts:
+        inference = SimpleNamespace(predictions=np.zeros(len(one)), losses=np.zeros(len(one)), spike_counts=[one])
+        tally.add(inference, np.zeros(len(one)))
+    assert [counts.tolist() for counts in tally.counts] == [[0, 2, 1]]
+    assert tally.result().hidden_spikes == pytest.approx(3 / (3 * 3))
+    before = bits(trainer)
+    trainer.silent = [np.ones(12, bool)]
+    trainer.lift_silent()
+    assert bits(trainer) == before, "no amount, no lift"
+
+
+def test_the_lift_comes_after_the_weights_were_judged(tmp_path, spikes):
+    lifted = {"train": {"epochs": 2, "select": "last", "silent_lift": {"amount": 0.01, "neurons": "all"}}}
+    paths = run(tmp_path, spikes, **lifted)
+    learned, held_out = training.split(tiny.make_params(), store.load(spikes))
+    trainer = training.Trainer(tiny.make_params(**lifted), "exponential", 0, learned)
+    trainer.epoch(1)
+    trainer.lift_silent()
+    trainer.epoch(2)
+    found = model_file.load(paths.weights)[0]
+    assert {k: v.tobytes() for k, v in found.items()} == {k: v.tobytes() for k, v in trainer.weights.items()}
+    assert float(rows(paths.history)[1]["validation_loss"]) == trainer.validate(trainer.on_grid(held_out)).loss
+
+
+# (training accuracy, training loss, validation accuracy, validation loss) of three epochs
+JUDGED = [(0.5, 1.0, 0.9, 0.5), (0.8, 0.9, 0.6, 1.0), (0.8, 0.7, 0.7, 1.0), (0.6, 0.6, 0.8, 0.4)]
+
+
+@pytest.mark.parametrize(("select", "best"), [("validation", 1), ("training", 3), ("last", 4)])
+def test_the_epoch_is_chosen_as_asked(tmp_path, spikes, monkeypatch, select, best):
+    real, weights = training._run_epoch, []
+
+    def pretend(trainer, number, validation):
+        row = real(trainer, number, validation)
+        weights.append({name: array.copy() for name, array in trainer.weights.items()})
+        names = ("training_accuracy", "training_loss", "validation_accuracy", "validation_loss")
+        return row._replace(**dict(zip(names, JUDGED[number - 1], strict=True)))
+
+    monkeypatch.setattr(training, "_run_epoch", pretend)
+    paths = run(tmp_path, spikes, train={"epochs": 4, "select": select})
+    summary = read_json(paths.summary)
+    assert (summary["selected_by"], summary["best_epoch"]) == (select, best)
+    assert summary["best_validation_accuracy"] == JUDGED[best - 1][2], "that of the chosen epoch"
+    found, meta = model_file.load(paths.weights)
+    assert meta["epoch"] == best
+    assert all(array.tobytes() == weights[best - 1][name].tobytes() for name, array in found.items())
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_collapse_is_marked_said_once_and_kept(tmp_path, spikes, monkeypatch, caplog, stays):
+    real = training._run_epoch
+    validation = [0.3, 0.95, 0.9, 0.25, 0.25, 0.25, 0.25, 0.25 if stays else 0.9]
+
+    def pretend(trainer, number, held_out):
+        row = real(trainer, number, held_out)
+        return row._replace(validation_accuracy=validation[number - 1], training_accuracy=0.3)
+
+    monkeypatch.setattr(training, "_run_epoch", pretend)
+    with caplog.at_level("WARNING", "eventspeech"):
+        paths = run(tmp_path, spikes, train={"epochs": 8})
+    said = [record.getMessage() for record in caplog.records if "chance" in record.getMessage()]
+    assert said == [
+        "train exponential/0  accuracy has been at chance since epoch 4, after the network had learned; the run goes "
+        "on and is marked as collapsed"
+    ]
+    summary = read_json(paths.summary)
+    assert summary["collapsed_at_epoch"] == (4 if stays else None)
+    assert summary["best_epoch"] == 2 and len(rows(paths.history)) == 8
+
+
+def test_a_collapse_of_training_accuracy_counts_too():
+    progress = training._Progress()
+    trainer = SimpleNamespace(network=SimpleNamespace(outputs=4), augmentation=SimpleNamespace(presented=100))
+    for number, accuracy in enumerate([0.3, 0.9, 0.25, 0.25, 0.25], 1):
+        row = dict.fromkeys(training.Row._fields, 0.5) | {"epoch": number, "training_accuracy": accuracy}
+        progress.rows.append(training.Row(**row))
+    assert progress.collapsed_at(100, trainer) == 3
+
+
+def test_a_training_that_learns_has_not_collapsed(whole):
+    assert read_json(whole.summary)["collapsed_at_epoch"] is None
+
+
+def test_normalised_training_brings_validation_to_the_same_count(parts, tmp_path, spikes):
+    changed = tiny.make_params(augmentation={"normalise_spikes": True})
+    trainer = training.Trainer(changed, "exponential", 0, parts.learned)
+    fewest = int(np.diff(trainer.on_grid(parts.learned).offsets).min())
+    first, second = (trainer.for_validation(parts.held_out) for _ in range(2))
+    assert first.steps.tobytes() == second.steps.tobytes(), "drawn once, so that epochs compare"
+    assert abs(np.diff(first.offsets).mean() - fewest) < 3 < np.diff(trainer.on_grid(parts.held_out).offsets).mean()
+    assert trainer.augmentation.spike_count == fewest
+    paths = run(tmp_path, spikes, augmentation={"normalise_spikes": True}, train={"epochs": 1})
+    assert model_file.load(paths.weights)[1]["spike_count"] == fewest
+    plain = training.Trainer(parts.params, "exponential", 0, parts.learned)
+    assert len(plain.for_validation(parts.held_out).steps) == len(plain.on_grid(parts.held_out).steps)
+
+
+def test_losses_share_the_recipe(tmp_path, spikes, spy):
+    for loss in ("exponential", "gaussian"):
+        run(tmp_path / loss, spikes, loss, augmentation=RECIPE["augmentation"], train={"epochs": 1})
+    seen = [batch for kind, batch, _ in spy if kind == "gradients"]
+    for one, other in zip(seen[: len(seen) // 2], seen[len(seen) // 2 :], strict=True):
+        assert [array.tobytes() for array in one] == [array.tobytes() for array in other]
 
 
 # --- the same seed, the same bits -------------------------------------------------------------------------------------

@@ -242,6 +242,19 @@ def test_every_preset_spells_out_what_dvc_watches(name):
                 value = value[part]
 
 
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_makes_a_graph_in_both_tools(edited, name):
+    edited.write(presets.text(name))
+    validated = params.load(edited.folder / "params.yaml")
+    jobs = len(validated.study.losses) * len(validated.study.seeds)
+    said = edited.snakemake("--dry-run", "--quiet", "rules", "--forceall", "--cores", "1")
+    assert re.search(rf"^train +{jobs}$", said, re.MULTILINE), said
+    with edited.repo() as repo:
+        stages = {stage.addressing for stage in repo.index.stages}
+    expected = {f"train@{loss}-{seed}" for loss in validated.study.losses for seed in validated.study.seeds}
+    assert {name for name in stages if name.startswith("train@")} == expected
+
+
 # --- an edit reruns exactly what reads it ----------------------------------------------------------------------------
 
 
@@ -288,6 +301,10 @@ EDITS = {
     "a shape nobody trains": (change(shape={"bell": BELL}), "report"),
     "train.epochs": (change(train={"epochs": 7}), TRAINED),
     "train.learning_rate": (change(train={"learning_rate": 0.5}), f"{TRAINED} profile_*"),
+    "train.ease_in": (change(train={"ease_in": {"start": 0.5}}), f"{TRAINED} profile_*"),
+    "train.schedule": (change(train={"schedule": {"factor": 0.5}}), TRAINED),
+    "train.select": (change(train={"select": "last"}), TRAINED),
+    "blending": (change(augmentation={"blend": {"probabilities": [0.5, 0.5]}}), f"{TRAINED} profile_*"),
     "a batch size more": (change(profile={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
     "validation.speakers": (change(validation={"speakers": ["s3"]}), f"{TRAINED} baseline evaluate_baseline"),
     "preprocess.trial_ms": (change(preprocess={"trial_ms": 900}), EVERYTHING),

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventspeech import baseline, engines, losses, machine, model_file, network
-from eventspeech.data import batches, store
+from eventspeech import baseline, engines, losses, machine, model_file, network, seeds
+from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
 from eventspeech.files import write_csv, write_json, write_npz
@@ -56,6 +56,9 @@ def _run_network(params: Params, weights, meta: dict[str, Any], samples: SpikeSt
     engine = engines.create(params.evaluate.engine, on, machine.threads())
     objective = losses.objective(Shape(**meta["shape"]), on.steps)
     binned = batches.on_grid(samples, on.step_ms, on.steps)
+    if meta.get("spike_count") is not None:  # the network knows samples with as many spikes only
+        rng = seeds.generator(meta["seed"], "normalise", "test")
+        binned = augmentation.normalise(binned, meta["spike_count"], rng)
     found, spikes = [], 0.0
     for first in range(0, len(samples), params.evaluate.batch_size):
         batch = batches.take(binned, np.arange(first, min(first + params.evaluate.batch_size, len(samples))))

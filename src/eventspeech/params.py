@@ -175,7 +175,11 @@ class Network(Group):
         "homogeneous", description="heterogeneous: each hidden neuron has its own, Gamma distributed around these means"
     )
     delays: Delays = Delays()
-    input_mean: float = Field(0.03, description="initial weights: normal distribution")
+    input_mean: float = Field(
+        0.03,
+        description="initial weights: normal distribution; published 0.03 and input_sd 0.01 without a delay line, both "
+        "divided by 10 with its 10 intervals, so that the drive is about the same",
+    )
     input_sd: NonNegativeFloat = 0.01
     hidden_mean: float = Field(0.02, description="between hidden layers")
     hidden_sd: NonNegativeFloat = 0.03
@@ -195,6 +199,39 @@ class Regulariser(Group):
     strength: NonNegativeFloat = 0.0
     target_spikes: NonNegativeFloat = Field(14.0, description="per neuron and trial")
     counts: Literal["sample", "batch"] = Field("batch", description="count of the sample or mean of the batch")
+
+
+class EaseIn(Group):
+    """The learning rate grows with each batch from start * rate to the full rate."""
+
+    start: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="1 = full rate at once; published 1e-3")
+    growth: Annotated[float, Field(gt=1)] = Field(1.05, description="factor from batch to batch; published")
+
+
+class Schedule(Group):
+    """The learning rate falls when validation stalls: its fast moving average is not above the slow one."""
+
+    factor: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="1 = the rate never falls; published 0.5")
+    fast: Annotated[float, Field(ge=0, lt=1)] = Field(0.8, description="fast average: weight of the past; published")
+    slow: Annotated[float, Field(ge=0, lt=1)] = Field(0.85, description="the same in the slow average; published")
+    wait_epochs: NonNegativeInt = Field(50, description="no change within so many epochs of the last one; published")
+
+    @pydantic.model_validator(mode="after")
+    def _fast_is_faster(self) -> "Schedule":
+        if self.fast >= self.slow:
+            raise ValueError(
+                f"fast = {self.fast:g} follows the accuracy no faster than slow = {self.slow:g}; make it smaller"
+            )
+        return self
+
+
+class SilentLift(Group):
+    """After each epoch, weights from the layer before are raised, so that neurons that never fired come to life."""
+
+    amount: NonNegativeFloat = Field(0.0, description="0 = no lift; published 0.002")
+    neurons: Literal["silent", "all"] = Field(
+        "silent", description="whose weights: of neurons silent all epoch, or, as the published code does, of all"
+    )
 
 
 class Train(Group):
@@ -217,12 +254,59 @@ class Train(Group):
     )
     tau_syn_min_ms: PositiveFloat = Field(1.0, description="as tau_mem_min_ms")
     regulariser: Regulariser = Regulariser()
+    ease_in: EaseIn = EaseIn()
+    schedule: Schedule = Schedule()
+    silent_lift: SilentLift = SilentLift()
+    select: Literal["validation", "training", "last"] = Field(
+        "validation", description="the epoch that is kept: best accuracy in validation, or in training, or the last one"
+    )
+
+
+class Blend(Group):
+    """Further samples, each blended from several of one class, laid over one another at their common mean."""
+
+    probabilities: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [], description="of an event to stay, one for each sample blended; [] = no blending; published [0.5, 0.5]"
+    )
+    samples: PositiveInt | None = Field(
+        None, description="of an epoch, blended ones included; null = twice the training samples, as published"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _takes_two(self) -> "Blend":
+        if len(self.probabilities) == 1:
+            raise ValueError("probabilities names one sample, and blending takes two; add a probability or use []")
+        if self.samples is not None and not self.probabilities:
+            raise ValueError("samples is set, but probabilities is [], so that nothing is blended; set it or use null")
+        return self
+
+
+class Dilation(Group):
+    """All times of a sample are multiplied by a factor, drawn uniformly in its logarithm."""
+
+    shortest: PositiveFloat = Field(1.0, description="1 and 1 = no dilation; published ranges 0.5 to 2 and narrower")
+    longest: PositiveFloat = 1.0
+
+    @pydantic.model_validator(mode="after")
+    def _is_a_range(self) -> "Dilation":
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest = {self.shortest:g} is above longest = {self.longest:g}; exchange them")
+        return self
 
 
 class Augmentation(Group):
-    """Changes to the training samples, redrawn every epoch."""
+    """Changes to the training samples, redrawn every epoch, in this order (:mod:`eventspeech.data.augmentation`)."""
 
-    shift_channels: NonNegativeInt = Field(0, description="all channels of a sample move by up to this many")
+    balance_classes: bool = Field(False, description="show as many samples of each class as the smallest one has")
+    normalise_spikes: bool = Field(
+        False, description="thin each sample, in validation and test too, to the fewest spikes of a training sample"
+    )
+    shift_channels: Annotated[int, Field(ge=0, lt=CHANNELS)] = Field(
+        0, description="all channels of a sample move by up to this many"
+    )
+    blend: Blend = Blend()
+    dilation: Dilation = Dilation()
+    jitter_channels: NonNegativeFloat = Field(0.0, description="each event's channel: standard deviation of its move")
 
 
 class Evaluate(Group):
@@ -399,7 +483,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     # a measured epoch knows nothing of how many there are, or of other batch sizes
     "profile": (
         *_leaves("profile", Profile, "cpu_batch_sizes", "cuda_batch_sizes"),
-        *_leaves("train", Train, "epochs", "batch_size"),
+        *_leaves("train", Train, "epochs", "batch_size", "schedule", "silent_lift", "select"),
         "network",
         "augmentation",
         "shape.{profile_loss}",

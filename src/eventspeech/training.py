@@ -2,9 +2,9 @@
 
 Everything random is derived from the seed and the epoch, never from the loss: losses compared under one seed share
 initial weights, order of samples and augmentation (a loss that has an output_mean or output_sd of its own shares the
-draws behind its output weights). The epoch is chosen by the accuracy on held-out speakers (ties: the
-lower loss); the test split is not read here. An interrupted training goes on from its checkpoint and ends with the
-same bits.
+draws behind its output weights). The epoch is chosen as `train.select` says, by the accuracy on held-out speakers
+or in training (ties: the lower loss), or it is the last; the test split is not read here. An interrupted training goes
+on from its checkpoint and ends with the same bits.
 """
 
 import csv
@@ -19,15 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eventspeech import __version__, engines, losses, machine, model_file, network, seeds
-from eventspeech.data import batches, store
+from eventspeech import __version__, collapse, engines, losses, machine, model_file, network, schedule, seeds
+from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.engines.base import Inference
 from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.files import read_npz, sha256, write_json, write_npz, write_text
 from eventspeech.network import Weights
 from eventspeech.optimiser import Adam
-from eventspeech.params import Params
+from eventspeech.params import Params, Schedule
 from eventspeech.progress import clock
 
 logger = logging.getLogger("eventspeech")
@@ -76,14 +76,17 @@ class Tally:
         self.samples = self.hits = self.floored = 0
         self.loss = self.spikes = 0.0
         self.neurons = 1
+        self.counts: list[np.ndarray] = []
 
     def add(self, inference: Inference, labels: np.ndarray, floored: int = 0) -> None:
         """Count one batch in."""
         self.samples += len(labels)
         self.hits += int(np.sum(inference.predictions == labels))
         self.loss += float(inference.losses.sum())
-        self.spikes += float(sum(counts.sum() for counts in inference.spike_counts))
-        self.neurons = sum(counts.shape[1] for counts in inference.spike_counts)
+        found = [counts.sum(axis=0, dtype=np.int64) for counts in inference.spike_counts]
+        self.counts = [one + more for one, more in zip(self.counts, found, strict=True)] if self.counts else found
+        self.spikes += float(sum(counts.sum() for counts in found))
+        self.neurons = sum(map(len, found))
         self.floored += floored
 
     def result(self) -> EpochResult:
@@ -106,6 +109,13 @@ class Trainer:
         seed: base of everything random.
         training: the samples to learn from.
         batch_size: overrides ``params.train.batch_size``.
+
+    Attributes:
+        weights: weights and time constants, as they are now.
+        learning_rate: the full one; :func:`eventspeech.schedule.ease_in` lowers it for the first batches.
+        last_rate: the one of the last batch.
+        silent: bool[H] for each hidden layer, the neurons that did not fire in the last epoch.
+        augmentation: what the network is shown of the training samples.
     """
 
     def __init__(self, params: Params, loss: str, seed: int, training: SpikeStore, batch_size: int | None = None):
@@ -132,21 +142,28 @@ class Trainer:
         self.optimiser = Adam(learned, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
         self.engine = engines.create(params.train.engine, self.network, machine.threads())
         self._batch_size = batch_size or params.train.batch_size
-        self._shift = params.augmentation.shift_channels
+        self._ease_in, self._lift = params.train.ease_in, params.train.silent_lift
+        self.last_rate = self.learning_rate
+        self.silent: list[np.ndarray] = []
         self._seed = seed
-        self._training = self.on_grid(training)
+        self.augmentation = augmentation.Augmentation(
+            params.augmentation, self.on_grid(training), training.class_names, self.network.steps, seed
+        )
 
     def on_grid(self, samples: SpikeStore) -> batches.Batch:
         """Put samples on the network's grid."""
         return batches.on_grid(samples, self.network.step_ms, self.network.steps)
 
+    def for_validation(self, samples: SpikeStore) -> batches.Batch:
+        """Put held-out samples on the grid, with as many spikes as training leaves, drawn once."""
+        found, count = self.on_grid(samples), self.augmentation.spike_count
+        if count is None:
+            return found
+        return augmentation.normalise(found, count, seeds.generator(self._seed, "normalise", "validation"))
+
     def presented(self, number: int) -> Iterator[batches.Batch]:
         """Yield the batches of an epoch: all training samples in new order, augmented."""
-        order = seeds.generator(self._seed, "order", number).permutation(len(self._training))
-        shifts = seeds.generator(self._seed, "shift", number).integers(-self._shift, self._shift + 1, len(order))
-        for first in range(0, len(order), self._batch_size):
-            chosen = order[first : first + self._batch_size]
-            yield batches.take(self._training, chosen, shifts[chosen])
+        return self.augmentation.epoch(number, self._batch_size)
 
     def epoch(self, number: int) -> EpochResult:
         """Learn from every training sample once."""
@@ -154,11 +171,25 @@ class Trainer:
         for batch in self.presented(number):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
                 found = self.engine.gradients(self.weights, batch, self.objective)
-                self.optimiser.step(self.weights, found.weights, self.learning_rate)
+                self.last_rate = self.learning_rate * schedule.ease_in(self._ease_in, self.optimiser.updates)
+                self.optimiser.step(self.weights, found.weights, self.last_rate)
                 self._bound_time_constants()
             tally.add(found.inference, batch.labels, found.floored)
             _require_finite(number, found.inference.losses, *self.weights.values())
+        self.silent = [counts == 0 for counts in tally.counts]
         return tally.result()
+
+    def lift_silent(self) -> None:
+        """Raise the weights from the layer before to neurons that were silent in the last epoch, or to all.
+
+        The published code says silent and raises all. Recurrent weights stay, there and here.
+        """
+        if not self._lift.amount:
+            return
+        for layer, silent in enumerate(self.silent, 1):
+            before = f"hidden{layer - 1}" if layer > 1 else "input"
+            lifted = silent if self._lift.neurons == "silent" else np.ones_like(silent)
+            self.weights[f"{before}_hidden{layer}"] += np.float32(self._lift.amount) * lifted
 
     def _bound_time_constants(self) -> None:
         for name, array in self.weights.items():
@@ -206,18 +237,50 @@ def split(params: Params, samples: SpikeStore) -> tuple[SpikeStore, SpikeStore]:
 class _Progress:
     """State of a training between epochs: what a checkpoint holds beside weights and optimiser."""
 
-    def __init__(self) -> None:
+    def __init__(self, select: str = "validation") -> None:
         self.rows: list[Row] = []
         self.best: Weights = {}
+        self._select = select
+
+    def _key(self, row: Row) -> tuple[float, ...]:
+        """Return what is highest for the chosen epoch; of equals the first is chosen."""
+        return {
+            "validation": (row.validation_accuracy, -row.validation_loss, -row.epoch),
+            "training": (row.training_accuracy, -row.training_loss, -row.epoch),
+            "last": (row.epoch,),
+        }[self._select]
 
     def better(self, row: Row) -> bool:
         """Say whether ``row`` beats all rows before."""
-        key = (row.validation_accuracy, -row.validation_loss)
-        return all(key > (other.validation_accuracy, -other.validation_loss) for other in self.rows)
+        return all(self._key(row) > self._key(other) for other in self.rows)
 
     def best_row(self) -> Row:
-        """Return the chosen epoch (the first of equals)."""
-        return max(self.rows, key=lambda row: (row.validation_accuracy, -row.validation_loss, -row.epoch))
+        """Return the chosen epoch."""
+        return max(self.rows, key=self._key)
+
+    def rate(self, settings: Schedule) -> float:
+        """Return the schedule's factor on the learning rate of the epoch to come."""
+        return schedule.reduction(settings, [row.validation_accuracy for row in self.rows])
+
+    def collapsed_at(self, held_out: int, trainer: Trainer, epochs: int | None = None) -> int | None:
+        """Return the epoch in which validation or training fell to chance for good: the earlier of both."""
+        seen, classes = self.rows[:epochs], trainer.network.outputs
+        found = (
+            collapse.collapsed_at([row.validation_accuracy for row in seen], held_out, classes),
+            collapse.collapsed_at([row.training_accuracy for row in seen], trainer.augmentation.presented, classes),
+        )
+        return min((epoch for epoch in found if epoch is not None), default=None)
+
+    def tell_of_collapse(self, name: str, held_out: int, trainer: Trainer) -> None:
+        """Say it when a training has just turned out to have collapsed."""
+        epoch = self.collapsed_at(held_out, trainer)
+        if epoch is not None and self.collapsed_at(held_out, trainer, len(self.rows) - 1) is None:
+            logger.warning(
+                "%s  accuracy has been at chance since epoch %d, after the network had learned; the run goes on and "
+                "is marked as collapsed",
+                name,
+                epoch,
+            )
 
 
 def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) -> None:
@@ -225,18 +288,22 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) 
     samples = store.load(spikes)
     training, held_out = split(params, samples)
     trainer = Trainer(params, loss, seed, training)
-    validation = trainer.on_grid(held_out)
+    validation = trainer.for_validation(held_out)
     name = f"train {loss}/{seed}"
     size = sum(array.size for array in trainer.weights.values())
     logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
     fingerprint = _fingerprint(params, loss, seed, spikes)
-    progress = _resume(outputs.checkpoint, fingerprint, trainer)
+    progress = _resume(outputs.checkpoint, fingerprint, trainer, _Progress(params.train.select))
     start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
+    full_rate = trainer.learning_rate
     for number in range(len(progress.rows) + 1, params.train.epochs + 1):
+        trainer.learning_rate = full_rate * progress.rate(params.train.schedule)
         row = _run_epoch(trainer, number, validation)
         if progress.better(row):
             progress.best = {key: array.copy() for key, array in trainer.weights.items()}
         progress.rows.append(row)
+        trainer.lift_silent()
+        progress.tell_of_collapse(name, len(validation), trainer)
         if row.hidden_spikes == 0:
             logger.warning("%s  epoch %d: no hidden neuron fired; raise network.input_mean or input_sd", name, number)
         elapsed = time.monotonic() - start
@@ -258,7 +325,7 @@ def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
     _require_finite(number, np.array(seen.loss))
     return Row(
         number, learned.loss, learned.accuracy, seen.loss, seen.accuracy, learned.hidden_spikes,
-        trainer.learning_rate, learned.floored_fraction, middle - start, time.perf_counter() - middle,
+        trainer.last_rate, learned.floored_fraction, middle - start, time.perf_counter() - middle,
     )  # fmt: skip
 
 
@@ -286,8 +353,7 @@ def _save_checkpoint(path: Path, fingerprint: str, trainer: Trainer, progress: _
     write_npz(path, arrays, compress=False)
 
 
-def _resume(path: Path, fingerprint: str, trainer: Trainer) -> _Progress:
-    progress = _Progress()
+def _resume(path: Path, fingerprint: str, trainer: Trainer, progress: _Progress) -> _Progress:
     if not path.exists():
         return progress
     try:
@@ -322,6 +388,7 @@ def _write(params, loss, seed, trainer, progress, training, held_out, outputs: O
         "class_names": list(training.class_names),
         "heard_speakers": heard,
         "validation_speakers": list(params.validation.speakers),
+        "spike_count": trainer.augmentation.spike_count,
     }
     model_file.save(outputs.weights, progress.best, meta)
     text = io.StringIO(newline="")
@@ -330,7 +397,7 @@ def _write(params, loss, seed, trainer, progress, training, held_out, outputs: O
     writer.writerows(progress.rows)
     write_text(outputs.history, text.getvalue())
     seconds = sum(row.training_s + row.validation_s for row in progress.rows)
-    presented = len(training) * len(progress.rows)
+    presented = trainer.augmentation.presented * len(progress.rows)
     write_json(
         outputs.summary,
         {
@@ -340,14 +407,17 @@ def _write(params, loss, seed, trainer, progress, training, held_out, outputs: O
             "mean_weight": losses.mean_weight(trainer.shape),
             "engine": params.train.engine,
             "epochs": len(progress.rows),
+            "selected_by": params.train.select,
             "best_epoch": best.epoch,
             "best_validation_accuracy": best.validation_accuracy,
             "best_validation_loss": best.validation_loss,
             "final_validation_accuracy": progress.rows[-1].validation_accuracy,
             "final_training_accuracy": progress.rows[-1].training_accuracy,
+            "collapsed_at_epoch": progress.collapsed_at(len(held_out), trainer),
             "hidden_spikes": best.hidden_spikes,
             "floored_fraction": best.floored_fraction,
             "training_samples": len(training),
+            "presented_samples": trainer.augmentation.presented,
             "validation_samples": len(held_out),
             "weights": int(sum(array.size for array in progress.best.values())),
             **_mean_time_constants(trainer, progress.best),

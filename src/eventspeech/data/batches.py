@@ -63,23 +63,32 @@ def take(batch: Batch, indices: np.ndarray, shifts: np.ndarray | None = None) ->
     Events that are moved off the cochlea are dropped.
     """
     # samples are copied as wholes: indexing event by event takes several times as long
-    slices = [slice(batch.offsets[i], batch.offsets[i + 1]) for i in indices]
-    offsets = np.zeros(len(slices) + 1, np.int64)
-    np.cumsum([s.stop - s.start for s in slices], out=offsets[1:])
-    steps, channels = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int32)
-    for place, (part, start) in enumerate(zip(slices, offsets[:-1], strict=True)):
-        stop = start + part.stop - part.start
-        steps[start:stop] = batch.steps[part]
-        np.add(batch.channels[part], 0 if shifts is None else shifts[place], out=channels[start:stop], dtype=np.int32)
-    taken = Batch(offsets, steps, channels, batch.labels[indices])
-    return taken if shifts is None else _without_strays(taken)
+    spans = [slice(batch.offsets[i], batch.offsets[i + 1]) for i in indices]
+    offsets = np.zeros(len(spans) + 1, np.int64)
+    room = sum(span.stop - span.start for span in spans)
+    steps, channels = np.empty(room, np.int32), np.empty(room, np.int32)
+    for place, span in enumerate(spans):
+        found = batch.steps[span], batch.channels[span]
+        if shifts is not None and shifts[place]:
+            found = _moved(*found, shifts[place])
+        offsets[place + 1] = offsets[place] + len(found[0])
+        events = slice(offsets[place], offsets[place + 1])
+        steps[events], channels[events] = found
+    return Batch(offsets, steps[: offsets[-1]], channels[: offsets[-1]], batch.labels[indices])
 
 
-def _without_strays(batch: Batch) -> Batch:
-    """Drop the events off the cochlea."""
-    kept = batch.channels.view(np.uint32) < CHANNELS  # negative ones are large without their sign
+def _moved(steps: np.ndarray, channels: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shift the channels of one sample and drop the events that leave the cochlea."""
+    channels = channels + np.int32(shift)
+    kept = channels.view(np.uint32) < CHANNELS  # negative ones are large without their sign
+    return (steps, channels) if kept.all() else (np.compress(kept, steps), np.compress(kept, channels))
+
+
+def keep(batch: Batch, kept: np.ndarray) -> Batch:
+    """Return the batch with those events only that ``kept`` (bool[E]) names."""
     if kept.all():
         return batch
     left = [np.count_nonzero(kept[start:stop]) for start, stop in itertools.pairwise(batch.offsets)]
     offsets = np.concatenate([[0], np.cumsum(left)]).astype(np.int64)
-    return Batch(offsets, batch.steps[kept], batch.channels[kept], batch.labels)
+    # a third of the time of batch.steps[kept]
+    return Batch(offsets, np.compress(kept, batch.steps), np.compress(kept, batch.channels), batch.labels)
