@@ -129,7 +129,7 @@ def spikes(folder: Path) -> None:
             channels = draws.normal(350 + 200 * np.sin(times / 90 + label), 60)
             samples.append((times, np.clip(channels, 0, 699).astype(int)))
         made = store.from_samples(samples, labels.ravel(), speakers.ravel(), WORDS, SPEAKERS, 1000.0)
-        store.save(made, folder / f"{split}.npz")
+        store.save(made, folder / f"{split}.npz", split)
         counts = np.diff(made.offsets)
         statistics = {"samples": len(made), "classes": 20, "speakers": len(names), "trial_ms": 1000.0}
         statistics["spikes_per_sample"] = {"mean": counts.mean(), "sd": counts.std(), "largest": counts.max()}

@@ -22,7 +22,7 @@ def project(tmp_path, monkeypatch):
     """A folder with parameters and a training split; the commands run there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny.CONTENT), encoding="utf-8")
-    store.save(tiny.make_store(), tmp_path / "train.npz")
+    store.save(tiny.make_store(), tmp_path / "train.npz", "train")
     return tmp_path
 
 

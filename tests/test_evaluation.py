@@ -62,7 +62,7 @@ def by_hand(tmp_path):
             np.array([SPEAKERS.index(speaker) for speaker, _, _ in BY_HAND]),
             CLASSES, SPEAKERS, 10.0,
         ),
-        tmp_path / "test.npz",
+        tmp_path / "test.npz", "test",
     )  # fmt: skip
     arrays = {"mean": np.zeros(3), "scale": np.full(3, 2.0), "coefficients": np.eye(3), "intercepts": np.zeros(3),
               "classes": np.arange(3)}  # fmt: skip
@@ -131,9 +131,9 @@ def trained(tmp_path_factory):
     """Paths of a trained network and of a test split; s2 was not heard, and the epoch was chosen on s3."""
     folder = tmp_path_factory.mktemp("trained")
     samples = tiny.make_store()
-    store.save(samples.select(samples.speakers != 2), folder / "train.npz")
+    store.save(samples.select(samples.speakers != 2), folder / "train.npz", "train")
     samples = tiny.make_store(takes=2, seed=9)
-    store.save(samples.select(np.random.default_rng(0).permutation(len(samples))), folder / "test.npz")
+    store.save(samples.select(np.random.default_rng(0).permutation(len(samples))), folder / "test.npz", "test")
     paths = training.Outputs(*(folder / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
     training.train(tiny.make_params(train={"epochs": 12}), "gaussian", 1, folder / "train.npz", paths)
     return paths.weights, folder / "test.npz"
@@ -141,7 +141,7 @@ def trained(tmp_path_factory):
 
 def test_a_network_is_tested_on_every_sample(tmp_path, trained):
     outputs = evaluate(*trained, tmp_path)
-    metrics, samples = read_json(outputs.metrics), store.load(trained[1])
+    metrics, samples = read_json(outputs.metrics), store.load_test(trained[1])
     weights, meta = model_file.load(trained[0])
     network = from_json(json.dumps(meta["network"]))
     objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], network.steps))
@@ -162,7 +162,7 @@ def test_a_network_is_tested_on_every_sample(tmp_path, trained):
 
 
 def test_a_networks_own_time_constants_count(tmp_path, trained):
-    (weights, meta), samples = model_file.load(trained[0]), store.load(trained[1])
+    (weights, meta), samples = model_file.load(trained[0]), store.load_test(trained[1])
     weights |= {"hidden1_tau_mem_ms": np.linspace(8, 40, 12, dtype=np.float32), "output_tau_syn_ms": np.float32([9])}
     model_file.save(tmp_path / "model.npz", weights, meta)
     network = from_json(json.dumps(meta["network"]))
@@ -189,7 +189,7 @@ def test_a_second_test_gives_the_same_bytes(tmp_path, trained):
 
 
 def test_examples_show_what_the_network_did(tmp_path, trained):
-    samples = store.load(trained[1])
+    samples = store.load_test(trained[1])
     seen = read_npz(evaluate(*trained, tmp_path).examples)
     assert seen["labels"].tolist() == [0, 2, 3], "three of four classes, spread over all"
     assert seen["class_names"].tolist() == list(tiny.CLASSES)
@@ -222,7 +222,7 @@ def test_more_examples_than_classes_show_every_class_once(tmp_path, trained):
 
 @pytest.mark.parametrize("classes", [("eins", "zwei", "drei"), ("zwei", "eins", "drei", "vier")])
 def test_other_classes_are_refused(tmp_path, trained, classes):
-    store.save(tiny.make_store(takes=1, classes=classes), tmp_path / "test.npz")
+    store.save(tiny.make_store(takes=1, classes=classes), tmp_path / "test.npz", "test")
     with pytest.raises(DataError, match=r"was trained on the classes eins, zwei, drei, vier, but .*; train the model"):
         evaluate(trained[0], tmp_path / "test.npz", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -325,7 +325,7 @@ def test_a_test_is_run_once_for_each_model():
 
 def test_training_opens_no_store_but_the_one_it_is_given(tmp_path, monkeypatch):
     for split in ("train", "test"):
-        store.save(tiny.make_store(), tmp_path / f"{split}.npz")
+        store.save(tiny.make_store(), tmp_path / f"{split}.npz", split)
     opened, real = [], store.read_npz
 
     def spy(path):

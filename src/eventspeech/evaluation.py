@@ -36,7 +36,7 @@ class _Outcome(NamedTuple):
 def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> None:
     """Test ``model`` and write metrics, predictions, confusion matrix and a few examples."""
     arrays, meta = model_file.load(model)
-    samples = store.load(spikes)
+    samples = store.load_test(spikes)
     if list(samples.class_names) != meta["class_names"]:
         raise DataError(
             f"{model} was trained on the classes {', '.join(meta['class_names'])}, but {spikes} holds "
