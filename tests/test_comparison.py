@@ -22,9 +22,9 @@ def rows(path):
 def write(root, chosen, curves, tests=None):
     """Write trainings with these validation accuracies, (loss, seed) to a list, and their tests."""
     for (loss, seed), accuracy in curves.items():
-        fake_results.training(root / "train" / loss / str(seed), loss, seed, np.array(accuracy, float))
+        fake_results.training(root / "train" / loss / str(seed) / "held_out", loss, seed, np.array(accuracy, float))
         right = (tests or {}).get((loss, seed), 0.8)
-        fake_results.evaluation(root / "evaluate" / loss / str(seed), {"loss": loss}, right, seed)
+        fake_results.evaluation(root / "evaluate" / loss / str(seed) / "held_out", {"loss": loss}, right, seed)
     return lambda: comparison.compare(chosen, root / "train", root / "evaluate", root / "compare")
 
 
@@ -173,12 +173,12 @@ def test_only_the_runs_of_the_study_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     "missing, stage",
-    [("train/gaussian/0/history.csv", "train"), ("evaluate/gaussian/0/metrics.json", "evaluate")],
+    [("train/gaussian/0/held_out/history.csv", "train"), ("evaluate/gaussian/0/held_out/metrics.json", "evaluate")],
 )
 def test_a_missing_run_names_its_stage(tmp_path, missing, stage):
     run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
     (tmp_path / missing).unlink()
-    with pytest.raises(DataError, match=rf"stage `{stage}` for loss gaussian and seed 0"):
+    with pytest.raises(DataError, match=rf"stage `{stage}` for loss gaussian, seed 0 and fold held_out"):
         run()
     assert not (tmp_path / "compare").exists()
 
@@ -186,14 +186,14 @@ def test_a_missing_run_names_its_stage(tmp_path, missing, stage):
 @pytest.mark.parametrize("text", [b"", b"epoch,validation_accuracy\n1,0.5\n", b"a\0b", b"\xff\xfe"])
 def test_a_damaged_history_is_refused(tmp_path, text):
     run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
-    (tmp_path / "train/gaussian/0/history.csv").write_bytes(text)
+    (tmp_path / "train/gaussian/0/held_out/history.csv").write_bytes(text)
     with pytest.raises(DataError, match="run the stage `train` again"):
         run()
 
 
 def test_no_speaker_unheard_leaves_the_cells_empty(tmp_path):
     run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
-    for path in tmp_path.glob("evaluate/*/0/metrics.json"):
+    for path in tmp_path.glob("evaluate/*/0/*/metrics.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy_unheard": None}))
     run()
     assert rows(tmp_path / "compare" / "losses.csv")[0]["test_unheard_mean"] == ""

@@ -66,7 +66,7 @@ def by_hand(tmp_path):
     )  # fmt: skip
     arrays = {"mean": np.zeros(3), "scale": np.full(3, 2.0), "coefficients": np.eye(3), "intercepts": np.zeros(3),
               "classes": np.arange(3)}  # fmt: skip
-    meta = {"kind": "logistic", "loss": None, "seed": None, "time_bins": 1, "channel_bins": 3,
+    meta = {"kind": "logistic", "loss": None, "seed": None, "fold": "held_out", "time_bins": 1, "channel_bins": 3,
             "class_names": list(CLASSES), "heard_speakers": list(HEARD), "validation_speakers": ["dora"]}  # fmt: skip
     model_file.save(tmp_path / "model.npz", arrays, meta)
     return tmp_path / "model.npz", tmp_path / "test.npz"
@@ -79,21 +79,21 @@ def test_metrics_by_hand(tmp_path, by_hand, caplog):
     right, wrong = np.log(np.e + 2) - 1, np.log(np.e + 2)
     assert metrics.pop("loss") == pytest.approx((6 * right + 4 * wrong) / 10, rel=1e-12)
     assert metrics == {
-        "model": {"kind": "logistic", "loss": None, "seed": None},
+        "model": {"kind": "logistic", "loss": None, "seed": None, "fold": "held_out"},
         "samples": 10,
         "accuracy": 6 / 10,
         "accuracy_heard": 3 / 5,
         "accuracy_unheard": 1 / 3,
         "accuracy_validation_speakers": 2 / 2,
         "accuracy_by_speaker": {
-            "anna": {"accuracy": 1 / 2, "samples": 2, "heard": True},
-            "bert": {"accuracy": 2 / 3, "samples": 3, "heard": True},
-            "carl": {"accuracy": 1 / 3, "samples": 3, "heard": False},
-            "dora": {"accuracy": 2 / 2, "samples": 2, "heard": False},
+            "anna": {"accuracy": 1 / 2, "samples": 2, "heard": True, "validation": False},
+            "bert": {"accuracy": 2 / 3, "samples": 3, "heard": True, "validation": False},
+            "carl": {"accuracy": 1 / 3, "samples": 3, "heard": False, "validation": False},
+            "dora": {"accuracy": 2 / 2, "samples": 2, "heard": False, "validation": True},
         },
         "hidden_spikes": None,
     }
-    assert "evaluate logistic  test 60.0 %  unheard speakers 33.3 %" in caplog.text
+    assert "evaluate logistic/held_out  test 60.0 %  unheard speakers 33.3 %" in caplog.text
 
 
 def test_confusion_and_predictions_by_hand(tmp_path, by_hand):
@@ -152,7 +152,7 @@ def test_a_network_is_tested_on_every_sample(tmp_path, trained):
         assert metrics[f"accuracy_{name}"] == hits[np.isin(samples.speakers, speakers)].mean()
     assert metrics["loss"] == pytest.approx(expected.losses.mean(), rel=1e-12)
     assert metrics["hidden_spikes"] == pytest.approx(expected.spike_counts[0].mean(), rel=1e-12)
-    assert metrics["model"] == {"kind": "spiking", "loss": "gaussian", "seed": 1}
+    assert metrics["model"] == {"kind": "spiking", "loss": "gaussian", "seed": 1, "fold": "held_out"}
     predicted = [row[4] for row in table(outputs.predictions)[1:]]
     assert predicted == [tiny.CLASSES[index] for index in expected.predictions]
     confusion = np.array([row[1:] for row in table(outputs.confusion)[1:]], int)
@@ -320,7 +320,10 @@ def test_only_evaluate_is_given_the_test_split():
 
 def test_a_test_is_run_once_for_each_model():
     tested = [command[command.index("--model") + 1] for command in commands() if command[1] == "evaluate"]
-    assert sorted(tested) == ["results/baseline/model.npz", "results/train/${item.loss}/${item.seed}/weights.npz"]
+    assert sorted(tested) == [
+        "results/baseline/${item.fold}/model.npz",
+        "results/train/${item.loss}/${item.seed}/${item.fold}/weights.npz",
+    ]
 
 
 def test_training_opens_no_store_but_the_one_it_is_given(tmp_path, monkeypatch):

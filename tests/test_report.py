@@ -118,13 +118,13 @@ def test_the_page_shows_the_numbers_of_the_files(rendered):
     page = (rendered / "reports" / "study.html").read_text(encoding="utf-8")
     losses = pd.read_csv(rendered / "results" / "compare" / "losses.csv").set_index("loss")
     assert f"{100 * losses.loc['gaussian', 'test_mean']:.1f} [" in page
-    baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "metrics.json").read_text())
+    baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "held_out" / "metrics.json").read_text())
     assert f"<td class=\"number\">{100 * baseline['accuracy']:.1f}</td>" in page
 
 
 def test_a_changed_file_changes_the_number(own):
     root, chosen = own
-    path = root / "results" / "evaluate" / "gaussian" / "0" / "metrics.json"
+    path = root / "results" / "evaluate" / "gaussian" / "0" / "held_out" / "metrics.json"
     before = tables.runs(load(root, chosen)).set_index(["loss", "seed"]).loc[("gaussian", "0"), "test (%)"]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 0.1234}))
     compare(root, chosen)
@@ -134,7 +134,8 @@ def test_a_changed_file_changes_the_number(own):
 
 def test_a_changed_history_moves_the_curve(own):
     root, chosen = own
-    fake_results.training(root / "results" / "train" / "gaussian" / "1", "gaussian", 1, np.array([0.25, 0.5]))
+    folder = root / "results" / "train" / "gaussian" / "1" / "held_out"
+    fake_results.training(folder, "gaussian", 1, np.array([0.25, 0.5]))
     compare(root, chosen)
     figure = figures.training_curves(load(root, chosen))
     lines = [line.get_ydata() for line in figure.axes[1].lines]
@@ -186,7 +187,7 @@ def with_curves(root, chosen, gaussian):
         shift = 0.001 * seed**2
         for loss, values in {"gaussian": gaussian, "exponential": [0.2, 0.4, 0.6, 0.8]}.items():
             accuracy = np.array(values) + (shift if loss == "gaussian" else 0)
-            fake_results.training(root / "results" / "train" / loss / str(seed), loss, seed, accuracy)
+            fake_results.training(root / "results" / "train" / loss / str(seed) / "held_out", loss, seed, accuracy)
     compare(root, chosen)
     return load(root, chosen)
 
@@ -288,7 +289,7 @@ def test_confusion_is_in_percent_of_the_spoken_word(study):
 @pytest.mark.parametrize(
     "missing, stage",
     [("results/profile/cpu/1.json", "profile"), ("results/compare/losses.csv", "compare"),
-     ("results/evaluate/gaussian/0/examples.npz", "evaluate"), ("data/spikes/test.json", "preprocess")],
+     ("results/evaluate/gaussian/0/held_out/examples.npz", "evaluate"), ("data/spikes/test.json", "preprocess")],
 )  # fmt: skip
 def test_a_missing_result_is_told_before_a_kernel_starts(own, monkeypatch, missing, stage):
     root, chosen = own

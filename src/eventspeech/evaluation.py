@@ -125,12 +125,13 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
             "accuracy": _accuracy(hits[speakers == name]),
             "samples": int(np.sum(speakers == name)),
             "heard": bool(heard[speakers == name][0]),
+            "validation": bool(chosen_on[speakers == name][0]),
         }
         for name in samples.speaker_names
         if np.any(speakers == name)
     }
     metrics = {
-        "model": {key: meta[key] for key in ("kind", "loss", "seed")},
+        "model": {key: meta[key] for key in ("kind", "loss", "seed", "fold")},
         "samples": len(samples),
         "accuracy": _accuracy(hits),
         "loss": float(outcome.losses.mean()),
@@ -141,7 +142,7 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
         "hidden_spikes": outcome.hidden_spikes,
     }
     write_json(outputs.metrics, metrics)
-    who = f"{meta['loss']}/{meta['seed']}" if meta["loss"] else meta["kind"]
+    who = f"{meta['loss']}/{meta['seed']}/{meta['fold']}" if meta["loss"] else f"{meta['kind']}/{meta['fold']}"
     on_unheard = (
         "" if metrics["accuracy_unheard"] is None else f"  unheard speakers {100 * metrics['accuracy_unheard']:.1f} %"
     )

@@ -37,7 +37,7 @@ class SpikeStore:
         speakers: int64[S], index into ``speaker_names``.
         class_names, speaker_names: the same in every split of a source.
         trial_ms: T.
-        validation: bool[S], samples of the split that the source itself sets apart to choose by; ``None``: no sample is.
+        validation: bool[S], samples of the split that the source itself sets apart to choose by; ``None``: none is.
     """
 
     offsets: np.ndarray
