@@ -319,9 +319,9 @@ def activity(results: Results) -> Figure:
             style = look(results, loss) | {"linewidth": 0.9, "alpha": 0.85}
             left.plot(history["epoch"], history["hidden_spikes"], **style)
             right.plot(history["epoch"], history["training_loss"], **style)
-    left.set(xlabel="epoch", ylabel="hidden spikes per neuron and trial")
+    left.set(xlabel="epoch", ylabel="hidden spikes\nper neuron and trial")
     left.set_ylim(bottom=0)
-    right.set(xlabel="epoch", ylabel="training loss (cross-entropy, nats)")
+    right.set(xlabel="epoch", ylabel="training loss (nats)")
     right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.set_xlim(left=0.5)
