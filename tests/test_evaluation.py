@@ -1,5 +1,6 @@
 """Stage `evaluate`: its numbers by hand, its files, what it refuses, and that it alone opens the test split."""
 
+import ast
 import csv
 import json
 import os
@@ -19,6 +20,8 @@ from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz, write_npz
 from eventspeech.network import from_json
+from eventspeech.profiling import sweep
+from eventspeech.report.results import Results
 
 ROOT = Path(__file__).parents[1]
 FILES = ("metrics.json", "predictions.csv", "confusion.csv", "examples.npz")
@@ -310,12 +313,51 @@ def commands() -> list[list[str]]:
 def test_only_evaluate_is_given_the_test_split():
     given = {command[1] for command in commands() if "data/spikes/test.npz" in command}
     assert given == {"evaluate"}
-    # the folder of both splits goes to what comes after all decisions
+    # the folder goes to the report, which shows the training split's spikes and the test split's statistics
     assert {command[1] for command in commands() if "data/spikes" in command} == {"report"}
     for verb in ("baseline", "train", "profile"):
         for command in commands():
             if command[1] == verb:
                 assert command[command.index("--spikes") + 1] == "data/spikes/train.npz"
+
+
+def test_only_evaluate_can_open_the_test_split(tmp_path, monkeypatch):
+    """Every other stage refuses it, under whatever path, before it does anything."""
+    store.save(tiny.make_store(), tmp_path / "train.npz", "test")
+    params = tiny.make_params(train={"epochs": 1}, profile={"idle_s": 0.001})
+    given, out = tmp_path / "train.npz", tmp_path / "out"
+    outputs = training.Outputs(*(out / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
+    study = Results(params, tmp_path, {}, [], {}, {}, {}, [], {})
+    stages = {
+        "train": lambda: training.train(params, "exponential", 0, given, outputs),
+        "baseline": lambda: baseline.train(params, given, out / "m.npz", out / "s.json"),
+        "profile": lambda: sweep.profile(params, "cpu", 1, given, out / "p.json"),
+        "report": lambda: study.training_store,
+    }
+    for stage, run in stages.items():
+        with pytest.raises(DataError, match=r"train\.npz holds the test split, which the stage `evaluate` alone opens"):
+            run()
+            pytest.fail(f"{stage} has opened the test split")
+    assert not out.exists()
+    assert len(store.load_test(given)) == len(tiny.make_store())
+
+
+def test_no_other_module_asks_for_the_test_split():
+    """`load_test` is called by the stage alone, and a store's file is read by nothing but the module of stores."""
+    calls = {"load_test": set(), "_read": set(), "load": set()}
+    for file in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "store" and node.attr in calls:
+                calls[node.attr].add(file.stem)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("data.store"):
+                assert not {alias.name for alias in node.names} & set(calls), file
+    assert calls == {"load_test": {"evaluation"}, "_read": set(), "load": {"training", "baseline", "sweep", "results"}}
+
+
+def test_a_training_split_is_no_test(tmp_path, trained):
+    with pytest.raises(DataError, match=r"holds the split 'train', on which nothing is tested; give the test split"):
+        evaluate(trained[0], trained[1].with_name("train.npz"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_test_is_run_once_for_each_model():

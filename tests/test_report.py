@@ -281,6 +281,44 @@ def test_matched_losses_are_drawn_apart(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("seeds", [[0, 1], [0]])
+def test_folds_are_shown_and_break_nothing(tmp_path, seeds):
+    protocol = {"protocol": "leave_one_out"}
+    study = load(tmp_path, make(tmp_path, seeds=seeds, folds=["s01", "s02", "s03"], validation=protocol))
+    for name in FIGURES:
+        if not name.startswith("confusion"):
+            getattr(figures, name)(study)
+    assert len(figures.training_curves(study).axes[0].lines) == 3 * len(seeds) * 2 + 1, "a line and a dot a run"
+    assert "3 folds" in figures.confusion(study, "gaussian").axes[0].get_title("left")
+    assert "3 folds (each speaker held out in turn)" in text.header(study)
+    assert set(tables.accuracies(study)["folds"]) == {"3", ""}
+    shown = tables.folds(study)
+    assert list(shown["fold"]) == ["s01", "s02", "s03", "all folds"] * 2
+    best = study.compare["folds"].set_index(["loss", "fold"]).loc[("gaussian", "s02"), "best_validation_mean"]
+    assert shown["best validation (%)"][5].split(" ")[0] == f"{100 * best:.1f}"
+    assert "interval over folds" in tables.differences(study)
+    assert (tables.runs(study)["fold"] == ["s01", "s02", "s03"] * 2 * len(seeds)).all()
+
+
+def test_one_fold_needs_no_words(study):
+    assert "folds" not in tables.accuracies(study) and "fold" not in tables.runs(study)
+    assert "interval over folds" not in tables.differences(study) and "fold" not in text.header(study)
+
+
+def test_a_speaker_counts_as_heard_in_the_folds_that_heard_it(tmp_path):
+    chosen = make(tmp_path, seeds=[0], folds=["s01", "s02"], validation={"protocol": "leave_one_out"})
+    for fold in chosen.study.folds:
+        path = tmp_path / "results" / "evaluate" / "gaussian" / "0" / fold / "metrics.json"
+        metrics = json.loads(path.read_text())
+        entry = {"accuracy": 0.25, "samples": 20, "heard": False, "validation": True}
+        metrics["accuracy_by_speaker"][fold] = entry
+        path.write_text(json.dumps(metrics))
+    study = load(tmp_path, chosen)
+    assert (study.speaker_kinds()["s01"], study.speaker_kinds()["s11"]) == ("heard", "validation")
+    other = study.runs["gaussian", 0, "s02"]["metrics"]["accuracy_by_speaker"]["s01"]["accuracy"]
+    assert study.of_speaker("s01", study.of("gaussian")) == [other]
+
+
 def test_confusion_is_in_percent_of_the_spoken_word(study):
     shown = figures.confusion(study, "gaussian").axes[0].collections[0].get_array()
     assert np.allclose(shown.reshape(len(study.classes), -1).sum(axis=1), 100)

@@ -194,6 +194,20 @@ def test_the_two_graphs_are_one(finished):
             assert read == set(params.validate(tiny_parameters()).select(verb, loss))
 
 
+def test_only_evaluate_has_the_test_split_among_its_inputs(finished):
+    jobs = snakemake_jobs(finished).values()
+    assert {job["rule"] for job in jobs if "data/spikes/test.npz" in job["input"]} == {"evaluate", "evaluate_baseline"}
+    with finished.repo() as repo:
+        given = {
+            stage.name.split("@")[0]
+            for stage in repo.index.stages
+            for dep in stage.deps
+            if not isinstance(dep, ParamsDependency)
+            and f"{finished.folder.resolve()}/data/spikes/test.npz/".startswith(f"{dep.fs_path}/")
+        }
+    assert given == {"evaluate", "evaluate_baseline"}
+
+
 def test_one_name_for_verb_rule_stage_log_and_benchmark(finished):
     for output, job in snakemake_jobs(finished).items():
         verb = job["shellcmd"].split()[1]
