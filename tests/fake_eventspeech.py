@@ -1,8 +1,8 @@
 """Stands in for the command `eventspeech` in test_workflow.py: writes each output at once, and a line for each call.
 
 The line holds the verb, the threads it was given and its log's path. The content of an output depends on the
-parameters and on the arguments, as that of a true one does. A training whose `loss/seed` is in $FAKE_FAIL writes its
-checkpoint and fails.
+parameters and on the arguments, as that of a true one does. A training whose `loss/seed/fold` is in $FAKE_FAIL writes
+its checkpoint and fails.
 """
 
 import os
@@ -35,5 +35,6 @@ for output in OUTPUTS[verb]:
     path = Path(options.get(output, output))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(CONTENTS.get(path.suffix, f"{number}\n"))
-    if output == "--checkpoint" and f"{options['--loss']}/{options['--seed']}" == os.environ.get("FAKE_FAIL"):
+    job = "/".join(options.get(name, "") for name in ("--loss", "--seed", "--fold"))
+    if output == "--checkpoint" and job == os.environ.get("FAKE_FAIL"):
         sys.exit("interrupted")

@@ -1,5 +1,6 @@
 """Results as the stages write them, made up: for tests of the comparison and of the report only."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ HEARD = SPEAKERS[:10]
 MACHINE = {"cpu": "Made-up CPU", "cores": 2, "threads": 2, "gpu": None, "python": "3.11.2", "packages": {"numpy": "2"}}
 
 
-def params(**study: object) -> parameters.Params:
+def params(validation: dict | None = None, **study: object) -> parameters.Params:
     """The parameters of a made-up study of three losses."""
     gaussian = {"kind": "gaussian", "gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2}
     content = {
@@ -29,7 +30,7 @@ def params(**study: object) -> parameters.Params:
             "max": {"kind": "max"},
             "first_spike": {"kind": "first_spike"},
         },
-        "validation": {"speakers": ["s11", "s12"]},
+        "validation": validation or {"speakers": ["s11", "s12"]},
         "profile": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},
     }
     return parameters.validate(content)
@@ -54,7 +55,7 @@ def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
     ]
     write_csv(folder / "history.csv", header, rows)
     best = int(np.argmax(accuracy))
-    summary = {"loss": loss, "seed": seed, "kind": "spiking", "best_epoch": best + 1}
+    summary = {"loss": loss, "seed": seed, "fold": folder.name, "kind": "spiking", "best_epoch": best + 1}
     summary |= {"best_validation_accuracy": float(accuracy[best]), "best_validation_loss": 0.7}
     summary |= {"final_validation_accuracy": float(accuracy[-1]), "epochs": len(accuracy), "training_samples": 400}
     summary |= {"validation_samples": 120, "parameters": 915000, "duration_s": 150.0, "ms_per_sample": 3.1}
@@ -84,7 +85,7 @@ def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[s
     metrics |= {"accuracy_heard": _share([row for row in rows if row[1]])}
     metrics |= {"accuracy_unheard": _share([row for row in rows if not row[1]])}
     metrics["accuracy_by_speaker"] = {
-        name: {"accuracy": _share(own), "samples": len(own), "heard": name in HEARD}
+        name: {"accuracy": _share(own), "samples": len(own), "heard": name in HEARD, "validation": name == "s11"}
         for name in dict.fromkeys(row[0] for row in rows)
         for own in [[row for row in rows if row[0] == name]]
     }
@@ -129,7 +130,7 @@ def spikes(folder: Path) -> None:
             channels = draws.normal(350 + 200 * np.sin(times / 90 + label), 60)
             samples.append((times, np.clip(channels, 0, 699).astype(int)))
         made = store.from_samples(samples, labels.ravel(), speakers.ravel(), WORDS, SPEAKERS, 1000.0)
-        store.save(made, folder / f"{split}.npz")
+        store.save(made, folder / f"{split}.npz", split)
         counts = np.diff(made.offsets)
         statistics = {"samples": len(made), "classes": 20, "speakers": len(names), "trial_ms": 1000.0}
         statistics["spikes_per_sample"] = {"mean": counts.mean(), "sd": counts.std(), "largest": counts.max()}
@@ -167,17 +168,18 @@ def study(root: Path, chosen: parameters.Params, gpu: bool = False) -> None:
     results = root / "results"
     spikes(root / "data" / "spikes")
     for place, loss in enumerate(chosen.study.losses):
-        for seed in chosen.study.seeds:
-            accuracy = curve(loss, seed)
-            training(results / "train" / loss / str(seed), loss, seed, accuracy)
-            tested = results / "evaluate" / loss / str(seed)
+        for seed, fold in itertools.product(chosen.study.seeds, chosen.study.folds):
+            accuracy = curve(loss, seed + 100 * chosen.study.folds.index(fold))
+            training(results / "train" / loss / str(seed) / fold, loss, seed, accuracy)
+            tested = results / "evaluate" / loss / str(seed) / fold
             model = {"kind": "spiking", "loss": loss, "seed": seed}
             evaluation(tested, model, float(accuracy.max()) + 0.03, seed)
             examples(tested / "examples.npz", place)
     model = {"kind": "logistic", "loss": None, "seed": None}
-    metrics = evaluation(results / "evaluate" / "baseline", model, 0.74, 99)
-    write_json(
-        results / "baseline" / "summary.json",
-        {"training_accuracy": 1.0, "validation_accuracy": metrics["accuracy"], "features": 200, "samples": 400},
-    )
+    for fold in chosen.study.folds:
+        metrics = evaluation(results / "evaluate" / "baseline" / fold, model, 0.74, 99)
+        write_json(
+            results / "baseline" / fold / "summary.json",
+            {"training_accuracy": 1.0, "validation_accuracy": metrics["accuracy"], "features": 200, "samples": 400},
+        )
     profile(results, chosen, gpu)

@@ -18,7 +18,7 @@ def of(samples, trial_ms=100.0):
 
 
 def fit(folder, samples, **groups):
-    store.save(samples, folder / "train.npz")
+    store.save(samples, folder / "train.npz", "train")
     params = tiny.make_params(**groups)
     baseline.train(params, folder / "train.npz", folder / "model.npz", folder / "summary.json")
     return params, *model_file.load(folder / "model.npz"), read_json(folder / "summary.json")

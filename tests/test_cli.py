@@ -22,7 +22,7 @@ def project(tmp_path, monkeypatch):
     """A folder with parameters and a training split; the commands run there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny.CONTENT), encoding="utf-8")
-    store.save(tiny.make_store(), tmp_path / "train.npz")
+    store.save(tiny.make_store(), tmp_path / "train.npz", "train")
     return tmp_path
 
 
@@ -68,11 +68,12 @@ def test_training_end_to_end(project, monkeypatch):
 def test_a_model_goes_from_train_to_evaluate(project, monkeypatch, capsys):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert cli.main(train_command()) == 0
-    command = ["evaluate", "--params", "params.yaml", "--model", "weights.npz", "--spikes", "train.npz"]
+    store.save(tiny.make_store(takes=1), project / "test.npz", "test")
+    command = ["evaluate", "--params", "params.yaml", "--model", "weights.npz", "--spikes", "test.npz"]
     for name in ("metrics", "predictions", "confusion", "examples"):
         command += [f"--{name}", f"tested/{name}"]
     assert cli.main(command) == 0
-    assert "evaluate exponential/0  test " in capsys.readouterr().err
+    assert "evaluate exponential/0/held_out  test " in capsys.readouterr().err
     assert len(list((project / "tested").iterdir())) == 4
 
 

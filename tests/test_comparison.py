@@ -22,9 +22,9 @@ def rows(path):
 def write(root, chosen, curves, tests=None):
     """Write trainings with these validation accuracies, (loss, seed) to a list, and their tests."""
     for (loss, seed), accuracy in curves.items():
-        fake_results.training(root / "train" / loss / str(seed), loss, seed, np.array(accuracy, float))
+        fake_results.training(root / "train" / loss / str(seed) / "held_out", loss, seed, np.array(accuracy, float))
         right = (tests or {}).get((loss, seed), 0.8)
-        fake_results.evaluation(root / "evaluate" / loss / str(seed), {"loss": loss}, right, seed)
+        fake_results.evaluation(root / "evaluate" / loss / str(seed) / "held_out", {"loss": loss}, right, seed)
     return lambda: comparison.compare(chosen, root / "train", root / "evaluate", root / "compare")
 
 
@@ -125,6 +125,87 @@ def test_compare_by_hand(tmp_path):
     assert all(isinstance(value, int | float) for value in summary.values())
 
 
+def folded(root, folds, best, **study):
+    """Compare made-up runs of these folds; ``best`` maps (loss, seed, fold) to an accuracy reached at once."""
+    losses = list(dict.fromkeys(loss for loss, _, _ in best))
+    seeds = list(dict.fromkeys(seed for _, seed, _ in best))
+    protocol = {"protocol": "random", "fraction": 0.1}
+    chosen = fake_results.params(protocol, losses=losses, seeds=seeds, folds=folds, **study)
+    for (loss, seed, fold), accuracy in best.items():
+        fake_results.training(root / "train" / loss / str(seed) / fold, loss, seed, np.array([accuracy, accuracy]))
+        fake_results.evaluation(root / "evaluate" / loss / str(seed) / fold, {"loss": loss}, 0.8, seed)
+    comparison.compare(chosen, root / "train", root / "evaluate", root / "compare")
+    return {path.stem: rows(path) for path in (root / "compare").glob("*.csv")}
+
+
+BEST = {
+    ("exponential", 0): [0.5, 0.9], ("exponential", 1): [0.6, 0.8], ("gaussian", 0): [0.6, 0.9],
+    ("gaussian", 1): [0.6, 0.9],
+}  # fmt: skip
+
+
+def test_folds_are_paired_and_averaged_within_each_seed_first(tmp_path):
+    best = {(loss, seed, f"f{i}"): value for (loss, seed), values in BEST.items() for i, value in enumerate(values)}
+    found = folded(tmp_path, ["f0", "f1"], best)
+    (row,) = [row for row in found["differences"] if row["measure"] == "best_validation"]
+    # seed 0: (0.1 + 0.0) / 2, seed 1: (0.0 + 0.1) / 2; the folds apart: (0.1 + 0.0) / 2 each
+    assert float(row["mean"]) == pytest.approx(0.05) and (row["pairs"], row["left_out"]) == ("2", "0")
+    exponential, gaussian = found["losses"]
+    # seeds: (0.5 + 0.9) / 2 and (0.6 + 0.8) / 2: no spread over seeds, though folds differ by 0.3
+    assert float(exponential["best_validation_mean"]) == pytest.approx(0.7)
+    assert float(exponential["best_validation_sd"]) == pytest.approx(0, abs=1e-9)
+    assert (exponential["runs"], exponential["seeds"], exponential["folds"]) == ("4", "2", "2")
+    assert float(exponential["best_validation_sd_over_folds"]) == pytest.approx(0.3 / math.sqrt(2), rel=1e-5)
+    assert float(gaussian["best_validation_mean"]) == pytest.approx(0.75)
+    table = {(row["loss"], row["fold"]): row for row in found["folds"]}
+    assert float(table["exponential", "f0"]["best_validation_mean"]) == pytest.approx(0.55)
+    assert float(table["exponential", "f1"]["best_validation_sd"]) == pytest.approx(0.1 / math.sqrt(2), rel=1e-5)
+    assert float(table["gaussian", "f1"]["minus_reference_mean"]) == pytest.approx(0.05)
+    curve = [row for row in found["curves"] if row["loss"] == "exponential"]
+    assert [row["runs"] for row in curve] == ["4", "4"] and float(curve[0]["mean"]) == pytest.approx(0.7)
+    assert [row["fold"] for row in found["runs"]] == ["f0", "f1"] * 4
+
+
+def test_the_interval_over_folds_is_that_of_the_means_over_seeds(tmp_path):
+    best = {("exponential", 0, f"f{i}"): 0.5 for i in range(3)}
+    best |= {("gaussian", 0, f"f{i}"): 0.6 + 0.1 * i for i in range(3)}
+    (row,) = [r for r in folded(tmp_path, ["f0", "f1", "f2"], best)["differences"] if r["measure"] == "best_validation"]
+    expected = comparison.estimate([0.1, 0.2, 0.3], 0.95)
+    bounds = [float(row["low_over_folds"]), float(row["high_over_folds"])]
+    assert bounds == pytest.approx([expected.low, expected.high], rel=1e-5)
+    assert (row["pairs"], row["low"]) == ("1", "") and comparison.ONE_SEED in row["reason"]
+
+
+def test_one_fold_says_nothing_over_folds(tmp_path):
+    best = {(loss, seed, "f0"): values[0] for (loss, seed), values in BEST.items()}
+    found = folded(tmp_path, ["f0"], best)
+    assert {row["low_over_folds"] for row in found["differences"]} == {""}
+    assert {row["best_validation_sd_over_folds"] for row in found["losses"]} == {""}
+
+
+def test_a_fold_without_a_value_is_told():
+    result = comparison.paired([3, None, 4, 5], [13, 14, 14.5, 15], 0.95, folds=2)
+    assert (result.n, result.verdict) == (2, "undecided")
+    assert result.mean == pytest.approx((-10 + (-10.5 - 10) / 2) / 2)
+    assert "1 of 4 pairs" in result.reason
+
+
+@pytest.mark.parametrize("heard", [["b"], ["b", "c", "d"]], ids=["one too many", "one is missing"])
+def test_a_leave_one_out_of_some_speakers_is_refused(tmp_path, heard):
+    study = {"losses": ["exponential"], "seeds": [0], "folds": ["a", "b", "c"]}
+    chosen = fake_results.params({"protocol": "leave_one_out"}, **study)
+    for fold in chosen.study.folds:
+        folder = tmp_path / "train" / "exponential" / "0" / fold
+        fake_results.training(folder, "exponential", 0, np.array([0.5]))
+        facts = {"protocol": "leave_one_out", "heard_speakers": heard, "validation_speakers": ["a"]}
+        path = folder / "summary.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+        fake_results.evaluation(tmp_path / "evaluate" / "exponential" / "0" / fold, {}, 0.8, 0)
+    speakers = ", ".join(["a", *heard])
+    with pytest.raises(DataError, match=rf"study\.folds has to list exactly the speakers .*: {speakers}\."):
+        comparison.compare(chosen, tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
+
+
 def test_one_seed_gives_no_interval_but_a_reason(tmp_path):
     chosen = two([4])
     write(tmp_path, chosen, {("exponential", 4): [0.2, 0.9], ("gaussian", 4): [0.3, 0.8]})()
@@ -173,12 +254,12 @@ def test_only_the_runs_of_the_study_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     "missing, stage",
-    [("train/gaussian/0/history.csv", "train"), ("evaluate/gaussian/0/metrics.json", "evaluate")],
+    [("train/gaussian/0/held_out/history.csv", "train"), ("evaluate/gaussian/0/held_out/metrics.json", "evaluate")],
 )
 def test_a_missing_run_names_its_stage(tmp_path, missing, stage):
     run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
     (tmp_path / missing).unlink()
-    with pytest.raises(DataError, match=rf"stage `{stage}` for loss gaussian and seed 0"):
+    with pytest.raises(DataError, match=rf"stage `{stage}` for loss gaussian, seed 0 and fold held_out"):
         run()
     assert not (tmp_path / "compare").exists()
 
@@ -186,14 +267,14 @@ def test_a_missing_run_names_its_stage(tmp_path, missing, stage):
 @pytest.mark.parametrize("text", [b"", b"epoch,validation_accuracy\n1,0.5\n", b"a\0b", b"\xff\xfe"])
 def test_a_damaged_history_is_refused(tmp_path, text):
     run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
-    (tmp_path / "train/gaussian/0/history.csv").write_bytes(text)
+    (tmp_path / "train/gaussian/0/held_out/history.csv").write_bytes(text)
     with pytest.raises(DataError, match="run the stage `train` again"):
         run()
 
 
 def test_no_speaker_unheard_leaves_the_cells_empty(tmp_path):
     run = write(tmp_path, two([0]), {("exponential", 0): [0.4], ("gaussian", 0): [0.5]})
-    for path in tmp_path.glob("evaluate/*/0/metrics.json"):
+    for path in tmp_path.glob("evaluate/*/0/*/metrics.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy_unheard": None}))
     run()
     assert rows(tmp_path / "compare" / "losses.csv")[0]["test_unheard_mean"] == ""

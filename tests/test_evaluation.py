@@ -1,5 +1,6 @@
 """Stage `evaluate`: its numbers by hand, its files, what it refuses, and that it alone opens the test split."""
 
+import ast
 import csv
 import json
 import os
@@ -19,6 +20,8 @@ from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz, write_npz
 from eventspeech.network import from_json
+from eventspeech.profiling import sweep
+from eventspeech.report.results import Results
 
 ROOT = Path(__file__).parents[1]
 FILES = ("metrics.json", "predictions.csv", "confusion.csv", "examples.npz")
@@ -62,11 +65,11 @@ def by_hand(tmp_path):
             np.array([SPEAKERS.index(speaker) for speaker, _, _ in BY_HAND]),
             CLASSES, SPEAKERS, 10.0,
         ),
-        tmp_path / "test.npz",
+        tmp_path / "test.npz", "test",
     )  # fmt: skip
     arrays = {"mean": np.zeros(3), "scale": np.full(3, 2.0), "coefficients": np.eye(3), "intercepts": np.zeros(3),
               "classes": np.arange(3)}  # fmt: skip
-    meta = {"kind": "logistic", "loss": None, "seed": None, "time_bins": 1, "channel_bins": 3,
+    meta = {"kind": "logistic", "loss": None, "seed": None, "fold": "held_out", "time_bins": 1, "channel_bins": 3,
             "class_names": list(CLASSES), "heard_speakers": list(HEARD), "validation_speakers": ["dora"]}  # fmt: skip
     model_file.save(tmp_path / "model.npz", arrays, meta)
     return tmp_path / "model.npz", tmp_path / "test.npz"
@@ -79,21 +82,21 @@ def test_metrics_by_hand(tmp_path, by_hand, caplog):
     right, wrong = np.log(np.e + 2) - 1, np.log(np.e + 2)
     assert metrics.pop("loss") == pytest.approx((6 * right + 4 * wrong) / 10, rel=1e-12)
     assert metrics == {
-        "model": {"kind": "logistic", "loss": None, "seed": None},
+        "model": {"kind": "logistic", "loss": None, "seed": None, "fold": "held_out"},
         "samples": 10,
         "accuracy": 6 / 10,
         "accuracy_heard": 3 / 5,
         "accuracy_unheard": 1 / 3,
         "accuracy_validation_speakers": 2 / 2,
         "accuracy_by_speaker": {
-            "anna": {"accuracy": 1 / 2, "samples": 2, "heard": True},
-            "bert": {"accuracy": 2 / 3, "samples": 3, "heard": True},
-            "carl": {"accuracy": 1 / 3, "samples": 3, "heard": False},
-            "dora": {"accuracy": 2 / 2, "samples": 2, "heard": False},
+            "anna": {"accuracy": 1 / 2, "samples": 2, "heard": True, "validation": False},
+            "bert": {"accuracy": 2 / 3, "samples": 3, "heard": True, "validation": False},
+            "carl": {"accuracy": 1 / 3, "samples": 3, "heard": False, "validation": False},
+            "dora": {"accuracy": 2 / 2, "samples": 2, "heard": False, "validation": True},
         },
         "hidden_spikes": None,
     }
-    assert "evaluate logistic  test 60.0 %  unheard speakers 33.3 %" in caplog.text
+    assert "evaluate logistic/held_out  test 60.0 %  unheard speakers 33.3 %" in caplog.text
 
 
 def test_confusion_and_predictions_by_hand(tmp_path, by_hand):
@@ -131,9 +134,9 @@ def trained(tmp_path_factory):
     """Paths of a trained network and of a test split; s2 was not heard, and the epoch was chosen on s3."""
     folder = tmp_path_factory.mktemp("trained")
     samples = tiny.make_store()
-    store.save(samples.select(samples.speakers != 2), folder / "train.npz")
+    store.save(samples.select(samples.speakers != 2), folder / "train.npz", "train")
     samples = tiny.make_store(takes=2, seed=9)
-    store.save(samples.select(np.random.default_rng(0).permutation(len(samples))), folder / "test.npz")
+    store.save(samples.select(np.random.default_rng(0).permutation(len(samples))), folder / "test.npz", "test")
     paths = training.Outputs(*(folder / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
     training.train(tiny.make_params(train={"epochs": 12}), "gaussian", 1, folder / "train.npz", paths)
     return paths.weights, folder / "test.npz"
@@ -141,7 +144,7 @@ def trained(tmp_path_factory):
 
 def test_a_network_is_tested_on_every_sample(tmp_path, trained):
     outputs = evaluate(*trained, tmp_path)
-    metrics, samples = read_json(outputs.metrics), store.load(trained[1])
+    metrics, samples = read_json(outputs.metrics), store.load_test(trained[1])
     weights, meta = model_file.load(trained[0])
     network = from_json(json.dumps(meta["network"]))
     objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], network.steps))
@@ -152,7 +155,7 @@ def test_a_network_is_tested_on_every_sample(tmp_path, trained):
         assert metrics[f"accuracy_{name}"] == hits[np.isin(samples.speakers, speakers)].mean()
     assert metrics["loss"] == pytest.approx(expected.losses.mean(), rel=1e-12)
     assert metrics["hidden_spikes"] == pytest.approx(expected.spike_counts[0].mean(), rel=1e-12)
-    assert metrics["model"] == {"kind": "spiking", "loss": "gaussian", "seed": 1}
+    assert metrics["model"] == {"kind": "spiking", "loss": "gaussian", "seed": 1, "fold": "held_out"}
     predicted = [row[4] for row in table(outputs.predictions)[1:]]
     assert predicted == [tiny.CLASSES[index] for index in expected.predictions]
     confusion = np.array([row[1:] for row in table(outputs.confusion)[1:]], int)
@@ -162,7 +165,7 @@ def test_a_network_is_tested_on_every_sample(tmp_path, trained):
 
 
 def test_a_networks_own_time_constants_count(tmp_path, trained):
-    (weights, meta), samples = model_file.load(trained[0]), store.load(trained[1])
+    (weights, meta), samples = model_file.load(trained[0]), store.load_test(trained[1])
     weights |= {"hidden1_tau_mem_ms": np.linspace(8, 40, 12, dtype=np.float32), "output_tau_syn_ms": np.float32([9])}
     model_file.save(tmp_path / "model.npz", weights, meta)
     network = from_json(json.dumps(meta["network"]))
@@ -205,7 +208,7 @@ def test_a_second_test_gives_the_same_bytes(tmp_path, trained):
 
 
 def test_examples_show_what_the_network_did(tmp_path, trained):
-    samples = store.load(trained[1])
+    samples = store.load_test(trained[1])
     seen = read_npz(evaluate(*trained, tmp_path).examples)
     assert seen["labels"].tolist() == [0, 2, 3], "three of four classes, spread over all"
     assert seen["class_names"].tolist() == list(tiny.CLASSES)
@@ -238,7 +241,7 @@ def test_more_examples_than_classes_show_every_class_once(tmp_path, trained):
 
 @pytest.mark.parametrize("classes", [("eins", "zwei", "drei"), ("zwei", "eins", "drei", "vier")])
 def test_other_classes_are_refused(tmp_path, trained, classes):
-    store.save(tiny.make_store(takes=1, classes=classes), tmp_path / "test.npz")
+    store.save(tiny.make_store(takes=1, classes=classes), tmp_path / "test.npz", "test")
     with pytest.raises(DataError, match=r"was trained on the classes eins, zwei, drei, vier, but .*; train the model"):
         evaluate(trained[0], tmp_path / "test.npz", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -326,7 +329,7 @@ def commands() -> list[list[str]]:
 def test_only_evaluate_is_given_the_test_split():
     given = {command[1] for command in commands() if "data/spikes/test.npz" in command}
     assert given == {"evaluate"}
-    # the folder of both splits goes to what comes after all decisions
+    # the folder goes to the report, which shows the training split's spikes and the test split's statistics
     assert {command[1] for command in commands() if "data/spikes" in command} == {"report"}
     for verb in ("baseline", "train", "profile"):
         for command in commands():
@@ -334,14 +337,56 @@ def test_only_evaluate_is_given_the_test_split():
                 assert command[command.index("--spikes") + 1] == "data/spikes/train.npz"
 
 
+def test_only_evaluate_can_open_the_test_split(tmp_path, monkeypatch):
+    """Every other stage refuses it, under whatever path, before it does anything."""
+    store.save(tiny.make_store(), tmp_path / "train.npz", "test")
+    params = tiny.make_params(train={"epochs": 1}, profile={"idle_s": 0.001})
+    given, out = tmp_path / "train.npz", tmp_path / "out"
+    outputs = training.Outputs(*(out / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
+    study = Results(params, tmp_path, {}, [], {}, {}, {}, [], {})
+    stages = {
+        "train": lambda: training.train(params, "exponential", 0, given, outputs),
+        "baseline": lambda: baseline.train(params, given, out / "m.npz", out / "s.json"),
+        "profile": lambda: sweep.profile(params, "cpu", 1, given, out / "p.json"),
+        "report": lambda: study.training_store,
+    }
+    for stage, run in stages.items():
+        with pytest.raises(DataError, match=r"train\.npz holds the test split, which the stage `evaluate` alone opens"):
+            run()
+            pytest.fail(f"{stage} has opened the test split")
+    assert not out.exists()
+    assert len(store.load_test(given)) == len(tiny.make_store())
+
+
+def test_no_other_module_asks_for_the_test_split():
+    """`load_test` is called by the stage alone, and a store's file is read by nothing but the module of stores."""
+    calls = {"load_test": set(), "_read": set(), "load": set()}
+    for file in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "store" and node.attr in calls:
+                calls[node.attr].add(file.stem)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("data.store"):
+                assert not {alias.name for alias in node.names} & set(calls), file
+    assert calls == {"load_test": {"evaluation"}, "_read": set(), "load": {"training", "baseline", "sweep", "results"}}
+
+
+def test_a_training_split_is_no_test(tmp_path, trained):
+    with pytest.raises(DataError, match=r"holds the split 'train', on which nothing is tested; give the test split"):
+        evaluate(trained[0], trained[1].with_name("train.npz"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_test_is_run_once_for_each_model():
     tested = [command[command.index("--model") + 1] for command in commands() if command[1] == "evaluate"]
-    assert sorted(tested) == ["results/baseline/model.npz", "results/train/${item.loss}/${item.seed}/weights.npz"]
+    assert sorted(tested) == [
+        "results/baseline/${item.fold}/model.npz",
+        "results/train/${item.loss}/${item.seed}/${item.fold}/weights.npz",
+    ]
 
 
 def test_training_opens_no_store_but_the_one_it_is_given(tmp_path, monkeypatch):
     for split in ("train", "test"):
-        store.save(tiny.make_store(), tmp_path / f"{split}.npz")
+        store.save(tiny.make_store(), tmp_path / f"{split}.npz", split)
     opened, real = [], store.read_npz
 
     def spy(path):

@@ -91,6 +91,44 @@ def test_same_input_gives_the_same_bytes(parameters, raw, out, tmp_path):
     assert [path.read_bytes() for path in (*out, raw / "source.json")] == before
 
 
+def test_every_store_says_which_split_it_holds(parameters, raw, out):
+    download.download(parameters, raw)
+    preprocess.preprocess(parameters, raw, "test", *out)
+    with pytest.raises(DataError, match="holds the test split"):
+        store.load(out[0])
+    assert len(store.load_test(out[0])) == 3
+    preprocess.preprocess(parameters, raw, "train", *out)
+    with pytest.raises(DataError, match="holds the split 'train'"):
+        store.load_test(out[0])
+
+
+def test_a_store_that_does_not_say_it_is_refused(tmp_path):
+    store.save(make_store().crop(1000.0), tmp_path / "a.npz", "test")
+    arrays = files.read_npz(tmp_path / "a.npz")
+    files.write_npz(tmp_path / "a.npz", {name: array for name, array in arrays.items() if name != "split"})
+    for load in (store.load, store.load_test):
+        with pytest.raises(DataError, match="'split' is missing; run `preprocess` again"):
+            load(tmp_path / "a.npz")
+
+
+def test_the_sources_own_validation_split_comes_marked(parameters, raw, out):
+    download.download(parameters, raw)
+    hdf5.write(raw / "ssc_valid.h5", make_store(("0", "7", "8")))
+    source = files.read_json(raw / "source.json")
+    source["files"]["validation"] = {
+        "path": str((raw / "ssc_valid.h5").resolve()),
+        "sha256": files.sha256(raw / "ssc_valid.h5"),
+    }
+    files.write_json(raw / "source.json", source)
+    preprocess.preprocess(parameters, raw, "train", *out)
+    spikes = store.load(out[0])
+    assert spikes.validation.tolist() == [False] * 3 + [True] * 3
+    assert [spikes.speaker_names[index] for index in spikes.speakers] == ["0", "1", "0", "0", "7", "0"]
+    assert files.read_json(out[1])["samples_of_official_validation"] == 3
+    preprocess.preprocess(parameters, raw, "test", *out)
+    assert store.load_test(out[0]).validation is None
+
+
 def test_split_that_the_source_lacks(parameters, raw, out):
     download.download(parameters, raw)
     with pytest.raises(DataError, match=r"source 'hdf5' in .* has no split 'validation'; it has train, test\."):

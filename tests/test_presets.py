@@ -36,6 +36,16 @@ def test_recordings_hold_out_other_speakers_for_the_test():
     assert set(recordings.validation.speakers).isdisjoint(source.test_speakers)
 
 
+def test_recordings_loso_leaves_every_training_speaker_out_once():
+    folded, plain = (params.load(paths.PRESETS / f"{name}.yaml") for name in ("recordings-loso", "recordings"))
+    assert folded.validation.protocol == "leave_one_out"
+    assert set(folded.study.folds).isdisjoint(folded.download.recordings.test_speakers)
+    assert set(plain.validation.speakers) < set(folded.study.folds)
+    for group in params.Params.model_fields:
+        if group not in ("study", "validation"):
+            assert getattr(folded, group) == getattr(plain, group), f"{group} has drifted from the preset recordings"
+
+
 def test_thesis_converts_what_belongs_to_the_published_scaling():
     thesis = params.load(paths.PRESETS / "thesis.yaml")
     tau_mem_ms = thesis.network.tau_mem_ms

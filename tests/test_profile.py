@@ -170,7 +170,7 @@ def study():
 def spikes(tmp_path):
     trains = [(np.array([1.0, 2.0]), np.array([3, 4])) for _ in range(8)]
     made = store.from_samples(trains, np.zeros(8), np.zeros(8), ["one"], ["a"], 100.0)
-    store.save(made, tmp_path / "train.npz")
+    store.save(made, tmp_path / "train.npz", "train")
     return tmp_path / "train.npz"
 
 

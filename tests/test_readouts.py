@@ -324,8 +324,8 @@ def test_recording_shows_maxima_and_first_spikes(kernels):
 def test_training_learns_and_the_test_agrees(tmp_path, monkeypatch, kind):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(machine, "facts", dict)
-    store.save(tiny.make_store(), tmp_path / "train.npz")
-    store.save(tiny.make_store(takes=2, seed=9), tmp_path / "test.npz")
+    store.save(tiny.make_store(), tmp_path / "train.npz", "train")
+    store.save(tiny.make_store(takes=2, seed=9), tmp_path / "test.npz", "test")
     chosen = tiny.make_params(
         study={"losses": ["exponential", kind]}, shape={kind: {"kind": kind}}, train={"epochs": 10}
     )

@@ -118,13 +118,13 @@ def test_the_page_shows_the_numbers_of_the_files(rendered):
     page = (rendered / "reports" / "study.html").read_text(encoding="utf-8")
     losses = pd.read_csv(rendered / "results" / "compare" / "losses.csv").set_index("loss")
     assert f"{100 * losses.loc['gaussian', 'test_mean']:.1f} [" in page
-    baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "metrics.json").read_text())
+    baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "held_out" / "metrics.json").read_text())
     assert f"<td class=\"number\">{100 * baseline['accuracy']:.1f}</td>" in page
 
 
 def test_a_changed_file_changes_the_number(own):
     root, chosen = own
-    path = root / "results" / "evaluate" / "gaussian" / "0" / "metrics.json"
+    path = root / "results" / "evaluate" / "gaussian" / "0" / "held_out" / "metrics.json"
     before = tables.runs(load(root, chosen)).set_index(["loss", "seed"]).loc[("gaussian", "0"), "test (%)"]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 0.1234}))
     compare(root, chosen)
@@ -134,7 +134,8 @@ def test_a_changed_file_changes_the_number(own):
 
 def test_a_changed_history_moves_the_curve(own):
     root, chosen = own
-    fake_results.training(root / "results" / "train" / "gaussian" / "1", "gaussian", 1, np.array([0.25, 0.5]))
+    folder = root / "results" / "train" / "gaussian" / "1" / "held_out"
+    fake_results.training(folder, "gaussian", 1, np.array([0.25, 0.5]))
     compare(root, chosen)
     figure = figures.training_curves(load(root, chosen))
     lines = [line.get_ydata() for line in figure.axes[1].lines]
@@ -186,7 +187,7 @@ def with_curves(root, chosen, gaussian):
         shift = 0.001 * seed**2
         for loss, values in {"gaussian": gaussian, "exponential": [0.2, 0.4, 0.6, 0.8]}.items():
             accuracy = np.array(values) + (shift if loss == "gaussian" else 0)
-            fake_results.training(root / "results" / "train" / loss / str(seed), loss, seed, accuracy)
+            fake_results.training(root / "results" / "train" / loss / str(seed) / "held_out", loss, seed, accuracy)
     compare(root, chosen)
     return load(root, chosen)
 
@@ -280,6 +281,44 @@ def test_matched_losses_are_drawn_apart(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("seeds", [[0, 1], [0]])
+def test_folds_are_shown_and_break_nothing(tmp_path, seeds):
+    protocol = {"protocol": "leave_one_out"}
+    study = load(tmp_path, make(tmp_path, seeds=seeds, folds=["s01", "s02", "s03"], validation=protocol))
+    for name in FIGURES:
+        if not name.startswith("confusion"):
+            getattr(figures, name)(study)
+    assert len(figures.training_curves(study).axes[0].lines) == 3 * len(seeds) * 2 + 1, "a line and a dot a run"
+    assert "3 folds" in figures.confusion(study, "gaussian").axes[0].get_title("left")
+    assert "3 folds (each speaker held out in turn)" in text.header(study)
+    assert set(tables.accuracies(study)["folds"]) == {"3", ""}
+    shown = tables.folds(study)
+    assert list(shown["fold"]) == ["s01", "s02", "s03", "all folds"] * 2
+    best = study.compare["folds"].set_index(["loss", "fold"]).loc[("gaussian", "s02"), "best_validation_mean"]
+    assert shown["best validation (%)"][5].split(" ")[0] == f"{100 * best:.1f}"
+    assert "interval over folds" in tables.differences(study)
+    assert (tables.runs(study)["fold"] == ["s01", "s02", "s03"] * 2 * len(seeds)).all()
+
+
+def test_one_fold_needs_no_words(study):
+    assert "folds" not in tables.accuracies(study) and "fold" not in tables.runs(study)
+    assert "interval over folds" not in tables.differences(study) and "fold" not in text.header(study)
+
+
+def test_a_speaker_counts_as_heard_in_the_folds_that_heard_it(tmp_path):
+    chosen = make(tmp_path, seeds=[0], folds=["s01", "s02"], validation={"protocol": "leave_one_out"})
+    for fold in chosen.study.folds:
+        path = tmp_path / "results" / "evaluate" / "gaussian" / "0" / fold / "metrics.json"
+        metrics = json.loads(path.read_text())
+        entry = {"accuracy": 0.25, "samples": 20, "heard": False, "validation": True}
+        metrics["accuracy_by_speaker"][fold] = entry
+        path.write_text(json.dumps(metrics))
+    study = load(tmp_path, chosen)
+    assert (study.speaker_kinds()["s01"], study.speaker_kinds()["s11"]) == ("heard", "validation")
+    other = study.runs["gaussian", 0, "s02"]["metrics"]["accuracy_by_speaker"]["s01"]["accuracy"]
+    assert study.of_speaker("s01", study.of("gaussian")) == [other]
+
+
 def test_confusion_is_in_percent_of_the_spoken_word(study):
     shown = figures.confusion(study, "gaussian").axes[0].collections[0].get_array()
     assert np.allclose(shown.reshape(len(study.classes), -1).sum(axis=1), 100)
@@ -288,7 +327,7 @@ def test_confusion_is_in_percent_of_the_spoken_word(study):
 @pytest.mark.parametrize(
     "missing, stage",
     [("results/profile/cpu/1.json", "profile"), ("results/compare/losses.csv", "compare"),
-     ("results/evaluate/gaussian/0/examples.npz", "evaluate"), ("data/spikes/test.json", "preprocess")],
+     ("results/evaluate/gaussian/0/held_out/examples.npz", "evaluate"), ("data/spikes/test.json", "preprocess")],
 )  # fmt: skip
 def test_a_missing_result_is_told_before_a_kernel_starts(own, monkeypatch, missing, stage):
     root, chosen = own

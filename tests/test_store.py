@@ -79,7 +79,7 @@ def test_select_by_number_and_by_mask(samples, data):
 @given(rows)
 def test_round_trip(tmp_path, samples):
     spikes = build(samples)
-    store.save(spikes, tmp_path / "a.npz")
+    store.save(spikes, tmp_path / "a.npz", "train")
     assert_equal(store.load(tmp_path / "a.npz"), spikes)
 
 
@@ -133,7 +133,7 @@ DAMAGE = {
 @pytest.mark.parametrize("sentence", DAMAGE)
 def test_inconsistent_store(tmp_path, sentence):
     spikes = dataclasses.replace(build([[(1.0, 1), (2.0, 2)], [(3.0, 3)]]), **DAMAGE[sentence])
-    store.save(spikes, tmp_path / "a.npz")
+    store.save(spikes, tmp_path / "a.npz", "train")
     with pytest.raises(DataError, match=rf"a\.npz is not usable: {sentence}; run the stage that made it again"):
         store.load(tmp_path / "a.npz")
 

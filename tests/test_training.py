@@ -57,7 +57,7 @@ def quick():
 @pytest.fixture(scope="module")
 def spikes(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("spikes") / "train.npz"
-    store.save(tiny.make_store(), path)
+    store.save(tiny.make_store(), path, "train")
     return path
 
 
@@ -348,7 +348,7 @@ def test_a_checkpoint_of_other_parameters_is_ignored(tmp_path, spikes, interrupt
 
 
 def test_a_checkpoint_of_other_data_is_ignored(tmp_path, interrupted, caplog):
-    store.save(tiny.make_store(seed=1), tmp_path / "other.npz")
+    store.save(tiny.make_store(seed=1), tmp_path / "other.npz", "train")
     with caplog.at_level("INFO", "eventspeech"):
         run(tmp_path, tmp_path / "other.npz")
     assert "belongs to other parameters or data and is ignored" in caplog.text
@@ -787,7 +787,7 @@ def test_unknown_validation_speakers_are_refused(tmp_path, spikes):
 
 def test_a_validation_speaker_without_samples_is_refused(tmp_path, spikes):
     samples = store.load(spikes)
-    store.save(samples.select(samples.speakers != 3), tmp_path / "train.npz")
+    store.save(samples.select(samples.speakers != 3), tmp_path / "train.npz", "train")
     with pytest.raises(DataError, match=r"no speaker 's3' in this split; choose from s0, s1, s2 "):
         run(tmp_path, tmp_path / "train.npz")
 

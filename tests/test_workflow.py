@@ -1,7 +1,7 @@
 """Snakemake and DVC conduct the same study: one graph, and an edit reruns exactly the stages that read it.
 
 Everything happens in a copy of the workflow where `eventspeech` is `fake_eventspeech.py`, so that a whole run takes
-seconds. Stages are named as DVC names them (`train@gaussian-0`) for both tools.
+seconds. Stages are named as DVC names them (`train@gaussian-0-s1`) for both tools. The study has two folds.
 """
 
 import ast
@@ -31,6 +31,7 @@ from eventspeech.workflow import effective_parameters, lines
 
 ROOT = Path(__file__).parents[1]
 PYTHON = sys.executable
+FOLDS = ["s1", "s2"]
 
 # DVC's own use of its own data structures
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -39,7 +40,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 def tiny_parameters() -> dict:
     """Return the default parameters with few jobs, but more than one of each kind that fans out over the study."""
     content = yaml.safe_load(presets.text("default"))
-    content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1]}
+    content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1], "folds": FOLDS}
+    content["validation"] = {"protocol": "leave_one_out"}
     content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
     return content
 
@@ -188,8 +190,22 @@ def test_the_two_graphs_are_one(finished):
                 leaves = [ast.literal_eval(line).partition(" = ")[0] for line in job["params"]]
                 assert {key for key in read if any(f"{leaf}.".startswith(f"{key}.") for leaf in leaves)} == read
                 assert all(any(f"{leaf}.".startswith(f"{key}.") for key in read) for leaf in leaves)
-            loss = stage.name.partition("@")[2].rpartition("-")[0]
+            loss = stage.name.partition("@")[2].partition("-")[0]
             assert read == set(params.validate(tiny_parameters()).select(verb, loss))
+
+
+def test_only_evaluate_has_the_test_split_among_its_inputs(finished):
+    jobs = snakemake_jobs(finished).values()
+    assert {job["rule"] for job in jobs if "data/spikes/test.npz" in job["input"]} == {"evaluate", "evaluate_baseline"}
+    with finished.repo() as repo:
+        given = {
+            stage.name.split("@")[0]
+            for stage in repo.index.stages
+            for dep in stage.deps
+            if not isinstance(dep, ParamsDependency)
+            and f"{finished.folder.resolve()}/data/spikes/test.npz/".startswith(f"{dep.fs_path}/")
+        }
+    assert given == {"evaluate", "evaluate_baseline"}
 
 
 def test_one_name_for_verb_rule_stage_log_and_benchmark(finished):
@@ -207,15 +223,19 @@ def test_paths_are_those_of_the_package(finished):
     expected = {paths.RAW, paths.RESULTS / "compare"}
     expected |= {named(split) for split in ("train", "test") for named in (paths.spikes, paths.statistics)}
     for loss in ("exponential", "gaussian"):
-        expected |= {paths.model(paths.RESULTS, loss, 1) / name for name in ("weights.npz", "history.csv")}
-        expected |= {paths.evaluation(paths.RESULTS, loss, 1) / name for name in ("metrics.json", "examples.npz")}
+        for fold in FOLDS:
+            expected |= {paths.model(paths.RESULTS, loss, 1, fold) / name for name in ("weights.npz", "history.csv")}
+            tested = paths.evaluation(paths.RESULTS, loss, 1, fold)
+            expected |= {tested / name for name in ("metrics.json", "examples.npz")}
+    expected |= {paths.baseline(paths.RESULTS, fold) / "model.npz" for fold in FOLDS}
+    expected |= {paths.baseline_evaluation(paths.RESULTS, fold) / "metrics.json" for fold in FOLDS}
     expected |= {paths.profile(paths.RESULTS, device, 1) for device in ("cpu", "cuda")}
     expected |= {paths.REPORTS / name for name in ("study.ipynb", "study.html", "figures", "tables")}
     assert {path.as_posix() for path in expected} <= outputs
 
 
 def test_checkpoints_are_no_outputs(finished):
-    assert (finished.folder / "results/checkpoints/gaussian/1.npz").is_file()
+    assert (finished.folder / "results/checkpoints/gaussian/1/s2.npz").is_file()
     assert not any("checkpoints" in output for output in snakemake_jobs(finished))
 
 
@@ -275,16 +295,17 @@ def comment_and_layout(content: dict) -> str:
 
 BELL = {"kind": "bell", "centre": 0.4}
 TRAINED = "train@* evaluate@* compare report"
-EVERYTHING = "preprocess@* baseline evaluate_baseline profile_* " + TRAINED
+BASELINE = "baseline@* evaluate_baseline@*"
+EVERYTHING = f"preprocess@* {BASELINE} profile_* {TRAINED}"
 
 EDITS = {
     "a comment, another order, 1000.0 for 1000": (comment_and_layout, ""),
     "report.title": (change(report={"title": "Bumps"}), "report"),
     "compare.confidence": (change(compare={"confidence": 0.9}), "compare report"),
-    "evaluate.examples": (change(evaluate={"examples": 2}), "evaluate@* evaluate_baseline compare report"),
-    "baseline.time_bins": (change(baseline={"time_bins": 5}), "baseline evaluate_baseline compare report"),
+    "evaluate.examples": (change(evaluate={"examples": 2}), "evaluate@* evaluate_baseline@* compare report"),
+    "baseline.time_bins": (change(baseline={"time_bins": 5}), f"{BASELINE} compare report"),
     "profile.trials": (change(profile={"trials": 5}), "profile_* report"),
-    "a seed more": (change(study={"seeds": [0, 1, 2]}), "train@*-2 evaluate@*-2 compare report"),
+    "a seed more": (change(study={"seeds": [0, 1, 2]}), "train@*-2-* evaluate@*-2-* compare report"),
     "a seed less": (change(study={"seeds": [1]}), "compare report"),
     "a loss more": (
         change(study={"losses": ["exponential", "gaussian", "gaussian_matched"]}),
@@ -306,7 +327,21 @@ EDITS = {
     "train.select": (change(train={"select": "last"}), TRAINED),
     "blending": (change(augmentation={"blend": {"probabilities": [0.5, 0.5]}}), f"{TRAINED} profile_*"),
     "a batch size more": (change(profile={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
-    "validation.speakers": (change(validation={"speakers": ["s3"]}), f"{TRAINED} baseline evaluate_baseline"),
+    "a fold more": (
+        change(study={"folds": ["s1", "s2", "s3"]}),
+        "train@*-s3 evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
+    ),
+    "another fold": (
+        change(study={"folds": ["s3", "s1"]}),
+        "train@*-s3 evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
+    ),
+    "the protocol": (
+        lambda content: {
+            **content,
+            "validation": {"protocol": "random", "fraction": 0.1},
+        },
+        f"{TRAINED} {BASELINE}",
+    ),
     "preprocess.trial_ms": (change(preprocess={"trial_ms": 900}), EVERYTHING),
     "cochlea.seed": (change(cochlea={"seed": 1}), EVERYTHING),
     "download's takes": (change(download={"synthetic": {"takes": 4}}), f"{EVERYTHING} download"),
@@ -334,14 +369,15 @@ def test_a_default_written_out_reruns_nothing_in_snakemake_but_does_in_dvc(edite
 
 def test_compare_waits_for_exactly_the_pairs_of_the_study(edited):
     content = tiny_parameters()
-    content["study"] = {"losses": ["gaussian"], "seeds": [1]}
+    content["study"] = {"losses": ["gaussian"], "seeds": [1], "folds": ["s2", "s1"]}
     content["compare"]["reference"] = "gaussian"
     edited.write(content)
     inputs = re.search(r"rule compare:\s+input: (.*)", edited.snakemake("-n")).group(1).split(", ")
     models = {file.rpartition("/")[0] for file in inputs}
-    assert models == {"results/train/gaussian/1", "results/evaluate/gaussian/1", "results/evaluate/baseline"}
+    folders = ("results/train/gaussian/1", "results/evaluate/gaussian/1", "results/evaluate/baseline")
+    assert models == {f"{folder}/{fold}" for folder in folders for fold in FOLDS}
     # what the study no longer asks for stays, and counts again if it is put back
-    assert (edited.folder / "results/train/gaussian/0/weights.npz").is_file()
+    assert (edited.folder / "results/train/gaussian/0/s1/weights.npz").is_file()
 
 
 # --- the command line lays values over params.yaml -------------------------------------------------------------------
@@ -422,7 +458,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_dvc_adopts_what_snakemake_made(finished):
     finished.dvc("status", "--quiet")  # exit status 0: up to date
     said = finished.dvc("repro", "--dry")
-    assert "Running stage" not in said and "'train@gaussian-1' didn't change" in said
+    assert "Running stage" not in said and "'train@gaussian-1-s1' didn't change" in said
     assert "Nothing to be done" in finished.snakemake("-n")
     assert finished.calls() == []
 
@@ -456,13 +492,15 @@ def test_experiments_metrics_and_plots(finished, tmp_path):
     project = copy.copy(finished)
     project.folder = tmp_path / "copy"
     shutil.copytree(finished.folder, project.folder)
-    project.dvc("exp", "run", "--quiet", "--set-param", "baseline.time_bins=5", "evaluate_baseline")
+    stages = [f"evaluate_baseline@{fold}" for fold in FOLDS]
+    project.dvc("exp", "run", "--quiet", "--set-param", "baseline.time_bins=5", *stages)
     assert {call.split()[0] for call in project.calls()} == {"baseline", "evaluate"}
     changed = json.loads(project.dvc("metrics", "diff", "--json"))
-    assert set(changed) == {"results/baseline/summary.json", "results/evaluate/baseline/metrics.json"}
+    folders = [f"results/{name}/{fold}" for name in ("baseline", "evaluate/baseline") for fold in FOLDS]
+    assert {file.rpartition("/")[0] for file in changed} == set(folders)
     assert "results/compare/summary.json" in project.dvc("metrics", "show")
     plots = json.loads(project.dvc("plots", "diff", "--json"))["data"]
-    assert {"results/train/gaussian/1/history.csv", "results/evaluate/baseline/predictions.csv"} <= set(plots)
+    assert {"results/train/gaussian/1/s1/history.csv", "results/evaluate/baseline/s2/predictions.csv"} <= set(plots)
     assert json.loads(project.dvc("params", "diff", "--json"))["params.yaml"]["baseline.time_bins"]["new"] == 5
 
 
@@ -471,13 +509,13 @@ def test_experiments_metrics_and_plots(finished, tmp_path):
 
 def test_a_failing_training_leaves_the_rest_alone(tmp_path):
     project = Project(tmp_path)
-    said = project.snakemake("--cores", "2", status=1, FAKE_FAIL="gaussian/1")
-    assert "logs/train/gaussian/1.log" in said, "the message names the log"
+    said = project.snakemake("--cores", "2", status=1, FAKE_FAIL="gaussian/1/s2")
+    assert "logs/train/gaussian/1/s2.log" in said, "the message names the log"
     results = project.folder / "results"
-    assert not (results / "train/gaussian/1/weights.npz").exists()
-    checkpoint = results / "checkpoints/gaussian/1.npz"
+    assert not (results / "train/gaussian/1/s2/weights.npz").exists()
+    checkpoint = results / "checkpoints/gaussian/1/s2.npz"
     assert checkpoint.is_file()
-    assert (results / "evaluate/gaussian/0/metrics.json").is_file(), "the other seeds went on"
+    assert (results / "evaluate/gaussian/1/s1/metrics.json").is_file(), "the other folds went on"
     before = snapshot(project.folder)
     project.calls()
 

@@ -1,4 +1,4 @@
-"""Stage `baseline`: logistic regression on spike counts binned in time and channel.
+"""Stage `baseline`, for each fold: logistic regression on spike counts binned in time and channel.
 
 It knows nothing of spikes' exact times and is cheap: what a spiking network has to beat. scikit-learn does the fit.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import model_file, training
+from eventspeech import model_file, validation
 from eventspeech.data import store
 from eventspeech.data.store import SpikeStore
 from eventspeech.files import write_json
@@ -30,13 +30,14 @@ def features(samples: SpikeStore, time_bins: int, channel_bins: int) -> np.ndarr
     return np.sqrt(counts.reshape(len(samples), bins))
 
 
-def train(params: Params, spikes: Path, model: Path, summary: Path) -> None:
-    """Fit on the samples a network learns from, and write model and summary."""
+def train(params: Params, spikes: Path, model: Path, summary: Path, fold: str | None = None) -> None:
+    """Fit on the samples a network of this fold learns from, and write model and summary."""
     # here, since scikit-learn takes seconds to import
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    learned, held_out = training.split(params, store.load(spikes))
+    fold = validation.only(params) if fold is None else fold
+    learned, held_out = validation.split(params, store.load(spikes), fold)
     settings = params.baseline
     inputs = features(learned, settings.time_bins, settings.channel_bins)
     scaler = StandardScaler().fit(inputs)
@@ -53,11 +54,11 @@ def train(params: Params, spikes: Path, model: Path, summary: Path) -> None:
         "kind": "logistic",
         "loss": None,
         "seed": None,
+        "fold": fold,
         "time_bins": settings.time_bins,
         "channel_bins": settings.channel_bins,
         "class_names": list(learned.class_names),
-        "heard_speakers": [learned.speaker_names[i] for i in np.unique(learned.speakers)],
-        "validation_speakers": list(params.validation.speakers),
+        **validation.speakers(learned, held_out),
     }
     model_file.save(model, arrays, meta)
     seen = {name: float(np.mean(predict(arrays, meta, part)[1] == part.labels)) for name, part in
@@ -65,6 +66,7 @@ def train(params: Params, spikes: Path, model: Path, summary: Path) -> None:
     write_json(
         summary,
         {
+            "fold": fold,
             "training_accuracy": seen["training"],
             "validation_accuracy": seen["validation"],
             "features": inputs.shape[1],

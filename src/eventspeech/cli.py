@@ -35,7 +35,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
 def _baseline(arguments: argparse.Namespace) -> None:
     from eventspeech import baseline, params
 
-    baseline.train(params.load(arguments.params), arguments.spikes, arguments.model, arguments.summary)
+    baseline.train(params.load(arguments.params), arguments.spikes, arguments.model, arguments.summary, arguments.fold)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -47,6 +47,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.seed,
         arguments.spikes,
         training.Outputs(arguments.weights, arguments.history, arguments.summary, arguments.checkpoint),
+        arguments.fold,
     )
 
 
@@ -130,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
         for option, text in options.items():
             verb.add_argument(f"--{option}", type=Path, required=True, help=text)
 
+    def fold(verb: argparse.ArgumentParser) -> None:
+        text = "an entry of `study.folds` in the parameter file; may be left out where there is one only"
+        verb.add_argument("--fold", help=text)
+
     verb = stage("download", _download, "Fetch, synthesise or index the raw speech.")
     paths(verb, raw="folder to make")
     verb = stage("preprocess", _preprocess, "Make the spike store of a split.")
@@ -137,9 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--split", required=True, choices=["train", "validation", "test"])
     verb = stage("baseline", _baseline, "Fit logistic regression on binned spike counts.")
     paths(verb, spikes="training split", model="NPZ to write", summary="JSON to write")
+    fold(verb)
     verb = stage("train", _train, "Train one network with Eventprop.")
     verb.add_argument("--loss", required=True, help="an entry of `shape` in the parameter file")
     verb.add_argument("--seed", type=int, required=True)
+    fold(verb)
     paths(
         verb,
         spikes="training split",

@@ -1,11 +1,15 @@
 """Statistics over seeds: what the losses reach, how fast, and whether they differ.
 
 Seeds are paired: a seed gives every loss the same initial weights and the same order of samples, so losses are compared
-by the differences within seeds. Every run of the study counts: a run that never reaches an accuracy is counted as such,
-and a collapsed run (back at chance after having learned) is flagged and stays in the means.
+by the differences within seeds. Where a study has several folds, they are paired likewise and averaged within each seed
+first: seeds are what is drawn, so intervals are over seeds, and the spread over folds is told beside them.
+
+Every run of the study counts: a run that never reaches an accuracy is counted as such, and a collapsed run (back at
+chance after having learned) is flagged and stays in the means.
 """
 
 import csv
+import itertools
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -70,6 +74,7 @@ class Run:
 
     loss: str
     seed: int
+    fold: str
     training: np.ndarray
     validation: np.ndarray
     hidden_spikes: np.ndarray
@@ -119,14 +124,23 @@ def estimate(values: Sequence[float | None], confidence: float) -> Estimate:
     return Estimate(len(known), mean, sd, mean - half, mean + half)
 
 
-def paired(values: Sequence[float | None], reference: Sequence[float | None], confidence: float) -> Difference:
-    """Compare two losses seed by seed (both in the order of the seeds); pairs with an unknown value are left out."""
-    pairs = [(value, other) for value, other in zip(values, reference, strict=True) if None not in (value, other)]
-    left_out = len(values) - len(pairs)
+def paired(
+    values: Sequence[float | None], reference: Sequence[float | None], confidence: float, folds: int = 1
+) -> Difference:
+    """Compare two losses seed by seed; pairs with an unknown value are left out.
+
+    Args:
+        values: of the runs of a loss, in the order of seeds and, within each seed, of folds.
+        reference: of the same runs of the other loss.
+        confidence: of the interval.
+        folds: of each seed; their differences are averaged first, so that the result counts seeds.
+    """
+    apart = differences_of(values, reference)
+    left_out = sum(value is None for value in apart)
     missing = f"{left_out} of {len(values)} pairs lack a value" if left_out else None
-    if not pairs:
+    differences = [value for value in means_of(apart, folds) if value is not None]
+    if not differences:
         return Difference(0, None, None, None, None, None, None, "undecided", missing or "no value")
-    differences = np.subtract(*np.array(pairs, np.float64).T)
     result = estimate(differences, confidence)
     if result.sd is None:
         reason = "; ".join(filter(None, [missing, ONE_SEED]))
@@ -143,6 +157,18 @@ def paired(values: Sequence[float | None], reference: Sequence[float | None], co
     return Difference(
         result.n, result.mean, result.sd, result.low, result.high, p, detectable, verdict, missing
     )  # fmt: skip
+
+
+def differences_of(values: Sequence[float | None], reference: Sequence[float | None]) -> list[float | None]:
+    """Return the differences of pairs; ``None`` where one value is unknown."""
+    pairs = zip(values, reference, strict=True)
+    return [None if None in (value, other) else float(value) - float(other) for value, other in pairs]
+
+
+def means_of(values: Sequence[float | None], folds: int) -> list[float | None]:
+    """Return the mean of each ``folds`` consecutive values, of those that are known; ``None`` if none is."""
+    groups = [[value for value in values[i : i + folds] if value is not None] for i in range(0, len(values), folds)]
+    return [float(np.mean(group)) if group else None for group in groups]
 
 
 def detectable_difference(sd: float, n: int, confidence: float, power: float = POWER) -> float:
@@ -170,19 +196,17 @@ def detectable_difference(sd: float, n: int, confidence: float, power: float = P
 
 
 def read_runs(params: Params, models: Path, evaluations: Path) -> list[Run]:
-    """Read the study's runs, and only those, in the order of losses and seeds.
+    """Read the study's runs, and only those, in the order of losses, seeds and folds.
 
     Raises:
         DataError: a run or its test is missing or damaged; names the file and the remedy.
     """
-    pairs = [(loss, seed) for loss in params.study.losses for seed in params.study.seeds]
-    return [
-        _read_run(loss, seed, Path(models) / loss / str(seed), Path(evaluations) / loss / str(seed))
-        for loss, seed in pairs
-    ]
+    jobs = itertools.product(params.study.losses, params.study.seeds, params.study.folds)
+    return [_read_run(job, *(Path(root, *map(str, job)) for root in (models, evaluations)), params) for job in jobs]
 
 
-def _read_run(loss: str, seed: int, model: Path, evaluation: Path) -> Run:
+def _read_run(job: tuple[str, int, str], model: Path, evaluation: Path, params: Params) -> Run:
+    loss, seed, fold = job
     remedies = {
         model / "history.csv": "train",
         model / "summary.json": "train",
@@ -192,8 +216,8 @@ def _read_run(loss: str, seed: int, model: Path, evaluation: Path) -> Run:
     for path, stage in remedies.items():
         if not path.exists():
             raise DataError(
-                f"{path} does not exist; run the stage `{stage}` for loss {loss} and seed {seed}, or take it out of "
-                "study in the parameter file."
+                f"{path} does not exist; run the stage `{stage}` for loss {loss}, seed {seed} and fold {fold}, or "
+                "take it out of study in the parameter file."
             )
     history = read_history(model / "history.csv")
     summary, metrics = read_json(model / "summary.json"), read_json(evaluation / "metrics.json")
@@ -201,12 +225,14 @@ def _read_run(loss: str, seed: int, model: Path, evaluation: Path) -> Run:
         classes = len(stream.readline().split(",")) - 1
     if classes < 2:
         raise DataError(f"{evaluation / 'confusion.csv'} names no classes; run the stage `evaluate` again.")
+    _require_all_folds(params, summary)
     try:
         if not 1 <= summary["best_epoch"] <= len(history["validation_accuracy"]):
             raise ValueError(f"best_epoch {summary['best_epoch']} is not in the history")
         return Run(
             loss=loss,
             seed=seed,
+            fold=fold,
             training=history["training_accuracy"],
             validation=history["validation_accuracy"],
             hidden_spikes=history["hidden_spikes"],
@@ -222,9 +248,19 @@ def _read_run(loss: str, seed: int, model: Path, evaluation: Path) -> Run:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"The results of loss {loss} and seed {seed} are damaged ({type(error).__name__}: {error}); run the stages "
-            "`train` and `evaluate` again."
+            f"The results of loss {loss}, seed {seed} and fold {fold} are damaged ({type(error).__name__}: {error}); "
+            "run the stages `train` and `evaluate` again."
         ) from error
+
+
+def _require_all_folds(params: Params, summary: dict) -> None:
+    """Refuse a leave-one-out over some of the speakers: a fold may have left the study after its training."""
+    trained_on = {*summary.get("heard_speakers", []), *summary.get("validation_speakers", [])}
+    if summary.get("protocol") == "leave_one_out" and trained_on != set(params.study.folds):
+        raise DataError(
+            "validation.protocol is leave_one_out, so study.folds has to list exactly the speakers of the training "
+            f"split: {', '.join(sorted(trained_on))}."
+        )
 
 
 HISTORY = ("training_accuracy", "validation_accuracy", "hidden_spikes", "floored_fraction")
@@ -254,13 +290,13 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
 def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     """Write the statistics of the study's runs under ``out``.
 
-    Files: ``runs.csv``, ``curves.csv``, ``losses.csv``, ``time_to_accuracy.csv``, ``differences.csv`` and
-    ``summary.json``. Accuracies are fractions; an unknown number is an empty cell, and ``reason`` says why.
+    Files: ``runs.csv``, ``curves.csv``, ``losses.csv``, ``folds.csv``, ``time_to_accuracy.csv``, ``differences.csv``
+    and ``summary.json``. Accuracies are fractions; an unknown number is an empty cell, and ``reason`` says why.
 
     Args:
         params: ``study`` and ``compare`` are read.
-        models: folder of ``{loss}/{seed}/`` made by ``train``.
-        evaluations: folder of ``{loss}/{seed}/`` made by ``evaluate``.
+        models: folder of ``{loss}/{seed}/{fold}/`` made by ``train``.
+        evaluations: folder of ``{loss}/{seed}/{fold}/`` made by ``evaluate``.
         out: folder to write.
 
     Raises:
@@ -276,17 +312,20 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     early = min(EARLY_EPOCHS, *(len(run.validation) for run in runs))
     _write(Path(out) / "runs.csv", [_run_row(run, early, params.compare.thresholds) for run in runs])
     _write(Path(out) / "curves.csv", list(_curve_rows(runs, params.compare.confidence)))
-    losses = [_loss_row(name, _of(runs, name), early, params.compare.confidence) for name in params.study.losses]
+    losses = [_loss_row(name, _of(runs, name), early, params) for name in params.study.losses]
     _write(Path(out) / "losses.csv", losses)
+    _write(Path(out) / "folds.csv", list(_fold_rows(params, runs)))
     _write(Path(out) / "time_to_accuracy.csv", list(_time_rows(params, runs)))
     differences = list(_difference_rows(params, runs, early))
     _write(Path(out) / "differences.csv", differences, DIFFERENCE_COLUMNS)
     write_json(Path(out) / "summary.json", _summary(losses, differences, early, runs[0].chance))
     for run in runs:
         if run.collapse_epoch is not None:
-            logger.warning("%s, seed %d: collapsed to chance in epoch %d", run.loss, run.seed, run.collapse_epoch)
+            name = f"{run.loss}, seed {run.seed}" + (f", fold {run.fold}" if len(params.study.folds) > 1 else "")
+            logger.warning("%s: collapsed to chance in epoch %d", name, run.collapse_epoch)
     for row in losses:
-        logger.info("%s: test accuracy %s (%d seeds)", row["loss"], _shown(row), row["runs"])
+        jobs = f"{row['seeds']} seeds" + (f", {row['folds']} folds" if row["folds"] > 1 else "")
+        logger.info("%s: test accuracy %s (%s)", row["loss"], _shown(row), jobs)
 
 
 def _of(runs: list[Run], loss: str) -> list[Run]:
@@ -315,6 +354,7 @@ def _run_row(run: Run, early: int, thresholds: list[float]) -> dict:
     return {
         "loss": run.loss,
         "seed": run.seed,
+        "fold": run.fold,
         "epochs": len(run.validation),
         "best_epoch": run.best_epoch,
         "best_validation": run.best,
@@ -339,14 +379,17 @@ def _curve_rows(runs: list[Run], confidence: float) -> Iterator[dict]:
         for epoch in range(1, max(len(run.validation) for run in same) + 1):
             # a shorter run leaves the mean when it ends: `runs` tells how many the mean stands on
             going = [run for run in same if len(run.validation) >= epoch]
-            result = estimate([run.validation[epoch - 1] for run in going], confidence)
+            by_seed = {run.seed: [] for run in going}
+            for run in going:
+                by_seed[run.seed].append(run.validation[epoch - 1])
+            result = estimate([float(np.mean(values)) for values in by_seed.values()], confidence)
             yield {
                 "loss": loss,
                 "epoch": epoch,
                 "mean": result.mean,
                 "low": result.low,
                 "high": result.high,
-                "runs": result.n,
+                "runs": len(going),
                 "collapsed": sum(run.collapse_epoch is not None and run.collapse_epoch <= epoch for run in going),
                 "training_mean": float(np.mean([run.training[epoch - 1] for run in going])),
             }
@@ -363,36 +406,66 @@ def _measures(run: Run, early: int) -> dict[str, float | None]:
     }
 
 
-def _loss_row(loss: str, runs: list[Run], early: int, confidence: float) -> dict:
+def _loss_row(loss: str, runs: list[Run], early: int, params: Params) -> dict:
     measured = [_measures(run, early) for run in runs]
-    row: dict = {"loss": loss, "runs": len(runs)}
+    seeds, folds = len(params.study.seeds), len(params.study.folds)
+    row: dict = {"loss": loss, "runs": len(runs), "seeds": seeds, "folds": folds}
     reasons = {}
     for name in measured[0]:
-        result = estimate([values[name] for values in measured], confidence)
+        result = estimate(means_of([values[name] for values in measured], folds), params.compare.confidence)
         row |= {f"{name}_mean": result.mean, f"{name}_sd": result.sd}
         row |= {f"{name}_low": result.low, f"{name}_high": result.high}
         if result.reason:
             reasons.setdefault(result.reason, []).append(name)
+    over_folds = estimate(_by_fold([run.best for run in runs], folds), params.compare.confidence)
+    row["best_validation_sd_over_folds"] = over_folds.sd
     row["best_epoch_mean"] = float(np.mean([run.best_epoch for run in runs]))
     row["collapsed"] = sum(run.collapse_epoch is not None for run in runs)
     row["reason"] = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items()) or None
     return row
 
 
+def _by_fold(values: Sequence[float | None], folds: int) -> list[float | None]:
+    """Return the mean over seeds of each fold's values, which come in the order of seeds and folds."""
+    return [mean for fold in range(folds) for mean in means_of(values[fold::folds], len(values))]
+
+
+def _fold_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
+    """Yield what each fold reaches, mean and standard deviation over seeds."""
+    confidence, reference = params.compare.confidence, _of(runs, params.compare.reference)
+    for loss in params.study.losses:
+        for fold in params.study.folds:
+            same, other = ([run for run in group if run.fold == fold] for group in (_of(runs, loss), reference))
+            best = estimate([run.best for run in same], confidence)
+            difference = estimate(differences_of([run.best for run in same], [run.best for run in other]), confidence)
+            yield {
+                "loss": loss,
+                "fold": fold,
+                "runs": len(same),
+                "best_validation_mean": best.mean,
+                "best_validation_sd": best.sd,
+                "minus_reference_mean": difference.mean,
+                "minus_reference_sd": difference.sd,
+                "test_mean": estimate([run.test for run in same], confidence).mean,
+                "best_epoch_mean": float(np.mean([run.best_epoch for run in same])),
+            }
+
+
 def _time_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
     for loss in params.study.losses:
         for threshold in params.compare.thresholds:
             epochs = [run.epochs_to(threshold) for run in _of(runs, loss)]
-            result = estimate(epochs, params.compare.confidence)
-            reason = result.reason if result.n else "no run reached it"
+            reached = sum(epoch is not None for epoch in epochs)
+            result = estimate(means_of(epochs, len(params.study.folds)), params.compare.confidence)
+            reason = result.reason if reached else "no run reached it"
             # a run that never gets there counts as infinitely late; the median bears that, the mean cannot
             median = float(np.median([math.inf if epoch is None else epoch for epoch in epochs]))
             yield {
                 "loss": loss,
                 "threshold": threshold,
                 "runs": len(epochs),
-                "reached": result.n,
-                "never": len(epochs) - result.n,
+                "reached": reached,
+                "never": len(epochs) - reached,
                 "median_epoch": median if math.isfinite(median) else None,
                 "mean_epoch_of_reached": result.mean,
                 "low": result.low,
@@ -403,28 +476,33 @@ def _time_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
 
 DIFFERENCE_COLUMNS = (
     "loss", "reference", "measure", "unit", "pairs", "left_out", "mean", "sd", "low", "high", "p", "detectable",
-    "verdict", "reason",
+    "verdict", "reason", "low_over_folds", "high_over_folds",
 )  # fmt: skip
+"""``pairs`` counts seeds, ``left_out`` pairs of runs; the last two bound the mean over folds, empty with one fold."""
 
 
 def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[dict]:
-    reference = _of(runs, params.compare.reference)
+    reference, folds = _of(runs, params.compare.reference), len(params.study.folds)
     for loss in params.study.losses:
         if loss == params.compare.reference:
             continue
         tables = [_compared(run, early, params.compare.thresholds) for run in _of(runs, loss)]
         references = [_compared(run, early, params.compare.thresholds) for run in reference]
         for measure in tables[0]:
-            values = [table[measure] for table in tables]
-            result = paired(values, [table[measure] for table in references], params.compare.confidence)
+            values, others = ([table[measure] for table in group] for group in (tables, references))
+            apart = differences_of(values, others)
+            result = paired(values, others, params.compare.confidence, folds)
+            over_folds = estimate(_by_fold(apart, folds), params.compare.confidence)
             yield {
                 "loss": loss,
                 "reference": params.compare.reference,
                 "measure": measure,
                 "unit": "epochs" if measure.startswith("epochs_to_") else "fraction",
                 "pairs": result.n,
-                "left_out": len(values) - result.n,
-                **{name: getattr(result, name) for name in DIFFERENCE_COLUMNS[6:]},
+                "left_out": apart.count(None),
+                **{name: getattr(result, name) for name in DIFFERENCE_COLUMNS[6:14]},
+                "low_over_folds": over_folds.low,
+                "high_over_folds": over_folds.high,
             }
 
 

@@ -36,7 +36,7 @@ class _Outcome(NamedTuple):
 def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> None:
     """Test ``model`` and write metrics, predictions, confusion matrix and a few examples."""
     arrays, meta = model_file.load(model)
-    samples = store.load(spikes)
+    samples = store.load_test(spikes)
     if list(samples.class_names) != meta["class_names"]:
         raise DataError(
             f"{model} was trained on the classes {', '.join(meta['class_names'])}, but {spikes} holds "
@@ -128,12 +128,13 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
             "accuracy": _accuracy(hits[speakers == name]),
             "samples": int(np.sum(speakers == name)),
             "heard": bool(heard[speakers == name][0]),
+            "validation": bool(chosen_on[speakers == name][0]),
         }
         for name in samples.speaker_names
         if np.any(speakers == name)
     }
     metrics = {
-        "model": {key: meta[key] for key in ("kind", "loss", "seed")},
+        "model": {key: meta[key] for key in ("kind", "loss", "seed", "fold")},
         "samples": len(samples),
         "accuracy": _accuracy(hits),
         "loss": float(outcome.losses.mean()),
@@ -144,7 +145,7 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
         "hidden_spikes": outcome.hidden_spikes,
     }
     write_json(outputs.metrics, metrics)
-    who = f"{meta['loss']}/{meta['seed']}" if meta["loss"] else meta["kind"]
+    who = f"{meta['loss']}/{meta['seed']}/{meta['fold']}" if meta["loss"] else f"{meta['kind']}/{meta['fold']}"
     on_unheard = (
         "" if metrics["accuracy_unheard"] is None else f"  unheard speakers {100 * metrics['accuracy_unheard']:.1f} %"
     )

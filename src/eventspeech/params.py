@@ -24,11 +24,20 @@ class Group(BaseModel):
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
+Fold = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
+"""Names a folder, hence letters, digits, _ and - only."""
+
+
 class Study(Group):
     """What is compared with what."""
 
     losses: list[Name] = Field(min_length=1, description="names of entries of `shape`, each trained once per seed")
     seeds: list[NonNegativeInt] = Field(min_length=1, description="paired over losses: same weights, same order")
+    folds: list[Fold] = Field(
+        min_length=1,
+        description="each is trained once per loss and seed; leave_one_out: all training speakers; random: any names; "
+        "held_out, official: the protocol's name (the default)",
+    )
 
 
 SHAPE_DEFAULTS: dict[str, dict[str, float]] = {
@@ -150,10 +159,29 @@ class Preprocess(Group):
     trial_ms: PositiveFloat = Field(1000.0, description="T; later spikes are cut off")
 
 
-class Validation(Group):
-    """Which speakers of the training split are held out to choose the epoch."""
+Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 
-    speakers: list[str] = Field(min_length=1)
+OFFICIAL_SOURCES = ("ssc",)
+"""Sources that come with a validation split of their own."""
+
+
+class Validation(Group):
+    """Which samples choose the epoch; see :mod:`eventspeech.validation`. The folds are in ``study.folds``."""
+
+    protocol: Protocol = "held_out"
+    speakers: list[str] = Field(default_factory=list, description="held_out: the speakers of the training split")
+    fraction: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="random: share of the samples")
+    seed: NonNegativeInt = Field(0, description="random: of the draw, the same for all losses and seeds")
+
+    @pydantic.model_validator(mode="after")
+    def _protocol_has_what_it_needs(self) -> "Validation":
+        for key, protocol in {"speakers": "held_out", "fraction": "random"}.items():
+            given, needed = bool(getattr(self, key)), self.protocol == protocol
+            if needed and not given:
+                raise ValueError(f"protocol {protocol} needs {key}; add it")
+            if given and not needed:
+                raise ValueError(f"protocol {self.protocol} takes no {key} (only {protocol} does); remove it")
+        return self
 
 
 class Delays(Group):
@@ -373,6 +401,37 @@ class Params(Group):
     compare: Compare = Compare()
     profile: Profile = Profile()
     report: Report = Report()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _name_the_only_fold(cls, content: Any) -> Any:
+        study, validation = (content.get(name) for name in ("study", "validation"))
+        if not isinstance(study, dict) or study.get("folds") is not None:
+            return content
+        protocol = validation.get("protocol", "held_out") if isinstance(validation, dict) else "held_out"
+        return content if protocol == "leave_one_out" else content | {"study": study | {"folds": [protocol]}}
+
+    @pydantic.model_validator(mode="after")
+    def _folds_fit_the_protocol(self) -> "Params":
+        protocol, folds, source = self.validation.protocol, self.study.folds, self.download.source
+        if len(set(folds)) != len(folds):
+            raise ValueError("study.folds lists a value twice")
+        if protocol == "leave_one_out" and len(folds) < 2:
+            raise ValueError(
+                "validation.protocol is leave_one_out, but study.folds names one speaker, which leaves nobody to learn "
+                "from; list every training speaker there, or choose the protocol random"
+            )
+        if protocol in ("held_out", "official") and folds != [protocol]:
+            raise ValueError(
+                f"study.folds is [{', '.join(folds)}], but validation.protocol {protocol} has one fold; set "
+                f"study.folds to [{protocol}]"
+            )
+        if protocol == "official" and source not in OFFICIAL_SOURCES:
+            raise ValueError(
+                f"validation.protocol is official, but the source {source} has no validation split of its own "
+                f"(only {', '.join(OFFICIAL_SOURCES)} has); choose held_out, leave_one_out or random"
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _names_exist(self) -> "Params":

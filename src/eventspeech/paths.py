@@ -20,14 +20,24 @@ def statistics(split: str) -> Path:
     return SPIKES / f"{split}.json"
 
 
-def model(results: Path, loss: str, seed: int) -> Path:
+def model(results: Path, loss: str, seed: int, fold: str) -> Path:
     """Folder of one training: weights.npz, history.csv, summary.json."""
-    return results / "train" / loss / str(seed)
+    return results / "train" / loss / str(seed) / fold
 
 
-def evaluation(results: Path, loss: str, seed: int) -> Path:
+def evaluation(results: Path, loss: str, seed: int, fold: str) -> Path:
     """Folder of one test: metrics.json, predictions.csv, confusion.csv, examples.npz."""
-    return results / "evaluate" / loss / str(seed)
+    return results / "evaluate" / loss / str(seed) / fold
+
+
+def baseline(results: Path, fold: str) -> Path:
+    """Folder of one baseline: model.npz, summary.json."""
+    return results / "baseline" / fold
+
+
+def baseline_evaluation(results: Path, fold: str) -> Path:
+    """Folder of one baseline's test; its files are those of :func:`evaluation`."""
+    return results / "evaluate" / "baseline" / fold
 
 
 def profile(results: Path, device: str, batch_size: int) -> Path:

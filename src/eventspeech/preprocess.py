@@ -23,7 +23,7 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
 
     Args:
         raw: folder made by `download`.
-        split: ``train``, ``validation`` or ``test``.
+        split: ``train`` (with the source's own validation split, if it has one, marked), ``validation`` or ``test``.
         spikes: spike store to write.
         statistics: JSON to write.
 
@@ -38,7 +38,7 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
     whole = _read(params, raw, source, split)
     cropped = whole.crop(params.preprocess.trial_ms)
     facts = {"source": source["kind"], "split": split, **describe(whole, cropped)}
-    store.save(cropped, spikes)
+    store.save(cropped, spikes, split)
     files.write_json(statistics, facts)
     logger.info(
         "preprocess: %s, %d samples, %d classes, %d speakers, %.0f spikes a sample, %.2g %% cut off at %g ms, in %s",
@@ -59,6 +59,7 @@ def describe(whole: SpikeStore, cropped: SpikeStore) -> dict[str, Any]:
     lost = len(whole.times_ms) - len(cropped.times_ms)
     return {
         "samples": len(cropped),
+        **({} if cropped.validation is None else {"samples_of_official_validation": int(cropped.validation.sum())}),
         "trial_ms": cropped.trial_ms,
         "classes": list(cropped.class_names),
         "speakers": list(cropped.speaker_names),
@@ -123,7 +124,11 @@ def _read(params: Params, raw: Path, source: dict[str, Any], split: str) -> Spik
     from eventspeech.data.sources import hdf5
 
     paths = {name: _verified(raw, source, name) for name in source["files"]}  # all: names are taken from all
-    return hdf5.read(paths, split)
+    whole = hdf5.read(paths, split)
+    if split == "train" and "validation" in paths:
+        # one file for all that may be looked at before the test: no stage depends on which protocol divides it
+        return store.with_validation(whole, hdf5.read(paths, "validation"))
+    return whole
 
 
 def _verified(raw: Path, source: dict[str, Any], split: str) -> Path:

@@ -1,10 +1,10 @@
-"""Stage `train`: one network, one loss, one seed.
+"""Stage `train`: one network, one loss, one seed, one fold.
 
 Everything random is derived from the seed and the epoch, never from the loss: losses compared under one seed share
 initial weights, order of samples and augmentation (a loss that has an output_mean or output_sd of its own shares the
-draws behind its output weights). The epoch is chosen as `train.select` says, by the accuracy on held-out speakers
-or in training (ties: the lower loss), or it is the last; the test split is not read here. An interrupted training goes
-on from its checkpoint and ends with the same bits.
+draws behind its output weights). The epoch is chosen as `train.select` says: by the accuracy on samples held out
+(:mod:`.validation`) or in training (ties: the lower loss), or it is the last; the test split cannot be read here. An
+interrupted training goes on from its checkpoint and ends with the same bits.
 """
 
 import csv
@@ -29,6 +29,7 @@ from eventspeech.network import Weights
 from eventspeech.optimiser import Adam
 from eventspeech.params import Params, Schedule
 from eventspeech.progress import clock
+from eventspeech.validation import only, speakers, split
 
 logger = logging.getLogger("eventspeech")
 
@@ -224,16 +225,6 @@ def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -
     return lambda: trainer.epoch(next(epochs))
 
 
-def split(params: Params, samples: SpikeStore) -> tuple[SpikeStore, SpikeStore]:
-    """Return the samples to learn from and those of the held-out speakers."""
-    held_out = samples.speakers_named(params.validation.speakers)
-    if held_out.all():
-        raise DataError(
-            "validation.speakers holds out every speaker of the training split; leave at least one to learn from."
-        )
-    return samples.select(~held_out), samples.select(held_out)
-
-
 class _Progress:
     """State of a training between epochs: what a checkpoint holds beside weights and optimiser."""
 
@@ -283,16 +274,20 @@ class _Progress:
             )
 
 
-def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) -> None:
-    """Train, choose the epoch on held-out speakers, write weights, history and summary."""
+def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, fold: str | None = None) -> None:
+    """Train, choose the epoch on samples held out, write weights, history and summary.
+
+    ``fold`` is one of ``study.folds``; it may be left out where there is one only.
+    """
+    fold = only(params) if fold is None else fold
     samples = store.load(spikes)
-    training, held_out = split(params, samples)
+    training, held_out = split(params, samples, fold)
     trainer = Trainer(params, loss, seed, training)
     validation = trainer.for_validation(held_out)
-    name = f"train {loss}/{seed}"
+    name = f"train {loss}/{seed}" + (f"/{fold}" if len(params.study.folds) > 1 else "")
     size = sum(array.size for array in trainer.weights.values())
     logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
-    fingerprint = _fingerprint(params, loss, seed, spikes)
+    fingerprint = _fingerprint(params, loss, seed, fold, spikes)
     progress = _resume(outputs.checkpoint, fingerprint, trainer, _Progress(params.train.select))
     start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
     full_rate = trainer.learning_rate
@@ -313,7 +308,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs) 
             logger.info("%s", _line(name, row, params.train.epochs, left))
         if number < params.train.epochs:
             _save_checkpoint(outputs.checkpoint, fingerprint, trainer, progress)
-    _write(params, loss, seed, trainer, progress, training, held_out, outputs)
+    _write(params, loss, seed, fold, trainer, progress, training, held_out, outputs)
     outputs.checkpoint.unlink(missing_ok=True)
 
 
@@ -338,10 +333,10 @@ def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
     )
 
 
-def _fingerprint(params: Params, loss: str, seed: int, spikes: Path) -> str:
+def _fingerprint(params: Params, loss: str, seed: int, fold: str, spikes: Path) -> str:
     """Return a digest of all that decides the result, so that only an equal training is continued."""
     read = params.select("train", loss)
-    text = json.dumps([__version__, read, loss, seed, sha256(spikes)], sort_keys=True)
+    text = json.dumps([__version__, read, loss, seed, fold, sha256(spikes)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -375,19 +370,18 @@ def _resume(path: Path, fingerprint: str, trainer: Trainer, progress: _Progress)
     return progress
 
 
-def _write(params, loss, seed, trainer, progress, training, held_out, outputs: Outputs) -> None:
+def _write(params, loss, seed, fold, trainer, progress, training, held_out, outputs: Outputs) -> None:
     best = progress.best_row()
-    heard = [training.speaker_names[i] for i in np.unique(training.speakers)]
     meta = {
         "kind": "spiking",
         "loss": loss,
         "seed": seed,
+        "fold": fold,
         "epoch": best.epoch,
         "network": json.loads(trainer.network.to_json()),
         "shape": trainer.shape.model_dump(mode="json"),
         "class_names": list(training.class_names),
-        "heard_speakers": heard,
-        "validation_speakers": list(params.validation.speakers),
+        **speakers(training, held_out),
         "spike_count": trainer.augmentation.spike_count,
     }
     model_file.save(outputs.weights, progress.best, meta)
@@ -403,6 +397,9 @@ def _write(params, loss, seed, trainer, progress, training, held_out, outputs: O
         {
             "loss": loss,
             "seed": seed,
+            "fold": fold,
+            "protocol": params.validation.protocol,
+            **speakers(training, held_out),
             "kind": trainer.shape.kind,
             "mean_weight": losses.mean_weight(trainer.shape),
             "engine": params.train.engine,

@@ -9,19 +9,21 @@ extend_path()
 # More threads than any machine has: Snakemake lowers it to --cores, so such a job takes the whole machine and runs alone.
 ALL_CORES = 4096
 
-STUDY = {"loss": PARAMETERS.study.losses, "seed": PARAMETERS.study.seeds}
+FOLDS = PARAMETERS.study.folds
+STUDY = {"loss": PARAMETERS.study.losses, "seed": PARAMETERS.study.seeds, "fold": FOLDS}
 SPLITS = ["train", "test"]
-SPIKES = expand("data/spikes/{split}.{kind}", split=SPLITS, kind=["npz", "json"])
-BASELINE = ["results/baseline/model.npz", "results/baseline/summary.json"]
+# what the report shows of the data: of the test split the statistics alone
+SHOWN = ["data/spikes/train.npz", *expand("data/spikes/{split}.json", split=SPLITS)]
+BASELINE = expand("results/baseline/{fold}/{file}", file=["model.npz", "summary.json"], fold=FOLDS)
 TRAINED = expand(
-    "results/train/{loss}/{seed}/{file}",
+    "results/train/{loss}/{seed}/{fold}/{file}",
     file=["weights.npz", "history.csv", "summary.json"],
     **STUDY,
 )
 EVALUATION_FILES = ["metrics.json", "predictions.csv", "confusion.csv", "examples.npz"]
 EVALUATED = [
-    *expand("results/evaluate/{loss}/{seed}/{file}", file=EVALUATION_FILES, **STUDY),
-    *expand("results/evaluate/baseline/{file}", file=EVALUATION_FILES),
+    *expand("results/evaluate/{loss}/{seed}/{fold}/{file}", file=EVALUATION_FILES, **STUDY),
+    *expand("results/evaluate/baseline/{fold}/{file}", file=EVALUATION_FILES, fold=FOLDS),
 ]
 PROFILED = [
     *expand("results/profile/cpu/{batch}.json", batch=PARAMETERS.profile.cpu_batch_sizes),
@@ -41,6 +43,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     loss="|".join(PARAMETERS.shape),
     seed=r"\d+",
+    fold=r"\w[\w-]*",
     batch=r"\d+",
 
 

@@ -1,19 +1,19 @@
-# The test, once per model, and the comparison of the losses.
+# The test, once per model, and the comparison of the losses. No other rule may have the test split among its inputs.
 
 
 rule evaluate:
     input:
-        model="results/train/{loss}/{seed}/weights.npz",
+        model="results/train/{loss}/{seed}/{fold}/weights.npz",
         spikes="data/spikes/test.npz",
     output:
-        metrics="results/evaluate/{loss}/{seed}/metrics.json",
-        predictions="results/evaluate/{loss}/{seed}/predictions.csv",
-        confusion="results/evaluate/{loss}/{seed}/confusion.csv",
-        examples="results/evaluate/{loss}/{seed}/examples.npz",
+        metrics="results/evaluate/{loss}/{seed}/{fold}/metrics.json",
+        predictions="results/evaluate/{loss}/{seed}/{fold}/predictions.csv",
+        confusion="results/evaluate/{loss}/{seed}/{fold}/confusion.csv",
+        examples="results/evaluate/{loss}/{seed}/{fold}/examples.npz",
     log:
-        "logs/evaluate/{loss}/{seed}.log",
+        "logs/evaluate/{loss}/{seed}/{fold}.log",
     benchmark:
-        "benchmarks/evaluate/{loss}/{seed}.tsv"
+        "benchmarks/evaluate/{loss}/{seed}/{fold}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -30,17 +30,17 @@ rule evaluate:
 
 rule evaluate_baseline:
     input:
-        model="results/baseline/model.npz",
+        model="results/baseline/{fold}/model.npz",
         spikes="data/spikes/test.npz",
     output:
-        metrics="results/evaluate/baseline/metrics.json",
-        predictions="results/evaluate/baseline/predictions.csv",
-        confusion="results/evaluate/baseline/confusion.csv",
-        examples="results/evaluate/baseline/examples.npz",
+        metrics="results/evaluate/baseline/{fold}/metrics.json",
+        predictions="results/evaluate/baseline/{fold}/predictions.csv",
+        confusion="results/evaluate/baseline/{fold}/confusion.csv",
+        examples="results/evaluate/baseline/{fold}/examples.npz",
     log:
-        "logs/evaluate/baseline.log",
+        "logs/evaluate/baseline/{fold}.log",
     benchmark:
-        "benchmarks/evaluate/baseline.tsv"
+        "benchmarks/evaluate/baseline/{fold}.tsv"
     conda:
         "../../environment.yml"
     threads: 1

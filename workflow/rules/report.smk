@@ -3,7 +3,7 @@
 
 rule report:
     input:
-        SPIKES,
+        SHOWN,
         BASELINE,
         TRAINED,
         EVALUATED,

@@ -1,16 +1,16 @@
-# One network for each loss and seed, and the baseline they have to beat.
+# One network for each loss, seed and fold, and the baseline of each fold, which they have to beat.
 
 
 rule baseline:
     input:
         spikes="data/spikes/train.npz",
     output:
-        model="results/baseline/model.npz",
-        summary="results/baseline/summary.json",
+        model="results/baseline/{fold}/model.npz",
+        summary="results/baseline/{fold}/summary.json",
     log:
-        "logs/baseline/baseline.log",
+        "logs/baseline/{fold}.log",
     benchmark:
-        "benchmarks/baseline/baseline.tsv"
+        "benchmarks/baseline/{fold}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -19,7 +19,7 @@ rule baseline:
         file=parameters_file,
     shell:
         "eventspeech baseline --params {params.file} --log {log}"
-        " --spikes {input.spikes} --model {output.model} --summary {output.summary}"
+        " --fold {wildcards.fold} --spikes {input.spikes} --model {output.model} --summary {output.summary}"
 
 
 # The checkpoint is no output: Snakemake and DVC delete outputs before a job runs, and it must outlive an interruption.
@@ -28,13 +28,13 @@ rule train:
     input:
         spikes="data/spikes/train.npz",
     output:
-        weights="results/train/{loss}/{seed}/weights.npz",
-        history="results/train/{loss}/{seed}/history.csv",
-        summary="results/train/{loss}/{seed}/summary.json",
+        weights="results/train/{loss}/{seed}/{fold}/weights.npz",
+        history="results/train/{loss}/{seed}/{fold}/history.csv",
+        summary="results/train/{loss}/{seed}/{fold}/summary.json",
     log:
-        "logs/train/{loss}/{seed}.log",
+        "logs/train/{loss}/{seed}/{fold}.log",
     benchmark:
-        "benchmarks/train/{loss}/{seed}.tsv"
+        "benchmarks/train/{loss}/{seed}/{fold}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -45,6 +45,6 @@ rule train:
         file=parameters_file,
     shell:
         "eventspeech train --params {params.file} --log {log}"
-        " --loss {wildcards.loss} --seed {wildcards.seed} --spikes {input.spikes}"
+        " --loss {wildcards.loss} --seed {wildcards.seed} --fold {wildcards.fold} --spikes {input.spikes}"
         " --weights {output.weights} --history {output.history} --summary {output.summary}"
-        " --checkpoint results/checkpoints/{wildcards.loss}/{wildcards.seed}.npz"
+        " --checkpoint results/checkpoints/{wildcards.loss}/{wildcards.seed}/{wildcards.fold}.npz"

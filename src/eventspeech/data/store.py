@@ -1,6 +1,9 @@
 """The canonical spike store: one file a split, events sorted by sample and time.
 
 ``S`` samples, ``E`` events, channels 0..699 (0 is the high-frequency end, as in SHD).
+
+A file says which split it holds, and :func:`load` refuses the test split: only the stage `evaluate` may call
+:func:`load_test`, so that no other stage can come to look at it, whatever path it is given.
 """
 
 import dataclasses
@@ -14,6 +17,9 @@ import numpy as np
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
 from eventspeech.params import CHANNELS
+
+TEST = "test"
+"""The split that one stage opens, once per model."""
 
 BLOCK_SAMPLES = 256
 """Samples sorted at once: some 2 million events, little memory beside the whole split."""
@@ -31,6 +37,7 @@ class SpikeStore:
         speakers: int64[S], index into ``speaker_names``.
         class_names, speaker_names: the same in every split of a source.
         trial_ms: T.
+        validation: bool[S], samples of the split that the source itself sets apart to choose by; ``None``: none is.
     """
 
     offsets: np.ndarray
@@ -41,6 +48,7 @@ class SpikeStore:
     class_names: tuple[str, ...]
     speaker_names: tuple[str, ...]
     trial_ms: float
+    validation: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,6 +73,7 @@ class SpikeStore:
             class_names=self.class_names,
             speaker_names=self.speaker_names,
             trial_ms=self.trial_ms,
+            validation=None if self.validation is None else self.validation[indices],
         )
 
     def crop(self, trial_ms: float) -> "SpikeStore":
@@ -180,6 +189,8 @@ def check(store: SpikeStore, origin: str) -> None:
         "it holds no sample": size == 0,
         "labels, speakers and offsets differ in length": len(store.speakers) != size or len(store.offsets) != size + 1,
         "times and channels differ in length": len(store.channels) != events,
+        "samples and marks of validation differ in length": store.validation is not None
+        and len(store.validation) != size,
         "a label is outside the list of classes": size > 0
         and (store.labels.min() < 0 or store.labels.max() >= len(store.class_names)),
         "a speaker is outside the list of speakers": size > 0
@@ -198,8 +209,23 @@ def check(store: SpikeStore, origin: str) -> None:
             raise DataError(f"{origin} is not usable: {problem}; run the stage that made it again.")
 
 
-def save(store: SpikeStore, path: Path) -> None:
-    """Write a store (no pickles, atomically, equal stores give equal bytes)."""
+def with_validation(learned: SpikeStore, validation: SpikeStore) -> SpikeStore:
+    """Return the samples of both, those of ``validation`` last and marked; both name classes and speakers alike."""
+    return SpikeStore(
+        offsets=np.concatenate([learned.offsets, learned.offsets[-1] + validation.offsets[1:]]),
+        times_ms=np.concatenate([learned.times_ms, validation.times_ms]),
+        channels=np.concatenate([learned.channels, validation.channels]),
+        labels=np.concatenate([learned.labels, validation.labels]),
+        speakers=np.concatenate([learned.speakers, validation.speakers]),
+        class_names=learned.class_names,
+        speaker_names=learned.speaker_names,
+        trial_ms=learned.trial_ms,
+        validation=np.repeat([False, True], [len(learned), len(validation)]),
+    )
+
+
+def save(store: SpikeStore, path: Path, split: str) -> None:
+    """Write a store of ``split`` (no pickles, atomically, equal stores give equal bytes)."""
     write_npz(
         path,
         {
@@ -211,13 +237,41 @@ def save(store: SpikeStore, path: Path) -> None:
             "class_names": np.array(store.class_names, dtype=np.str_),
             "speaker_names": np.array(store.speaker_names, dtype=np.str_),
             "trial_ms": np.float64(store.trial_ms),
+            "split": np.str_(split),
+            "validation": np.zeros(len(store), bool) if store.validation is None else store.validation,
         },
         compress=False,  # spike times do not compress, and training reads the store at every start
     )
 
 
 def load(path: Path) -> SpikeStore:
-    """Read and check a store written by :func:`save`."""
+    """Read and check a store written by :func:`save` that is not the test split.
+
+    Raises:
+        DataError: it is the test split, no spike store, or damaged.
+    """
+    store, split = _read(path)
+    if split == TEST:
+        raise DataError(
+            f"{path} holds the test split, which the stage `evaluate` alone opens; give this stage the training split."
+        )
+    return store
+
+
+def load_test(path: Path) -> SpikeStore:
+    """Read and check the test split, for the stage `evaluate` alone.
+
+    Raises:
+        DataError: it is another split, no spike store, or damaged.
+    """
+    store, split = _read(path)
+    if split != TEST:
+        raise DataError(f"{path} holds the split '{split}', on which nothing is tested; give the test split.")
+    return store
+
+
+def _read(path: Path) -> tuple[SpikeStore, str]:
+    """Return a store and the name of its split."""
     arrays = read_npz(path)
     try:
         store = SpikeStore(
@@ -229,8 +283,10 @@ def load(path: Path) -> SpikeStore:
             class_names=tuple(str(name) for name in arrays["class_names"]),
             speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
             trial_ms=float(arrays["trial_ms"]),
+            validation=arrays["validation"] if np.any(arrays["validation"]) else None,
         )
+        split = str(arrays["split"])
     except KeyError as error:
         raise DataError(f"{path} is not a spike store: {error} is missing; run `preprocess` again.") from error
     check(store, str(path))
-    return store
+    return store, split

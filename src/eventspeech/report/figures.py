@@ -33,8 +33,16 @@ GREY = "#777777"
 RED = "#B00020"
 BETTER, WORSE = "#009E73", "#D55E00"
 
-KINDS = ("heard in training", "validation", "never heard")
-"""What a speaker of the test set was in training."""
+KINDS = {"heard": "heard in training", "validation": "validation", "unheard": "never heard"}
+"""What a speaker of the test set was in training; nothing was learned from validation, but it chose the epoch."""
+
+HELD_OUT = {
+    "held_out": "speakers held out",
+    "leave_one_out": "each speaker held out in turn",
+    "random": "samples held out",
+    "official": "the source's own split",
+}
+"""What chose the epoch, by protocol."""
 
 MEASURES = {
     "early_validation": "validation, first {early} epochs",
@@ -206,20 +214,20 @@ def training_curves(results: Results) -> Figure:
     figure, grid = _panels(results, len(results.losses))
     for axes, loss in zip(grid, results.losses, strict=True):
         colour = look(results, loss)["color"]
-        for seed in results.seeds:
-            run = results.runs[loss, seed]
+        for run in results.of(loss):
             accuracy = 100 * run["history"]["validation_accuracy"]
             axes.plot(run["history"]["epoch"], accuracy, color=colour, linewidth=0.8, alpha=0.75)
             best = run["summary"]["best_epoch"]
             axes.plot(best, accuracy[best - 1], "o", color=colour, markeredgecolor="black", markeredgewidth=0.6)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(title(loss))
-        best = max((results.runs[loss, seed]["summary"] for seed in results.seeds), key=_best_validation)
-        text = f"maximum {100 * _best_validation(best):.1f} %\nseed {best['seed']}, epoch {best['best_epoch']}"
+        best = max((run["summary"] for run in results.of(loss)), key=_best_validation)
+        where = f"seed {best['seed']}, " + (f"fold {best['fold']}, " if len(results.folds) > 1 else "")
+        text = f"maximum {100 * _best_validation(best):.1f} %\n{where}epoch {best['best_epoch']}"
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
         axes.text(0.97, 0.12, text, ha="right", va="bottom", fontsize=7.5, bbox=box, transform=axes.transAxes)
     marks = [Line2D([], [], color="black", linewidth=0.8), _dot("#ffffff"), _rule(":")]
-    figure.legend(marks, ["one seed", "its best epoch", "chance"], loc="outside lower center", ncols=3)
+    figure.legend(marks, [results.one_run, "its best epoch", "chance"], loc="outside lower center", ncols=3)
     return figure
 
 
@@ -295,7 +303,7 @@ def generalisation(results: Results) -> Figure:
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(title(loss))
     marks = [Line2D([], [], color="black"), Line2D([], [], color="black", linestyle="--", linewidth=1.2), _rule(":")]
-    texts = ["validation (speakers held out)", "training", "chance"]
+    texts = [f"validation ({HELD_OUT[results.params.validation.protocol]})", "training", "chance"]
     figure.legend(marks, texts, loc="outside lower center", ncols=3)
     return figure
 
@@ -306,8 +314,8 @@ def activity(results: Results) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
     for loss in results.losses:
-        for seed in results.seeds:
-            history = results.runs[loss, seed]["history"]
+        for run in results.of(loss):
+            history = run["history"]
             style = look(results, loss) | {"linewidth": 0.9, "alpha": 0.85}
             left.plot(history["epoch"], history["hidden_spikes"], **style)
             right.plot(history["epoch"], history["training_loss"], **style)
@@ -347,14 +355,14 @@ def test_accuracy(results: Results) -> Figure:
     baseline = Line2D([], [], color="black", linestyle="--", linewidth=1)
     mean = Line2D([], [], color="black", marker="D", linestyle="-", markersize=4)
     interval = f"mean and {100 * results.params.compare.confidence:g} % interval"
-    texts = ["one seed", interval, "logistic regression", "chance"]
+    texts = [results.one_run, interval, "logistic regression", "chance"]
     figure.legend([_dot("#ffffff"), mean, baseline, _rule(":")], texts, loc="outside lower center", ncols=4)
     return figure
 
 
 def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key: str, measure: str) -> None:
     colour = look(results, loss)["color"]
-    values = [results.runs[loss, seed]["metrics"][key] for seed in results.seeds]
+    values = [run["metrics"][key] for run in results.of(loss)]
     known = [100 * value for value in values if value is not None]
     spread = np.linspace(-0.12, 0.12, len(known)) if len(known) > 1 else [0.0]
     axes.plot(place - 0.12 + np.array(spread), known, "o", color=colour, markeredgecolor="black", markeredgewidth=0.5)
@@ -367,7 +375,7 @@ def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key:
 @_figure
 def confusion(results: Results, loss: str) -> Figure:
     """Draw the confusion matrix of a loss, counts summed over seeds, as percent of each spoken word."""
-    counts = sum(results.runs[loss, seed]["confusion"] for seed in results.seeds)
+    counts = sum(run["confusion"] for run in results.of(loss))
     totals = counts.sum(axis=1, keepdims=True)
     percent = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 7.0))
@@ -381,33 +389,31 @@ def confusion(results: Results, loss: str) -> Figure:
     )  # fmt: skip
     axes.tick_params(labelsize=7)
     axes.set(xlabel="predicted word", ylabel="spoken word")
-    seeds = len(results.seeds)
-    axes.set_title(f"{title(loss)}: {counts.sum()} tests ({seeds} seed{'s' if seeds > 1 else ''})")
+    seeds, folds = len(results.seeds), len(results.folds)
+    jobs = f"{seeds} seed{'s' if seeds > 1 else ''}" + (f", {folds} folds" if folds > 1 else "")
+    axes.set_title(f"{title(loss)}: {counts.sum()} tests ({jobs})")
     return figure
 
 
 @_figure
 def speakers(results: Results) -> Figure:
     """Draw test accuracy by speaker, a dot a loss (mean over seeds), those heard in training left of the others."""
-    first = next(iter(results.runs.values()))["metrics"]["accuracy_by_speaker"]
-    kinds = {name: _kind(results, name, first[name]["heard"]) for name in first}
-    names = sorted(first, key=lambda name: (KINDS.index(kinds[name]), _natural(name)))
+    kinds = {name: KINDS[kind] for name, kind in results.speaker_kinds().items()}
+    names = sorted(kinds, key=lambda name: (list(KINDS.values()).index(kinds[name]), _natural(name)))
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axes = figure.subplots()
     offsets = np.linspace(-0.2, 0.2, len(results.losses)) if len(results.losses) > 1 else [0.0]
     for loss, offset in zip(results.losses, offsets, strict=True):
-        tables = [results.runs[loss, seed]["metrics"]["accuracy_by_speaker"] for seed in results.seeds]
-        means = [100 * np.mean([table[name]["accuracy"] for table in tables]) for name in names]
-        ranges = [[100 * table[name]["accuracy"] for table in tables] for name in names]
+        ranges = [[100 * value for value in results.of_speaker(name, results.of(loss))] for name in names]
+        means = [np.mean(values) for values in ranges]
         places = np.arange(len(names)) + offset
         colour = look(results, loss)["color"]
         axes.vlines(places, [min(r) for r in ranges], [max(r) for r in ranges], color=colour, linewidth=1)
         axes.plot(places, means, "o", color=colour, label=title(loss), markeredgecolor="black", markeredgewidth=0.4)
-    by_speaker = results.baseline["accuracy_by_speaker"]
-    bars = [100 * by_speaker[name]["accuracy"] for name in names]
+    bars = [100 * np.mean(results.of_speaker(name, list(results.baselines.values()))) for name in names]
     axes.plot(range(len(names)), bars, "_", color="black", markersize=18, label="logistic regression")
     axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1, label="chance")
-    for kind, shade in zip(KINDS, ("white", "#eef2f6", "#f3efe2"), strict=True):
+    for kind, shade in zip(KINDS.values(), ("white", "#eef2f6", "#f3efe2"), strict=True):
         places = [place for place, name in enumerate(names) if kinds[name] == kind]
         if places:
             axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=shade, zorder=0)
@@ -419,13 +425,6 @@ def speakers(results: Results) -> Figure:
     _percent_axis(axes, "test accuracy (%)")
     figure.legend(loc="outside lower center", ncols=5)
     return figure
-
-
-def _kind(results: Results, name: str, heard: bool) -> str:
-    """Return which of :data:`KINDS` a speaker is; nothing was learned from validation, but it chose the epoch."""
-    if heard:
-        return KINDS[0]
-    return KINDS[1] if name in results.params.validation.speakers else KINDS[2]
 
 
 def _natural(name: str) -> tuple:

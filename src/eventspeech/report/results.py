@@ -1,6 +1,7 @@
 """Everything the report shows, read from the files of the other stages, once."""
 
 import csv
+import itertools
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,17 @@ HISTORY = {
     "epoch", "training_loss", "training_accuracy", "validation_loss", "validation_accuracy", "hidden_spikes",
     "learning_rate", "floored_fraction",
 }  # fmt: skip
-COMPARE = ("runs", "curves", "losses", "time_to_accuracy", "differences")
+COMPARE = ("runs", "curves", "losses", "folds", "time_to_accuracy", "differences")
+SPEAKER_KINDS = ("heard", "validation", "unheard")
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    return "heard" if entry["heard"] else "validation" if entry["validation"] else "unheard"
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 @dataclass(frozen=True)
@@ -32,24 +43,24 @@ class Results:
     Attributes:
         params: the parameter file.
         spikes: folder of spike stores and their statistics.
-        runs: (loss, seed) to what training and test left: `summary`, `metrics` (as their JSON files), `history`
+        runs: (loss, seed, fold) to what training and test left: `summary`, `metrics` (as their JSON files), `history`
             (column to float64[E]) and `confusion` (int64[K, K], rows are actual classes).
         classes: names of the K classes.
         compare: name to table of results/compare.
-        compare_summary, baseline, baseline_summary: their JSON files.
+        compare_summary: its JSON file.
+        baselines: fold to the `metrics` and `summary` of logistic regression (as their JSON files).
         profile: one JSON object a measurement, in the order of the parameter file.
-        examples: loss to arrays of examples.npz, of the first seed.
+        examples: loss to arrays of examples.npz, of the first seed and fold.
         statistics: split to its JSON file.
     """
 
     params: Params
     spikes: Path
-    runs: dict[tuple[str, int], dict[str, Any]]
+    runs: dict[tuple[str, int, str], dict[str, Any]]
     classes: list[str]
     compare: dict[str, "pandas.DataFrame"]
     compare_summary: dict[str, float]
-    baseline: dict[str, Any]
-    baseline_summary: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
     profile: list[dict[str, Any]]
     examples: dict[str, dict[str, np.ndarray]]
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -65,6 +76,47 @@ class Results:
         return self.params.study.seeds
 
     @property
+    def folds(self) -> list[str]:
+        """The study's folds."""
+        return self.params.study.folds
+
+    @property
+    def one_run(self) -> str:
+        """What a line or a dot of a figure stands for."""
+        return "one seed" if len(self.folds) == 1 else "one seed and fold"
+
+    def of(self, loss: str) -> list[dict[str, Any]]:
+        """Return the runs of a loss, in the order of seeds and folds."""
+        return [run for (name, _, _), run in self.runs.items() if name == loss]
+
+    @cached_property
+    def baseline(self) -> dict[str, Any]:
+        """The baseline's accuracies on the test, means over folds; ``None`` where no fold has any."""
+        tests = [found["metrics"] for found in self.baselines.values()]
+        keys = [key for key in tests[0] if key.startswith("accuracy") and key != "accuracy_by_speaker"]
+        return {key: _mean([test.get(key) for test in tests]) for key in keys}
+
+    @property
+    def baseline_validation(self) -> float | None:
+        """The baseline's validation accuracy, mean over folds."""
+        return _mean([found["summary"].get("validation_accuracy") for found in self.baselines.values()])
+
+    def speaker_kinds(self) -> dict[str, str]:
+        """Return what each speaker of the test was in training: `heard` if in any fold, `validation` or `unheard`."""
+        found: dict[str, str] = {}
+        for run in self.runs.values():
+            for name, entry in run["metrics"]["accuracy_by_speaker"].items():
+                kind = _kind(entry)
+                found[name] = min(found.get(name, kind), kind, key=SPEAKER_KINDS.index)
+        return found
+
+    def of_speaker(self, name: str, runs: list[dict[str, Any]]) -> list[float]:
+        """Return a speaker's accuracies in those runs in which it was what :meth:`speaker_kinds` says."""
+        kind = self.speaker_kinds()[name]
+        entries = [run["metrics"]["accuracy_by_speaker"][name] for run in runs]
+        return [entry["accuracy"] for entry in entries if _kind(entry) == kind]
+
+    @property
     def chance(self) -> float:
         """Accuracy of guessing."""
         return 1 / len(self.classes)
@@ -76,7 +128,7 @@ class Results:
 
     @property
     def training_samples(self) -> int:
-        """Samples the networks learned from."""
+        """Samples the networks learned from, in the first fold."""
         return int(next(iter(self.runs.values()))["summary"]["training_samples"])
 
     @property
@@ -111,7 +163,7 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
 
     Args:
         params: says which losses, seeds, devices and batch sizes belong to the study.
-        spikes: folder of ``{train,test}.npz`` and ``.json``.
+        spikes: folder of ``train.npz``, ``train.json`` and ``test.json``; the test's spikes cannot be opened here.
         results: folder of the other stages' results.
 
     Raises:
@@ -119,9 +171,8 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
     """
     spikes, results = Path(spikes), Path(results)
     runs = {
-        (loss, seed): _run(paths.model(results, loss, seed), paths.evaluation(results, loss, seed))
-        for loss in params.study.losses
-        for seed in params.study.seeds
+        job: _run(paths.model(results, *job), paths.evaluation(results, *job))
+        for job in itertools.product(params.study.losses, params.study.seeds, params.study.folds)
     }
     first = next(iter(runs.values()))
     if len({tuple(run["classes"]) for run in runs.values()}) > 1:
@@ -134,15 +185,22 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
         classes=first["classes"],
         compare={name: _table(results / "compare" / f"{name}.csv", "compare") for name in COMPARE},
         compare_summary=_json(results / "compare" / "summary.json", "compare"),
-        baseline=_json(results / "evaluate" / "baseline" / "metrics.json", "evaluate"),
-        baseline_summary=_json(results / "baseline" / "summary.json", "baseline"),
+        baselines={
+            fold: {
+                "metrics": _json(paths.baseline_evaluation(results, fold) / "metrics.json", "evaluate"),
+                "summary": _json(paths.baseline(results, fold) / "summary.json", "baseline"),
+            }
+            for fold in params.study.folds
+        },
         profile=[
             _json(paths.profile(results, device, size), "profile")
             for device, sizes in devices.items()
             for size in sizes
         ],
         examples={
-            loss: _examples(paths.evaluation(results, loss, params.study.seeds[0]) / "examples.npz")
+            loss: _examples(
+                paths.evaluation(results, loss, params.study.seeds[0], params.study.folds[0]) / "examples.npz"
+            )
             for loss in params.study.losses
         },
         statistics={split: _json(spikes / f"{split}.json", "preprocess") for split in ("train", "test")},

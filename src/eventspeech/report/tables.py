@@ -41,8 +41,10 @@ def accuracies(results: Results) -> pd.DataFrame:
         row = results.of_loss(loss)
         rows.append({
             "model": title(loss),
-            "seeds": str(int(row["runs"])),
+            "seeds": str(int(row["seeds"])),
+            "folds": str(int(row["folds"])) if row["folds"] > 1 else "",
             "best validation (%)": with_interval(row, "best_validation"),
+            "its sd over folds (%)": percent(row["best_validation_sd_over_folds"]),
             "mean best epoch": f"{row['best_epoch_mean']:.1f}",
             "test (%)": with_interval(row, "test"),
             "test, heard speakers (%)": with_interval(row, "test_heard"),
@@ -52,7 +54,7 @@ def accuracies(results: Results) -> pd.DataFrame:
         })  # fmt: skip
     rows.append({
         "model": "logistic regression on binned counts",
-        "best validation (%)": percent(results.baseline_summary.get("validation_accuracy")),
+        "best validation (%)": percent(results.baseline_validation),
         "test (%)": percent(results.baseline["accuracy"]),
         "test, heard speakers (%)": percent(results.baseline.get("accuracy_heard")),
         "test, speakers never heard (%)": percent(results.baseline.get("accuracy_unheard")),
@@ -60,7 +62,7 @@ def accuracies(results: Results) -> pd.DataFrame:
     })  # fmt: skip
     rows.append({"model": "guessing", "test (%)": percent(results.chance), "source": "chance"})
     rows.extend(_published_row(entry) for entry in published.ACCURACIES)
-    return pd.DataFrame(rows).fillna("")
+    return _without_empty(pd.DataFrame(rows).fillna(""), ["folds", "its sd over folds (%)"])
 
 
 def _published_row(entry: published.Accuracy) -> dict[str, str]:
@@ -78,6 +80,8 @@ def runs(results: Results) -> pd.DataFrame:
     """Return one row a run: nothing is averaged away here."""
     table = results.compare["runs"]
     shown = pd.DataFrame({"loss": table["loss"].map(title), "seed": table["seed"].astype(str)})
+    if len(results.folds) > 1:
+        shown["fold"] = table["fold"].astype(str)
     shown["epochs"] = table["epochs"].astype(str)
     shown["best epoch"] = table["best_epoch"].astype(str)
     columns = {"best_validation": "best validation (%)", "final_validation": "last validation (%)"}
@@ -88,6 +92,33 @@ def runs(results: Results) -> pd.DataFrame:
     collapsed = table["collapse_epoch"].map(lambda epoch: f"collapsed in epoch {epoch:.0f}" if epoch == epoch else "")
     shown["remark"] = collapsed
     return _without_empty(shown, ["test, never heard (%)", "remark"])
+
+
+def folds(results: Results) -> pd.DataFrame:
+    """Return what each fold reaches, mean and standard deviation over seeds; then mean and deviation over folds."""
+    table = results.compare["folds"].astype({"fold": str})
+    rows = []
+    for loss in results.losses:
+        of_loss = table[table["loss"] == loss]
+        names = ("best_validation", "minus_reference")
+        means = {name: of_loss[f"{name}_mean"] for name in names}
+        shown = [(fold, [(row[f"{name}_mean"], row[f"{name}_sd"]) for name in names])
+                 for fold, row in zip(of_loss["fold"], of_loss.to_dict("records"), strict=True)]  # fmt: skip
+        shown.append(("all folds", [(means[name].mean(), means[name].std(ddof=1)) for name in names]))
+        for fold, (validation, difference) in shown:
+            rows.append({
+                "loss": title(loss),
+                "fold": fold,
+                "best validation (%)": _with_sd(percent, *validation),
+                f"minus {title(results.params.compare.reference)} (points)": ""
+                if loss == results.params.compare.reference
+                else _with_sd(lambda value: signed(100 * value), *difference),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _with_sd(text: Any, mean: float, sd: float) -> str:
+    return f"{text(mean)} ± {percent(sd)}" if math.isfinite(sd) else text(mean)
 
 
 def _short(value: float | None, digits: int = 3) -> str:
@@ -119,21 +150,23 @@ def differences(results: Results) -> pd.DataFrame:
     rows = []
     for _, row in results.compare["differences"].iterrows():
         scale, unit = (100, "points") if row["unit"] == "fraction" else (1, "epochs")
-        known = {name: scale * row[name] for name in ("mean", "low", "high", "detectable")}
-        interval = f"[{signed(known['low'])}, {signed(known['high'])}]" if np.isfinite(row["low"]) else ""
+        known = {name: scale * row[name] for name in ("mean", "detectable")}
+        intervals = [[scale * row[name + suffix] for name in ("low", "high")] for suffix in ("", "_over_folds")]
+        interval, over_folds = (f"[{signed(a)}, {signed(b)}]" if np.isfinite(a) else "" for a, b in intervals)
         rows.append({
             "loss": title(row["loss"]),
             "measure": measure_name(row["measure"], early),
             "unit": unit,
             f"difference from {title(row['reference'])}": signed(known["mean"]) if np.isfinite(row["mean"]) else "",
             "interval": interval,
+            "interval over folds": over_folds,
             "pairs": str(int(row["pairs"])),
             "p": f"{row['p']:.2g}" if np.isfinite(row["p"]) else "",
             "detectable": f"{known['detectable']:.1f}" if np.isfinite(row["detectable"]) else "",
             "verdict": row["verdict"],
             "reason": row["reason"] if isinstance(row["reason"], str) else "",
         })  # fmt: skip
-    return _without_empty(pd.DataFrame(rows), ["reason"])
+    return _without_empty(pd.DataFrame(rows), ["interval over folds", "reason"])
 
 
 def _without_empty(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import html
 
 from eventspeech import machine
 from eventspeech.report.claims import FAILS, HOLDS, Finding, capital
-from eventspeech.report.figures import title
+from eventspeech.report.figures import HELD_OUT, title
 from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
@@ -24,20 +24,22 @@ CAPTIONS = {
     "example": "One test sample through the trained networks of the first seed: input spikes (top), spikes of the "
     "hidden neurons (middle) and output voltages, which the end of the trial cuts off (bottom).",
     "data_set": "Statistics of the two splits as the networks receive them.",
-    "training_curves": "Validation accuracy by epoch, every seed a line, its best epoch a dot.",
+    "training_curves": "Validation accuracy by epoch, every run a line, its best epoch a dot.",
     "mean_curves": "Mean validation accuracy over seeds with {confidence} % intervals (bands): losses as they are, "
     "and those whose mean weight equals the reference's.",
     "time_to_accuracy": "First epoch that reaches a validation accuracy, with {confidence} % intervals; a run that "
     "never does counts as infinitely late in the median.",
     "generalisation": "Training against validation accuracy, means over seeds: the gap is what does not carry over to "
-    "speakers held out.",
-    "activity": "Hidden spikes per neuron and trial (left) and training loss (right) by epoch, every seed a line; "
+    "what was held out.",
+    "activity": "Hidden spikes per neuron and trial (left) and training loss (right) by epoch, every run a line; "
     "losses of unequal mean weight are not on one scale.",
-    "test_accuracy": "Test accuracy of every seed (dots) with mean and {confidence} % interval over seeds (diamonds), "
+    "test_accuracy": "Test accuracy of every run (dots) with mean and {confidence} % interval over seeds (diamonds), "
     "beside logistic regression and chance.",
+    "folds": "Validation accuracy of each fold, mean ± standard deviation over seeds, and its paired difference from "
+    "the reference; last, mean ± standard deviation over the folds.",
     "accuracies": "Accuracies in percent, mean over seeds with {confidence} % intervals in brackets, beside the "
     "published numbers on SHD.",
-    "speakers": "Test accuracy by speaker, mean over seeds (dots) and range over seeds (lines), the shaded ones "
+    "speakers": "Test accuracy by speaker, mean (dots) and range (lines) over runs, the shaded ones "
     "never heard in training (those held out for validation chose the epoch).",
     "runs": "Every run of the study.",
     "differences": "Paired differences from the reference with {confidence} % intervals; filled marks: the interval "
@@ -61,7 +63,7 @@ def interval_caption(results: Results, name: str) -> str:
 
 def confusion_caption(loss: str) -> str:
     """Return the caption of a loss's confusion matrix."""
-    return f"Words spoken and words predicted with the loss {title(loss)}, in percent of each spoken word, seeds added."
+    return f"Words spoken and words predicted with the loss {title(loss)}, in percent of each spoken word, runs added."
 
 
 def profile_caption(results: Results) -> str:
@@ -81,12 +83,15 @@ def header(results: Results) -> str:
     if facts["git_modified"]:
         commit += " (with uncommitted changes)"
     losses = ", ".join(title(loss) for loss in results.losses)
-    seeds = len(results.seeds)
+    seeds, folds = len(results.seeds), len(results.folds)
+    jobs = f"{seeds} seed{'s' if seeds > 1 else ''}"
+    if folds > 1:
+        jobs += f", {folds} folds ({HELD_OUT[results.params.validation.protocol]})"
     lines = [
         f"# {html.escape(results.params.report.title)}",
         f"**Data:** {SOURCES[results.params.download.source]}; {len(results.classes)} words, "
         f"{results.training_samples} training samples.  ",
-        f"**Losses:** {losses}; {seeds} seed{'s' if seeds > 1 else ''}.  ",
+        f"**Losses:** {losses}; {jobs}.  ",
         f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
         f"on {facts['cpu'] or 'an unknown processor'} "
         f"({facts['cores']} cores{', ' + facts['gpu'] if facts['gpu'] else ''}).",
