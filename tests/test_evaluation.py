@@ -177,7 +177,7 @@ def test_a_networks_own_time_constants_count(tmp_path, trained):
 
 
 def test_a_network_of_normalised_samples_is_tested_on_such(tmp_path, trained):
-    (weights, meta), samples = model_file.load(trained[0]), store.load(trained[1])
+    (weights, meta), samples = model_file.load(trained[0]), store.load_test(trained[1])
     model_file.save(tmp_path / "model.npz", weights, meta | {"spike_count": 30})
     network = from_json(json.dumps(meta["network"]))
     objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], network.steps))
