@@ -174,6 +174,10 @@ def test_the_interval_over_folds_is_that_of_the_means_over_seeds(tmp_path):
     bounds = [float(row["low_over_folds"]), float(row["high_over_folds"])]
     assert bounds == pytest.approx([expected.low, expected.high], rel=1e-5)
     assert (row["pairs"], row["low"]) == ("1", "") and comparison.ONE_SEED in row["reason"]
+    # equal differences in all folds: their spread is unknown, not zero
+    best |= {("gaussian", 0, f"f{i}"): 0.6 for i in range(3)}
+    (row,) = [r for r in folded(tmp_path, ["f0", "f1", "f2"], best)["differences"] if r["measure"] == "best_validation"]
+    assert (row["low_over_folds"], row["high_over_folds"]) == ("", "")
 
 
 def test_one_fold_says_nothing_over_folds(tmp_path):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from eventspeech import download, files, params, paths, preprocess
+from eventspeech import download, files, params, paths, preprocess, validation
 from eventspeech.data import store
 from eventspeech.data.sources import hdf5
 from eventspeech.errors import DataError
@@ -28,9 +28,10 @@ def parameters(tmp_path):
     return with_source({"source": "hdf5", **given})
 
 
-def with_source(source):
+def with_source(source, study=None, validation=None):
     content = params.load(paths.PRESETS / "default.yaml").model_dump(mode="json")
-    return params.validate(content | {"download": source})
+    content["study"] |= study or {}
+    return params.validate(content | {"download": source, "validation": validation or content["validation"]})
 
 
 @pytest.fixture
@@ -111,20 +112,18 @@ def test_a_store_that_does_not_say_it_is_refused(tmp_path):
             load(tmp_path / "a.npz")
 
 
-def test_the_sources_own_validation_split_comes_marked(parameters, raw, out):
+def test_the_sources_own_validation_split_comes_marked(parameters, tmp_path, raw, out):
+    hdf5.write(tmp_path / "valid.h5", make_store(("0", "7", "8")))
+    source = parameters.download.model_dump(mode="json") | {"hdf5_validation": str(tmp_path / "valid.h5")}
+    parameters = with_source(source, study={"folds": ["official"]}, validation={"protocol": "official"})
     download.download(parameters, raw)
-    hdf5.write(raw / "ssc_valid.h5", make_store(("0", "7", "8")))
-    source = files.read_json(raw / "source.json")
-    source["files"]["validation"] = {
-        "path": str((raw / "ssc_valid.h5").resolve()),
-        "sha256": files.sha256(raw / "ssc_valid.h5"),
-    }
-    files.write_json(raw / "source.json", source)
     preprocess.preprocess(parameters, raw, "train", *out)
     spikes = store.load(out[0])
     assert spikes.validation.tolist() == [False] * 3 + [True] * 3
     assert [spikes.speaker_names[index] for index in spikes.speakers] == ["0", "1", "0", "0", "7", "0"]
     assert files.read_json(out[1])["samples_of_official_validation"] == 3
+    learned, held_out = validation.split(parameters, spikes)
+    assert (len(learned), len(held_out)) == (3, 3)
     preprocess.preprocess(parameters, raw, "test", *out)
     assert store.load_test(out[0]).validation is None
 

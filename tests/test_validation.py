@@ -67,9 +67,7 @@ def test_each_speaker_is_left_out_once(samples):
 
 def test_the_order_of_the_folds_changes_no_fold(samples):
     for name in EACH:
-        assert parts(of("leave_one_out", EACH), samples, name) == parts(
-            of("leave_one_out", EACH[::-1]), samples, name
-        )
+        assert parts(of("leave_one_out", EACH), samples, name) == parts(of("leave_one_out", EACH[::-1]), samples, name)
 
 
 def test_a_random_split_has_its_share_and_its_own_seed(samples):
@@ -178,7 +176,7 @@ REFUSED = {
     "no fraction": (("random", None), {}, r"protocol random needs fraction; add it"),
     "fraction 0": (("random", None), {"fraction": 0}, r"validation\.fraction = 0 is not valid: .*greater than 0"),
     "fraction 1": (("random", None), {"fraction": 1}, r"validation\.fraction = 1 is not valid: .*less than 1"),
-    "no official split": (("official", None), {}, r"source synthetic has no validation split of its own \(only"),
+    "no official split": (("official", None), {}, r"source synthetic has no validation split of its own \(ssc"),
     "two folds of one": (("official", ["a", "b"]), {}, r"has one fold; set study\.folds to \[official\]"),
     "a fold twice": (("random", ["a", "a"]), {"fraction": 0.5}, r"study\.folds lists a value twice"),
     "a fold that is no folder": (("random", ["a/b"]), {"fraction": 0.5}, r"study\.folds\.0 = 'a/b' is not valid"),

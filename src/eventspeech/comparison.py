@@ -492,7 +492,7 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
             values, others = ([table[measure] for table in group] for group in (tables, references))
             apart = differences_of(values, others)
             result = paired(values, others, params.compare.confidence, folds)
-            over_folds = estimate(_by_fold(apart, folds), params.compare.confidence)
+            over_folds = paired(_by_fold(apart, folds), [0.0] * folds, params.compare.confidence)
             yield {
                 "loss": loss,
                 "reference": params.compare.reference,

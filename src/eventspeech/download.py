@@ -70,8 +70,9 @@ def _recordings(params: Params, out: Path) -> tuple[dict[str, Any], str]:
 def _hdf5(params: Params, out: Path) -> tuple[dict[str, Any], str]:
     from eventspeech.data.sources import hdf5
 
-    given = {"train": params.download.hdf5_train, "test": params.download.hdf5_test}
-    paths = {split: Path(path) for split, path in given.items() if path is not None}  # params refuses None
+    given = {split: getattr(params.download, f"hdf5_{split}") for split in ("train", "validation", "test")}
+    given = {split: path for split, path in given.items() if path is not None}
+    paths = {split: Path(path) for split, path in given.items()}
     summary = hdf5.describe(paths)
     source = {
         "parameters": {f"hdf5_{split}": path for split, path in given.items()},

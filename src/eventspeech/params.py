@@ -143,6 +143,12 @@ class Download(Group):
     recordings: Recordings = Recordings()
     hdf5_train: str | None = Field(None, description="hdf5: file in SHD's layout")
     hdf5_test: str | None = Field(None, description="hdf5: file in SHD's layout")
+    hdf5_validation: str | None = Field(None, description="hdf5: file in SHD's layout; for the protocol official")
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether the source comes with a validation split of its own."""
+        return self.source == "ssc" or (self.source == "hdf5" and self.hdf5_validation is not None)
 
 
 class Cochlea(Group):
@@ -160,9 +166,6 @@ class Preprocess(Group):
 
 
 Protocol = Literal["held_out", "leave_one_out", "random", "official"]
-
-OFFICIAL_SOURCES = ("ssc",)
-"""Sources that come with a validation split of their own."""
 
 
 class Validation(Group):
@@ -413,7 +416,7 @@ class Params(Group):
 
     @pydantic.model_validator(mode="after")
     def _folds_fit_the_protocol(self) -> "Params":
-        protocol, folds, source = self.validation.protocol, self.study.folds, self.download.source
+        protocol, folds = self.validation.protocol, self.study.folds
         if len(set(folds)) != len(folds):
             raise ValueError("study.folds lists a value twice")
         if protocol == "leave_one_out" and len(folds) < 2:
@@ -426,10 +429,10 @@ class Params(Group):
                 f"study.folds is [{', '.join(folds)}], but validation.protocol {protocol} has one fold; set "
                 f"study.folds to [{protocol}]"
             )
-        if protocol == "official" and source not in OFFICIAL_SOURCES:
+        if protocol == "official" and not self.download.has_validation:
             raise ValueError(
-                f"validation.protocol is official, but the source {source} has no validation split of its own "
-                f"(only {', '.join(OFFICIAL_SOURCES)} has); choose held_out, leave_one_out or random"
+                f"validation.protocol is official, but the source {self.download.source} has no validation split of "
+                "its own (ssc has, and hdf5 with download.hdf5_validation); choose held_out, leave_one_out or random"
             )
         return self
 

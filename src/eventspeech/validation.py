@@ -91,7 +91,11 @@ def _drawn(params: Params, size: int, fold: str) -> np.ndarray:
 
 
 def _require_all_speakers(params: Params, samples: SpikeStore) -> None:
-    """Refuse folds that are not exactly the training speakers: a mean over some of them is no leave-one-out."""
+    """Refuse folds that are not exactly the training speakers: a mean over some of them is no leave-one-out.
+
+    The other folds decide no result of this one, hence `study.folds` is not among what a training reads; a fold that
+    leaves the study later is noticed by `compare`.
+    """
     present = [samples.speaker_names[index] for index in np.unique(samples.speakers)]
     if set(present) != set(params.study.folds):
         quoted = ", ".join(f'"{name}"' for name in present)
