@@ -32,6 +32,8 @@ def test_averages_by_hand():
     assert schedule.reduction(settings, [1.0, 0.0, 0.0]) == pytest.approx(0.1)
     # an equal accuracy ever after comes to equal averages only in the limit, the fast one from above: no change
     assert schedule.reduction(settings, [0.5] * 30) == 1
+    # equal averages count as stalled: nothing learned at all
+    assert schedule.reduction(settings, [0.0, 0.0]) == pytest.approx(0.1)
 
 
 def test_nothing_changes_within_the_wait():

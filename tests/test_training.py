@@ -588,7 +588,9 @@ def test_normalised_training_brings_validation_to_the_same_count(parts, tmp_path
     assert abs(np.diff(first.offsets).mean() - fewest) < 3 < np.diff(trainer.on_grid(parts.held_out).offsets).mean()
     assert trainer.augmentation.spike_count == fewest
     paths = run(tmp_path, spikes, augmentation={"normalise_spikes": True}, train={"epochs": 1})
-    assert model_file.load(paths.weights)[1]["spike_count"] == fewest
+    trainer.weights, meta = model_file.load(paths.weights)
+    assert meta["spike_count"] == fewest
+    assert float(rows(paths.history)[0]["validation_loss"]) == trainer.validate(first).loss
     plain = training.Trainer(parts.params, "exponential", 0, parts.learned)
     assert len(plain.for_validation(parts.held_out).steps) == len(plain.on_grid(parts.held_out).steps)
 

@@ -20,5 +20,5 @@ def collapsed_at(accuracies: Sequence[float], samples: int, classes: int) -> int
     epoch = len(accuracies)
     while epoch and accuracies[epoch - 1] <= chance + AT_CHANCE_SD * sd:
         epoch -= 1
-    learned = any(accuracy > chance + LEARNED_SD * sd for accuracy in accuracies[:epoch])
+    learned = any(accuracy > chance + LEARNED_SD * sd for accuracy in accuracies)
     return epoch + 1 if learned and len(accuracies) - epoch >= STAYS_EPOCHS else None
