@@ -61,7 +61,12 @@ PAPER = {
     # what the published code says, scaled where its gradients are (by tau_mem = 20)
     "paper": {
         "network": {"hidden": [512], "step_ms": 2, "time_constants": "homogeneous"},
-        "train": {"epochs": 100, "learn_time_constants": "neuron", "select": "training"},
+        "train": {
+            "epochs": 100,
+            "learn_time_constants": "neuron",
+            "learn_output_time_constants": False,
+            "select": "training",
+        },
         "regulariser": 0.5 * 5e-10 * 20,
         "blend": [],
     },

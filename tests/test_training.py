@@ -394,6 +394,14 @@ def test_time_constants_are_learned_kept_and_summed_up(tmp_path, spikes, groups)
     assert (again.accuracy, again.loss) == (summary["best_validation_accuracy"], summary["best_validation_loss"])
 
 
+def test_outputs_keep_their_time_constants_if_asked(tmp_path, spikes):
+    changes = {"epochs": 2, "learn_time_constants": "neuron", "learn_output_time_constants": False}
+    paths = run(tmp_path, spikes, train=changes)
+    found = constants_of(model_file.load(paths.weights)[0])
+    assert list(found) == ["hidden1_tau_mem_ms", "hidden1_tau_syn_ms"]
+    assert np.any(found["hidden1_tau_mem_ms"] != 20)
+
+
 def test_drawn_time_constants_stay_unless_they_are_learned(tmp_path, spikes):
     paths = run(tmp_path, spikes, train={"epochs": 3}, **DRAWN)
     learned, _ = training.split(tiny.make_params(**DRAWN), store.load(spikes))

@@ -157,6 +157,7 @@ def initial_time_constants(
     learned: Literal["none", "population", "neuron"],
     heterogeneous: bool,
     shortest_ms: dict[str, float],
+    outputs: bool = True,
 ) -> Weights:
     """Return the time constants that belong among the weights, float32.
 
@@ -166,6 +167,7 @@ def initial_time_constants(
         learned: one for each population, or for each neuron.
         heterogeneous: those of hidden neurons differ from the start.
         shortest_ms: lower bound of ``tau_mem_ms`` and of ``tau_syn_ms``.
+        outputs: those of outputs are learned, too.
     """
     constants = {}
     for population, size in populations(network).items():
@@ -174,7 +176,7 @@ def initial_time_constants(
             if heterogeneous and population != "output":
                 drawn_ms = seeds.generator(seed, "weights", name).gamma(GAMMA_SHAPE, mean_ms / GAMMA_SHAPE, size)
                 constants[name] = np.clip(drawn_ms, shortest_ms[kind], LONGEST * mean_ms).astype(np.float32)
-            elif learned != "none":
+            elif learned != "none" and (outputs or population != "output"):
                 constants[name] = np.full(size if learned == "neuron" else 1, mean_ms, np.float32)
     return constants
 

@@ -280,6 +280,9 @@ class Train(Group):
     learn_time_constants: Literal["none", "population", "neuron"] = Field(
         "none", description="learn one pair for each population, or for each neuron, beside the weights"
     )
+    learn_output_time_constants: bool = Field(
+        True, description="outputs' time constants are learned, too; published: only hidden neurons' are"
+    )
     tau_mem_min_ms: PositiveFloat = Field(
         3.0, description="lower bound of learned and of heterogeneous time constants; published"
     )

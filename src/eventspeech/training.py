@@ -133,6 +133,7 @@ class Trainer:
             params.train.learn_time_constants,
             params.network.time_constants == "heterogeneous",
             self._shortest_ms,
+            params.train.learn_output_time_constants,
         )
         drawn = params.network.model_copy(update=self.shape.output_weights())
         weights = network.initial_weights(self.network, drawn, seed)

@@ -77,16 +77,17 @@ def blend(
 
 
 def _blended(trains, probabilities: Sequence[float], steps: int, rng: np.random.Generator) -> np.ndarray:
-    sums = [(step.sum(dtype=np.int64), channel.sum(dtype=np.int64)) for step, channel in trains]
-    with np.errstate(invalid="ignore"):
-        means = np.array(sums) / np.array([[len(step)] for step, _ in trains])
-    filled = means[~np.isnan(means[:, 0])]
-    moves = np.nan_to_num(np.trunc(filled.mean(axis=0) - means)).astype(np.int32) if len(filled) else np.zeros((0, 2))
+    """Return the events of several (steps, channels) laid over one another."""
+    parts = [(*train, probability) for train, probability in zip(trains, probabilities, strict=True) if len(train[0])]
+    means = [[int(axis.sum(dtype=np.int64)) / len(axis) for axis in part[:2]] for part in parts]
+    middle = [sum(axis) / len(axis) for axis in zip(*means, strict=True)]
     found = [np.empty(0, np.int32)]
-    for (step, channel), move, probability in zip(trains, moves, probabilities, strict=False):
+    for (step, channel, probability), mean in zip(parts, means, strict=True):
         kept = _chosen(len(step), probability, rng)
-        step, channel = step + move[0], channel + move[1]
-        kept &= (step.view(np.uint32) < steps) & (channel.view(np.uint32) < CHANNELS)
+        step = step + np.int32(middle[0] - mean[0])  # the conversion cuts
+        channel = channel + np.int32(middle[1] - mean[1])
+        kept &= step.view(np.uint32) < steps
+        kept &= channel.view(np.uint32) < CHANNELS
         found.append(np.compress(kept, _events(step, channel)))
     return _sorted_once(np.concatenate(found))
 
