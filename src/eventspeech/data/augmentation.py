@@ -154,7 +154,7 @@ def _batch(samples: list[np.ndarray], labels: np.ndarray) -> Batch:
 
 
 def require_partners(settings: params.Augmentation, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """Raise :class:`DataError` if samples shall be blended but a class has a single one, which could meet only itself."""
+    """Raise :class:`DataError` if samples shall be blended but a class has a single one: it could only meet itself."""
     counts = np.bincount(labels, minlength=len(class_names))
     alone = [name for name, count in zip(class_names, counts, strict=True) if count == 1]
     if settings.blend.probabilities and alone:
