@@ -172,7 +172,7 @@ def samples() -> Batch:
 
 
 def make_augmentation(seed=0, stored=None, **settings) -> Augmentation:
-    return Augmentation(params.Augmentation(**settings), stored or samples(), ["a", "b", "c"], STEPS, seed)
+    return Augmentation(params.Augmentation(**settings), stored or samples(), STEPS, seed)
 
 
 def epoch(made: Augmentation, number=1, size=4) -> list[Batch]:
@@ -305,11 +305,12 @@ def test_dilation_draws_the_logarithm_of_one_factor_a_sample():
     assert abs(np.mean(factors < 1) - 0.5) < 0.05, "halving is as likely as doubling"
 
 
-def test_validation_of_what_blending_needs():
-    alone = make([(1, 1)], [(1, 1)], [(2, 2)], labels=[0, 0, 1])
+def test_what_cannot_be_done_is_refused():
+    blending, labels = params.Augmentation(blend={"probabilities": [0.5, 0.5]}), np.array([0, 0, 1])
     with pytest.raises(DataError, match=r"blend needs at least two training samples of a class, but 'b' has one; set"):
-        make_augmentation(stored=alone, blend={"probabilities": [0.5, 0.5]})
-    make_augmentation(stored=alone)
+        augmentation.require_partners(blending, labels, ["a", "b", "c"])
+    augmentation.require_partners(params.Augmentation(), labels, ["a", "b", "c"])
+    augmentation.require_partners(blending, np.array([0, 0, 2, 2]), ["a", "b", "c"])
     with pytest.raises(DataError, match=r"blend\.samples = 10 adds nothing to 10 training samples; make it larger"):
         make_augmentation(blend={"probabilities": [0.5, 0.5], "samples": 10})
     with pytest.raises(DataError, match=r"normalise_spikes would leave nothing: training sample 1 has no spike; set"):

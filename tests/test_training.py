@@ -751,6 +751,14 @@ def test_the_workload_of_profile_is_this_training(parts):
     assert first.loss != second.loss
 
 
+@pytest.mark.parametrize(("samples", "shown"), [(None, 20), (72, 15), (49, 11)])
+def test_a_measured_epoch_blends_as_large_a_share(parts, samples, shown):
+    # of 48 training samples 10 are measured, whichever classes they are of
+    blend = {"probabilities": [0.5, 0.5], "samples": samples}
+    params = tiny.make_params(profile={"samples": 10}, augmentation={"blend": blend})
+    assert training.workload(params, "exponential", 4, parts.learned)().samples == shown
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -783,6 +791,16 @@ def test_a_validation_that_overflows_is_divergence(parts, monkeypatch):
     trainer = training.Trainer(parts.params, "exponential", 0, parts.learned)
     with pytest.raises(UserError, match="diverged in epoch 3"):
         training._run_epoch(trainer, 3, trainer.on_grid(parts.held_out))
+
+
+def test_blending_a_class_of_one_sample_is_refused_before_any_work(tmp_path, spikes):
+    samples = store.load(spikes)
+    alone = (samples.labels != 2) | (samples.speakers == 3)
+    alone[np.flatnonzero(~alone)[0]] = True
+    store.save(samples.select(alone), tmp_path / "train.npz")
+    with pytest.raises(DataError, match=r"at least two training samples of a class, but 'drei' has one; set augm"):
+        run(tmp_path / "out", tmp_path / "train.npz", augmentation={"blend": {"probabilities": [0.5, 0.5]}})
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_loss_is_refused(tmp_path, spikes):

@@ -149,7 +149,7 @@ class Trainer:
         self.silent: list[np.ndarray] = []
         self._seed = seed
         self.augmentation = augmentation.Augmentation(
-            params.augmentation, self.on_grid(training), training.class_names, self.network.steps, seed
+            params.augmentation, self.on_grid(training), self.network.steps, seed
         )
 
     def on_grid(self, samples: SpikeStore) -> batches.Batch:
@@ -218,8 +218,16 @@ def _require_finite(number: int, *arrays: np.ndarray) -> None:
 
 
 def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -> Callable[[], EpochResult]:
-    """Return a function that trains one epoch on ``profile.samples`` of the samples: what `profile` measures."""
+    """Return a function that trains one epoch on ``profile.samples`` of the samples: what `profile` measures.
+
+    A stated number of samples with the blended ones is brought down to as large a share.
+    """
     count = min(params.profile.samples, len(training))
+    blend = params.augmentation.blend
+    if blend.samples is not None:
+        fewer = blend.model_copy(update={"samples": max(count + 1, round(blend.samples * count / len(training)))})
+        changed = params.augmentation.model_copy(update={"blend": fewer})
+        params = params.model_copy(update={"augmentation": changed})
     chosen = seeds.generator(0, "profile").choice(len(training), count, replace=False)
     trainer = Trainer(params, loss, 0, training.select(chosen), batch_size)
     epochs = iter(range(1, 1_000_000))
@@ -283,6 +291,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
     fold = only(params) if fold is None else fold
     samples = store.load(spikes)
     training, held_out = split(params, samples, fold)
+    augmentation.require_partners(params.augmentation, training.labels, training.class_names)
     trainer = Trainer(params, loss, seed, training)
     validation = trainer.for_validation(held_out)
     name = f"train {loss}/{seed}" + (f"/{fold}" if len(params.study.folds) > 1 else "")

@@ -153,13 +153,23 @@ def _batch(samples: list[np.ndarray], labels: np.ndarray) -> Batch:
     return Batch(offsets, events >> CHANNEL_BITS, events & ((1 << CHANNEL_BITS) - 1), labels)
 
 
+def require_partners(settings: params.Augmentation, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    """Raise :class:`DataError` if samples shall be blended but a class has a single one: it could only meet itself."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    alone = [name for name, count in zip(class_names, counts, strict=True) if count == 1]
+    if settings.blend.probabilities and alone:
+        raise DataError(
+            f"augmentation.blend needs at least two training samples of a class, but '{alone[0]}' has one; set "
+            "augmentation.blend.probabilities to [] or add samples."
+        )
+
+
 class Augmentation:
     """The batches of each epoch of one training.
 
     Args:
         settings: the group of parameters.
         samples: the training samples on the grid; they are only read.
-        class_names: for messages.
         steps: of the trial.
         seed: base of everything random.
 
@@ -168,14 +178,11 @@ class Augmentation:
         spike_count: what :func:`normalise` brings the spike counts to; None without it.
     """
 
-    def __init__(
-        self, settings: params.Augmentation, samples: Batch, class_names: Sequence[str], steps: int, seed: int
-    ):
+    def __init__(self, settings: params.Augmentation, samples: Batch, steps: int, seed: int):
         self._settings, self._samples, self._steps, self._seed = settings, samples, steps, seed
-        counts = np.bincount(samples.labels, minlength=len(class_names))
-        present = counts[counts > 0]
-        kept = int(present.min()) * len(present) if settings.balance_classes else len(samples)
-        self._blended = self._count_blended(kept, counts, class_names)
+        _, counts = np.unique(samples.labels, return_counts=True)
+        kept = int(counts.min()) * len(counts) if settings.balance_classes else len(samples)
+        self._blended = self._count_blended(kept)
         self.presented = kept + self._blended
         self.spike_count: int | None = None
         if settings.normalise_spikes:
@@ -186,16 +193,10 @@ class Augmentation:
                     f"{int(np.argmin(np.diff(samples.offsets)))} has no spike; set it to false or remove the sample."
                 )
 
-    def _count_blended(self, kept: int, counts: np.ndarray, class_names: Sequence[str]) -> int:
+    def _count_blended(self, kept: int) -> int:
         wanted = self._settings.blend
         if not wanted.probabilities:
             return 0
-        alone = [name for name, count in zip(class_names, counts, strict=True) if count == 1]
-        if alone:
-            raise DataError(
-                f"augmentation.blend needs at least two training samples of a class, but '{alone[0]}' has one; set "
-                "augmentation.blend.probabilities to [] or add samples."
-            )
         total = 2 * kept if wanted.samples is None else wanted.samples
         if total <= kept:
             raise DataError(
