@@ -14,11 +14,14 @@ import numpy as np
 
 from eventspeech import benchmark_engine, files, losses, machine, params, training
 from eventspeech.benchmark_engine import CLASSES, timed
+from eventspeech.data import batches
 from eventspeech.data.store import SpikeStore
 
 logger = logging.getLogger("eventspeech")
 
 TRIAL_MS = 1000.0
+DISTINCT = 512
+"""Samples drawn; more than these are repetitions, each with its own place in memory."""
 SHIFT_CHANNELS = 40
 """The published augmentation."""
 
@@ -100,7 +103,9 @@ def _params(hidden: int, steps: int, batch: int) -> params.Params:
 
 
 def _store(samples: int, steps: int, spikes: int) -> SpikeStore:
-    data = benchmark_engine.load(samples, steps, spikes)
+    # drawing them takes longer than learning from them
+    drawn = benchmark_engine.load(min(samples, DISTINCT), steps, spikes)
+    data = batches.take(drawn, np.arange(samples) % len(drawn))
     return SpikeStore(
         data.offsets,
         (data.steps + np.float32(0.5)) * np.float32(TRIAL_MS / steps),

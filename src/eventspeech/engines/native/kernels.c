@@ -618,12 +618,21 @@ CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, 
    measure what the memory delivers to them. */
 CLONES void sum_rows(const int32_t *rows, int64_t count, const float *table, float *sums)
 {
-    vec low = {0}, high = {0};
-    for (int64_t e = 0; e < count; e++) {
-        const float *row = table + rows[e] * (int64_t)TILE;
-        low += at(row);
-        high += at(row + LANES);
+    vec low[4] = {{0}}, high[4] = {{0}}; /* several sums: the memory is to be waited for, not the adder */
+    int64_t e = 0;
+    for (; e + 4 <= count; e += 4) {
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            const float *row = table + rows[e + i] * (int64_t)TILE;
+            low[i] += at(row);
+            high[i] += at(row + LANES);
+        }
     }
-    put(sums, low);
-    put(sums + LANES, high);
+    for (; e < count; e++) {
+        const float *row = table + rows[e] * (int64_t)TILE;
+        low[0] += at(row);
+        high[0] += at(row + LANES);
+    }
+    put(sums, (low[0] + low[1]) + (low[2] + low[3]));
+    put(sums + LANES, (high[0] + high[1]) + (high[2] + high[3]));
 }
