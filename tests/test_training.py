@@ -797,7 +797,7 @@ def test_blending_a_class_of_one_sample_is_refused_before_any_work(tmp_path, spi
     samples = store.load(spikes)
     alone = (samples.labels != 2) | (samples.speakers == 3)
     alone[np.flatnonzero(~alone)[0]] = True
-    store.save(samples.select(alone), tmp_path / "train.npz")
+    store.save(samples.select(alone), tmp_path / "train.npz", "train")
     with pytest.raises(DataError, match=r"at least two training samples of a class, but 'drei' has one; set augm"):
         run(tmp_path / "out", tmp_path / "train.npz", augmentation={"blend": {"probabilities": [0.5, 0.5]}})
     assert not (tmp_path / "out").exists()
