@@ -58,6 +58,7 @@ def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
     summary = {"loss": loss, "seed": seed, "fold": folder.name, "kind": "spiking", "best_epoch": best + 1}
     summary |= {"best_validation_accuracy": float(accuracy[best]), "best_validation_loss": 0.7}
     summary |= {"final_validation_accuracy": float(accuracy[-1]), "epochs": len(accuracy), "training_samples": 400}
+    summary |= {"collapsed_at_epoch": None}
     summary |= {"validation_samples": 120, "parameters": 915000, "duration_s": 150.0, "ms_per_sample": 3.1}
     summary |= {"engine": "cpu", "threads": 2, "machine": MACHINE}
     write_json(folder / "summary.json", summary)

@@ -235,9 +235,11 @@ def test_a_collapsed_run_is_flagged_and_stays_in_the_means(tmp_path):
     chosen = two([0, 1])
     curves = {("exponential", 0): [0.3, 0.88, 0.05, 0.9, 0.05, 0.06]}
     curves |= {("exponential", 1): [0.3, 0.5, 0.7, 0.8, 0.8, 0.8]}
-    # never learned, hence not collapsed
     curves |= {("gaussian", 0): [0.05] * 6, ("gaussian", 1): [0.1, 0.5, 0.5, 0.5, 0.5, 0.2]}
-    write(tmp_path, chosen, curves)()
+    compare = write(tmp_path, chosen, curves)
+    path = tmp_path / "train" / "exponential" / "0" / "held_out" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"collapsed_at_epoch": 5}))
+    compare()
     epochs = [(row["loss"], row["collapse_epoch"]) for row in rows(tmp_path / "compare" / "runs.csv")]
     assert epochs == [("exponential", "5"), ("exponential", ""), ("gaussian", ""), ("gaussian", "")]
     losses = {row["loss"]: row for row in rows(tmp_path / "compare" / "losses.csv")}

@@ -33,21 +33,18 @@ LABELS = {
 SAMPLES = 32
 
 
-def measure(threads: tuple[int, ...] | None = None, rounds: int = 3, axes: dict | None = None) -> dict:
-    """Measure all points.
+def measure(rounds: int = 3) -> dict:
+    """Measure all points, with one thread and with as many as the machine offers.
 
     Args:
-        threads: numbers of threads; by default 1 and as many as the machine offers.
         rounds: each point is measured once a round; medians and ranges are over rounds.
-        axes: the values of each quantity, by default :data:`AXES`.
 
     Returns:
         ``points``: list of axis, value, threads, milliseconds per sample of a training step (median, low, high) and
         rate; ``slopes``: for each axis and number of threads; ``base``.
     """
-    axes = axes or AXES
-    threads = threads or tuple(sorted({1, machine.threads()}))
-    points = [(axis, value, count) for axis, values in axes.items() for value in values for count in threads]
+    threads = sorted({1, machine.threads()})
+    points = [(axis, value, count) for axis, values in AXES.items() for value in values for count in threads]
     found: dict[tuple, list[dict]] = {point: [] for point in points}
     for number in range(rounds):
         order = seeds.generator(0, "growth", number).permutation(len(points))
@@ -60,7 +57,7 @@ def measure(threads: tuple[int, ...] | None = None, rounds: int = 3, axes: dict 
     rows = [_row(point, measured) for point, measured in found.items()]
     curves = {
         (axis, count): [row for row in rows if (row["axis"], row["threads"]) == (axis, count)]
-        for axis in axes
+        for axis in AXES
         for count in threads
     }
     slopes = [{"axis": axis, "threads": count, "slope": _slope(curve)} for (axis, count), curve in curves.items()]

@@ -115,6 +115,36 @@ def _positive(text: str) -> int:
     return value
 
 
+def _add_benchmarks(verbs) -> None:
+    benchmark = verbs.add_parser("benchmark", help="Measure speed on a synthetic load.")
+    what = benchmark.add_subparsers(dest="what", required=True)
+    encoder = what.add_parser("encoder", help="Cochlea encoder, in CPU seconds per second of audio.")
+    encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
+    encoder.add_argument("--repeats", type=_positive, default=5)
+    engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
+    engines = ["cpu", "mlgenn", "mlgenn-optimised"]
+    engine.add_argument("--engine", default="cpu", choices=engines, help="mlgenn: to compare with")
+    engine.add_argument("--against", choices=engines, help="a second engine, measured by turns with the first")
+    engine.add_argument("--threads", type=_positive, default=None)
+    engine.add_argument("--no-limit", dest="limit", action="store_false", help="do not measure the bandwidth")
+    epoch = what.add_parser("epoch", help="A whole training epoch, and the share of all that is not the engine.")
+    epoch.add_argument("--evaluated", type=_positive, default=816, help="samples of the validation")
+    for verb, samples, repeats in ((engine, 128, 5), (epoch, 8156, 1)):
+        verb.add_argument("--hidden", type=_positive, default=512)
+        verb.add_argument("--steps", type=_positive, default=1000)
+        verb.add_argument("--spikes", type=_positive, default=8000, help="input spikes per sample")
+        verb.add_argument("--rate", type=float, default=14.0, help="hidden spikes per neuron and trial to aim at")
+        verb.add_argument("--batch", type=_positive, default=32)
+        verb.add_argument("--samples", type=_positive, default=samples)
+        verb.add_argument("--repeats", type=_positive, default=repeats)
+    growth = what.add_parser("growth", help="How the time of a training step grows with each size of the problem.")
+    growth.add_argument("--rounds", type=_positive, default=3)
+    growth.add_argument("--plot", type=Path, help="figure to draw (png, svg or pdf)")
+    for verb in (encoder, engine, epoch, growth):
+        verb.add_argument("--json", default="-", help="file to write, - for standard output")
+    benchmark.set_defaults(function=_benchmark)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="eventspeech", description=sys.modules["eventspeech"].__doc__)
     parser.add_argument("--version", action="version", version=f"eventspeech {__version__}")
@@ -191,33 +221,7 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     check.add_argument("--json", type=Path, help="write the table as JSON")
     check.set_defaults(function=_check_gradients)
 
-    benchmark = verbs.add_parser("benchmark", help="Measure speed on a synthetic load.")
-    what = benchmark.add_subparsers(dest="what", required=True)
-    encoder = what.add_parser("encoder", help="Cochlea encoder, in CPU seconds per second of audio.")
-    encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
-    encoder.add_argument("--repeats", type=_positive, default=5)
-    engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
-    engines = ["cpu", "mlgenn", "mlgenn-optimised"]
-    engine.add_argument("--engine", default="cpu", choices=engines, help="mlgenn: to compare with")
-    engine.add_argument("--against", choices=engines, help="a second engine, measured by turns with the first")
-    engine.add_argument("--threads", type=_positive, default=None)
-    engine.add_argument("--no-limit", dest="limit", action="store_false", help="do not measure the bandwidth")
-    epoch = what.add_parser("epoch", help="A whole training epoch, and the share of all that is not the engine.")
-    epoch.add_argument("--evaluated", type=_positive, default=816, help="samples of the validation")
-    for verb, samples, repeats in ((engine, 128, 5), (epoch, 8156, 1)):
-        verb.add_argument("--hidden", type=_positive, default=512)
-        verb.add_argument("--steps", type=_positive, default=1000)
-        verb.add_argument("--spikes", type=_positive, default=8000, help="input spikes per sample")
-        verb.add_argument("--rate", type=float, default=14.0, help="hidden spikes per neuron and trial to aim at")
-        verb.add_argument("--batch", type=_positive, default=32)
-        verb.add_argument("--samples", type=_positive, default=samples)
-        verb.add_argument("--repeats", type=_positive, default=repeats)
-    growth = what.add_parser("growth", help="How the time of a training step grows with each size of the problem.")
-    growth.add_argument("--rounds", type=_positive, default=3)
-    growth.add_argument("--plot", type=Path, help="figure to draw (png, svg or pdf)")
-    for verb in (encoder, engine, epoch, growth):
-        verb.add_argument("--json", default="-", help="file to write, - for standard output")
-    benchmark.set_defaults(function=_benchmark)
+    _add_benchmarks(verbs)
 
 
 @contextlib.contextmanager

@@ -31,9 +31,6 @@ EARLY_EPOCHS = 10
 POWER = 0.8
 """Chance of finding a difference that the `detectable` column belongs to."""
 
-LEARNED, FORGOTTEN = 0.25, 0.05
-"""Skill, (accuracy - chance) / (1 - chance), above which a run has learned and below which it is back at chance."""
-
 ONE_SEED = "one seed: no interval"
 
 
@@ -85,6 +82,7 @@ class Run:
     heard: float | None
     unheard: float | None
     chance: float
+    collapse_epoch: int | None  # told by `train`: see `collapse`
     duration_s: float | None
     ms_per_sample: float | None
 
@@ -92,14 +90,6 @@ class Run:
     def final(self) -> float:
         """Validation accuracy after the last epoch."""
         return float(self.validation[-1])
-
-    @property
-    def collapse_epoch(self) -> int | None:
-        """First epoch of a stay at chance that lasts to the end, after the run had learned; ``None`` if none."""
-        skill = (self.validation - self.chance) / (1 - self.chance)
-        if skill.max() < LEARNED or skill[-1] > FORGOTTEN:
-            return None
-        return int(np.flatnonzero(skill > FORGOTTEN)[-1]) + 2
 
     def early(self, epochs: int) -> float:
         """Mean validation accuracy over the first ``epochs`` epochs."""
@@ -243,6 +233,7 @@ def _read_run(job: tuple[str, int, str], model: Path, evaluation: Path, params: 
             heard=metrics["accuracy_heard"],
             unheard=metrics["accuracy_unheard"],
             chance=1 / classes,
+            collapse_epoch=summary["collapsed_at_epoch"],
             duration_s=summary.get("duration_s"),
             ms_per_sample=summary.get("ms_per_sample"),
         )

@@ -1,4 +1,4 @@
-"""Engines: `exact` (float64, event-driven, trusted by the tests), `cpu` (numba, multi-core)."""
+"""Engines: `exact` (float64, event-driven, trusted by the tests), `cpu` (C or numba, multi-core)."""
 
 from eventspeech.engines.base import Engine
 from eventspeech.errors import UserError

@@ -246,7 +246,7 @@ class CpuEngine:
         """Add what the gradients of a population's time constants are made of."""
         delays = self._delays if name == "hidden1" else self._no_delay
         found = self.kernels.products(events, delays, into, recurrent, layer, population.vectors, adjoint)
-        for sample in found:  # one by one: how many come at once depends on the number of threads
+        for sample in found:  # in a fixed order
             totals.products[name] += sample
 
     def _output_adjoint(

@@ -4,6 +4,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from eventspeech.engines.base import Coefficients
+
 
 class Events(NamedTuple):
     """Presynaptic events of a batch, in compressed form.
@@ -77,15 +79,8 @@ class Peaks(NamedTuple):
     shares: np.ndarray
 
 
-class Vectors(NamedTuple):
-    """Coefficients of a population, each [H]: see `engines.base`."""
-
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
-    k: np.ndarray
-    p: np.ndarray
-    q: np.ndarray
+Vectors = Coefficients
+"""Coefficients of a population, each [H], in the kernels' type."""
 
 
 class Adjoint(NamedTuple):
