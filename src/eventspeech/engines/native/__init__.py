@@ -102,7 +102,7 @@ class NativeKernels:
 
         def work(first: int, last: int) -> None:
             drive = self._space.array(("drive", first), (padded // TILE, steps, TILE))
-            state = np.empty(4 * padded + 2 * LANES, np.float32)
+            state = np.empty(4 * padded + TILE, np.float32)
             self._call(
                 "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
                 padded, drive, state, capacity, *layer,

@@ -45,12 +45,13 @@ INLINE void stream(float *p, vec v) { put(p, v); }
 INLINE void streamed(void) {}
 #endif
 
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 INLINE float sum(vec v)
 {
-    float x[LANES];
-    put(x, v);
-    return ((x[0] + x[8]) + (x[4] + x[12])) + ((x[2] + x[10]) + (x[6] + x[14])) +
-           (((x[1] + x[9]) + (x[5] + x[13])) + ((x[3] + x[11]) + (x[7] + x[15])));
+    v += __builtin_shuffle(v, (ivec){8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
+    v += __builtin_shuffle(v, (ivec){4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3});
+    v += __builtin_shuffle(v, (ivec){2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1});
+    return v[0] + v[1];
 }
 
 /* Run `work` with the number of copies known to the compiler, so that their sums stay in registers. */
@@ -121,130 +122,150 @@ INLINE void project(const int32_t *rows, const int64_t *starts, int64_t steps, c
     }
 }
 
-/* Step the voltages [P] and reset those that reach the threshold. Who fired, and with which denominators, goes to fired
-   and z, scratch [P + LANES]. Returns how many. */
-typedef int64_t scan(const float *a, const float *c, int64_t padded, float *voltage, const float *current,
-                     int32_t *fired, float *z);
+/* Lanes of voltages at the threshold, lane 0 in the lowest bit. */
+typedef uint64_t reach(vec voltage);
 
-CLONES static int64_t scan_portable(const float *a, const float *c, int64_t padded, float *voltage,
-                                    const float *current, int32_t *fired, float *z)
+INLINE uint64_t reach_portable(vec voltage)
 {
-    int64_t count = 0;
-    for (int64_t h = 0; h < padded; h += LANES) {
-        vec v = at(a + h) * at(voltage + h) + at(c + h) * at(current + h);
-        put(voltage + h, v);
-        bytes above = __builtin_convertvector(v >= 1.0f, bytes);
-        uint64_t some[LANES / 8];
-        memcpy(some, &above, sizeof some);
-        if (!(some[0] | some[1])) continue;
-        for (int64_t j = h; j < h + LANES; j++) {
-            if (!(voltage[j] >= 1.0f)) continue;
-            fired[count] = (int32_t)j;
-            z[count++] = current[j] - voltage[j];
-            voltage[j] = 0.0f;
-        }
-    }
-    return count;
+    bytes above = __builtin_convertvector(voltage >= 1.0f, bytes);
+    uint64_t some[LANES / 8], found = 0;
+    memcpy(some, &above, sizeof some);
+    if (!(some[0] | some[1])) return 0;
+    for (int l = 0; l < LANES; l++) found |= (uint64_t)(above[l] != 0) << l;
+    return found;
 }
 
-#ifdef CHOOSE
-/* The same without a branch on who fires, which no processor can predict. */
-__attribute__((target("arch=x86-64-v4"))) static int64_t scan_v4(const float *a, const float *c, int64_t padded,
-                                                                 float *voltage, const float *current, int32_t *fired,
-                                                                 float *z)
-{
-    const __m512i step = _mm512_set1_epi32(LANES);
-    __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    int64_t count = 0;
-    for (int64_t h = 0; h < padded; h += LANES, lanes = _mm512_add_epi32(lanes, step)) {
-        __m512 i = _mm512_loadu_ps(current + h), driven = _mm512_mul_ps(_mm512_loadu_ps(c + h), i);
-        __m512 v = _mm512_fmadd_ps(_mm512_loadu_ps(a + h), _mm512_loadu_ps(voltage + h), driven);
-        __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_set1_ps(1.0f), _CMP_GE_OQ);
-        _mm512_storeu_ps(voltage + h, _mm512_maskz_mov_ps(_knot_mask16(above), v));
-        _mm512_storeu_si512(fired + count, _mm512_maskz_compress_epi32(above, lanes));
-        _mm512_storeu_ps(z + count, _mm512_maskz_compress_ps(above, _mm512_sub_ps(i, v)));
-        count += __builtin_popcount(above);
-    }
-    return count;
-}
-#endif
-
-static scan *scan_here(void)
-{
-#ifdef CHOOSE
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
-        return scan_v4;
-#endif
-    return scan_portable;
-}
-
-/* currents h .. of `tiles` tiles: decay, what arrives from below, and the rows of what fired. */
-INLINE void receive(int tiles, int64_t h, const float *b, const float *arriving, int64_t stride,
-                    const float *recurrent, int64_t padded, const int32_t *fired, int64_t count, float *current)
+/* Currents and voltages of 16 `parts` columns from h on, one step further: decay, what arrives from below, the rows of
+   what fired, and who reaches the threshold by it. */
+INLINE uint64_t advance_columns(int parts, reach *at_threshold, int64_t h, const float *arriving, int64_t stride,
+                                const float *recurrent, int64_t padded, const int32_t *fired, int64_t count,
+                                const float *a, const float *b, const float *c, float *voltage, float *current)
 {
     vec i[4];
+    uint64_t found = 0;
 #pragma GCC unroll 4
-    for (int l = 0; l < 2 * tiles; l++)
+    for (int l = 0; l < parts; l++)
         i[l] = at(b + h + l * LANES) * at(current + h + l * LANES) +
                at(arriving + l / 2 * stride * TILE + l % 2 * LANES);
     for (int64_t f = 0; f < count; f++) {
         const float *row = recurrent + fired[f] * padded + h;
 #pragma GCC unroll 4
-        for (int l = 0; l < 2 * tiles; l++) i[l] += at(row + l * LANES);
+        for (int l = 0; l < parts; l++) i[l] += at(row + l * LANES);
     }
 #pragma GCC unroll 4
-    for (int l = 0; l < 2 * tiles; l++) put(current + h + l * LANES, i[l]);
+    for (int l = 0; l < parts; l++) {
+        vec v = at(a + h + l * LANES) * at(voltage + h + l * LANES) + at(c + h + l * LANES) * i[l];
+        put(current + h + l * LANES, i[l]);
+        put(voltage + h + l * LANES, v);
+        found |= at_threshold(v) << l * LANES;
+    }
+    return found;
 }
 
-/* Some steps of one sample of a hidden layer, from its drive [P / TILE][N][TILE]; state: V, I and scratch,
-   [4 P + 2 LANES]. Returns the number of spikes so far; those beyond capacity are not stored. */
-INLINE int64_t fire(const float *drive, int64_t steps, int64_t padded, const float *recurrent,
-                    const float *a, const float *b, const float *c, scan *step, float *state, int64_t total,
-                    int64_t capacity, int32_t *spikes, float *denominators, int64_t *spike_starts)
-{
-    float *voltage = state, *current = state + padded, *z = state + 2 * padded;
-    int32_t *fired = (int32_t *)(z + padded + LANES);
-    for (int64_t n = 0; n < steps; n++) {
-        int64_t count = step(a, c, padded, voltage, current, fired, z);
-        int64_t kept = total + count <= capacity ? count : total < capacity ? capacity - total : 0;
-        for (int64_t f = 0; f < kept; f++) spikes[total + f] = fired[f];
-        for (int64_t f = 0; f < kept; f++) denominators[total + f] = z[f];
-        total += count;
-        spike_starts[n + 1] = total;
-        if (!recurrent) count = 0;
-        int64_t h = 0;
-        for (; h + 2 * TILE <= padded; h += 2 * TILE)
-            receive(2, h, b, drive + h * steps + n * TILE, steps, recurrent, padded, fired, count, current);
-        if (h < padded)
-            receive(1, h, b, drive + h * steps + n * TILE, steps, recurrent, padded, fired, count, current);
+/* The same of all columns [P], of an event-driven layer's step: the `count` neurons that fired in step n, and what
+   arrives in it, give V and I before step n + 1 and, in `words`, 64 columns each, who will fire in it. */
+typedef void advance(const float *arriving, int64_t stride, const float *recurrent, int64_t padded,
+                     const int32_t *fired, int64_t count, const float *a, const float *b, const float *c,
+                     float *voltage, float *current, uint64_t *words);
+
+#define ADVANCE(name, attributes, at_threshold)                                                                       \
+    attributes static void name(const float *arriving, int64_t stride, const float *recurrent, int64_t padded,        \
+                                const int32_t *fired, int64_t count, const float *a, const float *b, const float *c,  \
+                                float *voltage, float *current, uint64_t *words)                                      \
+    {                                                                                                                 \
+        int64_t h = 0;                                                                                                \
+        for (; h + 2 * TILE <= padded; h += 2 * TILE)                                                                 \
+            words[h / 64] = advance_columns(4, at_threshold, h, arriving + h * stride, stride, recurrent, padded,     \
+                                            fired, count, a, b, c, voltage, current);                                 \
+        if (h < padded)                                                                                               \
+            words[h / 64] = advance_columns(2, at_threshold, h, arriving + h * stride, stride, recurrent, padded,     \
+                                            fired, count, a, b, c, voltage, current);                                 \
     }
-    return total;
+
+ADVANCE(advance_portable, CLONES, reach_portable)
+
+#ifdef CHOOSE
+#define V4 __attribute__((target("arch=x86-64-v4")))
+
+/* without a branch on who fires, which no processor can predict */
+V4 static inline uint64_t reach_v4(vec voltage)
+{
+    return _mm512_cmp_ps_mask((__m512)voltage, _mm512_set1_ps(1.0f), _CMP_GE_OQ);
+}
+
+ADVANCE(advance_v4, V4, reach_v4)
+#endif
+
+static int has_v4(void)
+{
+#ifdef CHOOSE
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512cd");
+#else
+    return 0;
+#endif
+}
+
+static advance *advance_here(void)
+{
+#ifdef CHOOSE
+    if (has_v4()) return advance_v4;
+#endif
+    return advance_portable;
+}
+
+/* Steps begin..end of one sample of a hidden layer, from their drive [P / TILE][stride][TILE]: who fires in the steps
+   after them. state: V, I, who fired and words, scratch of [4 P + TILE]. Spikes beyond capacity are counted, not stored. */
+INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride, int64_t padded, const float *recurrent,
+                 const float *a, const float *b, const float *c, advance *step, float *state, int64_t capacity,
+                 int32_t *spikes, float *denominators, int64_t *spike_starts)
+{
+    float *voltage = state, *current = state + padded;
+    int32_t *fired = (int32_t *)(state + 2 * padded);
+    uint64_t *words = (uint64_t *)(state + 3 * padded);
+    for (int64_t n = begin; n < end; n++) {
+        int64_t count = recurrent ? spike_starts[n + 1] - spike_starts[n] : 0, total = spike_starts[n + 1], found = 0;
+        step(drive + (n - begin) * TILE, stride, recurrent, padded, fired, count, a, b, c, voltage, current, words);
+        for (int64_t h = 0; h < padded; h += 64)
+            for (uint64_t left = words[h / 64]; left; left &= left - 1) {
+                int64_t j = h + __builtin_ctzll(left);
+                if (total < capacity) {
+                    spikes[total] = (int32_t)j;
+                    denominators[total] = current[j] - voltage[j];
+                }
+                voltage[j] = 0.0f;
+                fired[found++] = (int32_t)j;
+                total++;
+            }
+        spike_starts[n + 2] = total;
+    }
 }
 
 /* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch [N][P];
-   state: scratch [4 P + 2 LANES]; other arguments as kernels.forward.hidden. */
+   state: scratch [4 P + TILE]; other arguments as kernels.forward.hidden. */
 CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                            const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
                            float *drive, float *state, int64_t capacity, int32_t *spikes, float *denominators,
                            int64_t *spike_starts)
 {
-    scan *step = scan_here();
+    advance *step = advance_here();
     /* a drive of some steps stays in the second-level cache; with a delay line events reach further than that */
     const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps;
     for (int64_t s = first; s < last; s++) {
         const int64_t *when = starts + s * (steps + 1);
-        int64_t total = 0, *fired_until = spike_starts + s * (steps + 1);
+        int64_t *fired_until = spike_starts + s * (steps + 1);
         memset(state, 0, 2 * padded * sizeof(float));
-        fired_until[0] = 0;
+        fired_until[0] = fired_until[1] = 0; /* the state before the first step is 0 */
         for (int64_t begin = 0; begin < steps; begin += chunk) {
             int64_t size = begin + chunk < steps ? chunk : steps - begin;
             for (int64_t t = 0; t < padded / TILE; t++)
                 project(rows, when + begin, size, delays, copies, weights + t * copies * units * TILE,
                         drive + t * size * TILE);
-            total = fire(drive, size, padded, recurrent, a, b, c, step, state, total, capacity,
-                         spikes + s * capacity, denominators + s * capacity, fired_until + begin);
+            /* after the last step nobody fires any more */
+            fire(drive, begin, begin + size < steps ? begin + size : steps - 1, size, padded, recurrent, a, b, c, step,
+                 state, capacity, spikes + s * capacity, denominators + s * capacity, fired_until);
         }
     }
 }
@@ -374,14 +395,63 @@ CLONES void max_adjoint(const float *drive, const int32_t *peaks, const float *s
         }
 }
 
-INLINE vec dot(vec sum, const float *x, const float *y, int64_t size)
+/* sums[i] += the products of y [size] and row who[i] of x [.][size], for `count` rows, at most COPIES */
+INLINE void dots(int count, const int32_t *who, const float *x, const float *y, int64_t size, float *sums)
 {
-    vec other = {0};
-    for (int64_t i = 0; i < size; i += TILE) {
-        sum += at(x + i) * at(y + i);
-        other += at(x + i + LANES) * at(y + i + LANES);
+    vec low[COPIES] = {{0}}, high[COPIES] = {{0}};
+    for (int64_t h = 0; h < size; h += TILE)
+#pragma GCC unroll 5
+        for (int i = 0; i < count; i++) {
+            low[i] += at(x + who[i] * size + h) * at(y + h);
+            high[i] += at(x + who[i] * size + h + LANES) * at(y + h + LANES);
+        }
+#pragma GCC unroll 5
+    for (int i = 0; i < count; i++) sums[i] += sum(low[i] + high[i]);
+}
+
+INLINE void all_dots(int64_t count, const int32_t *who, const float *x, const float *y, int64_t size, float *sums)
+{
+    for (int64_t i = 0; i < count; i += COPIES) {
+#define WORK(some) dots(some, who + i, x, y, size, sums + i)
+        WITH_COPIES(count - i, WORK)
+#undef WORK
     }
-    return sum + other;
+}
+
+/* A layer's adjoints [P] one step back; what R of the step before needs, p lamV - q lamI, goes to flow unless that is
+   null, and lamI to adjoint, whose tiles are `plane` numbers apart. */
+typedef void retreat(int64_t padded, int64_t plane, const float *a, const float *b, const float *k, const float *p,
+                     const float *q, float *lam_v, float *lam_i, float *flow, float *adjoint);
+
+#define RETREAT(name, attributes, stream)                                                                             \
+    attributes static void name(int64_t padded, int64_t plane, const float *a, const float *b, const float *k,       \
+                                const float *p, const float *q, float *lam_v, float *lam_i, float *flow,             \
+                                float *adjoint)                                                                       \
+    {                                                                                                                 \
+        for (int64_t h = 0; h < padded; h += LANES) {                                                                 \
+            vec v = at(lam_v + h), i = at(b + h) * at(lam_i + h) + at(k + h) * v;                                     \
+            v *= at(a + h);                                                                                           \
+            put(lam_i + h, i);                                                                                        \
+            put(lam_v + h, v);                                                                                        \
+            if (flow) put(flow + h, at(p + h) * v - at(q + h) * i);                                                   \
+            stream(adjoint + h / TILE * plane + h % TILE, i);                                                         \
+        }                                                                                                             \
+    }
+
+RETREAT(retreat_portable, CLONES, stream)
+
+#ifdef CHOOSE
+V4 static inline void stream_v4(float *p, vec v) { _mm512_stream_ps(p, (__m512)v); }
+
+RETREAT(retreat_v4, V4, stream_v4)
+#endif
+
+static retreat *retreat_here(void)
+{
+#ifdef CHOOSE
+    if (has_v4()) return retreat_v4;
+#endif
+    return retreat_portable;
 }
 
 /* Adjoint of a spiking layer, samples first..last. above: [H][M], M whole tiles or 0; difference_above: [B][N + 1][M];
@@ -395,46 +465,36 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                            const float *a, const float *b, const float *k, const float *p, const float *q, float *state, float *adjoint,
                            float *difference, int64_t *floored)
 {
-    int64_t tiles = padded / TILE, plane = samples * adjoint_rows * TILE;
-    float *lam_v = state, *lam_i = state + padded, *gap = state + 2 * padded, *jumps = state + 3 * padded;
+    int64_t plane = samples * adjoint_rows * TILE;
+    float *lam_v = state, *lam_i = state + padded, *scratch = state + 2 * padded, *jumps = state + 3 * padded;
+    retreat *back = retreat_here();
     for (int64_t s = first; s < last; s++) {
         const int32_t *who = spikes + s * capacity;
         const float *z = denominators + s * capacity;
         const int64_t *when = spike_starts + s * (steps + 1);
         const float *target = difference_above + s * (steps + 1) * width_above;
         float *lam = adjoint + s * adjoint_rows * TILE;
+        float *flow = difference ? difference + (s * (steps + 1) + steps) * padded : recurrent ? scratch : 0;
         memset(state, 0, 4 * padded * sizeof(float));
-        for (int64_t t = 0; t < tiles; t++)
+        for (int64_t t = 0; t < padded / TILE; t++)
             memset(lam + t * plane + steps * TILE, 0, (adjoint_rows - steps) * TILE * sizeof(float));
-        if (difference) memset(difference + (s * (steps + 1) + steps) * padded, 0, padded * sizeof(float));
+        if (difference) memset(flow, 0, padded * sizeof(float));
         for (int64_t n = steps - 1; n >= 0; n--) {
             int64_t begin = when[n], end = when[n + 1];
-            if (recurrent && end > begin)
-                for (int64_t h = 0; h < padded; h += LANES) put(gap + h, at(p + h) * at(lam_v + h) - at(q + h) * at(lam_i + h));
+            for (int64_t e = begin; e < end; e++) jumps[e - begin] = timing ? timing[s * capacity + e] : 0.0f;
+            all_dots(end - begin, who + begin, above, target + (n + 1) * width_above, width_above, jumps);
+            if (recurrent) all_dots(end - begin, who + begin, recurrent, flow, padded, jumps);
             for (int64_t e = begin; e < end; e++) {
                 int64_t j = who[e];
-                vec flow = {0};
-                flow = dot(flow, above + j * width_above, target + (n + 1) * width_above, width_above);
-                if (recurrent) flow = dot(flow, recurrent + j * padded, gap, padded);
-                float outside = timing ? timing[s * capacity + e] : 0.0f;
                 float denominator = z[e];
                 if (denominator < floor) {
                     denominator = floor;
                     floored[s]++;
                 }
-                jumps[e - begin] = (lam_v[j] + (sum(flow) + outside)) / denominator - penalty[s * neurons + j];
+                lam_v[j] += (lam_v[j] + jumps[e - begin]) / denominator - penalty[s * neurons + j];
             }
-            for (int64_t e = begin; e < end; e++) lam_v[who[e]] += jumps[e - begin];
-            for (int64_t t = 0; t < tiles; t++)
-                for (int64_t l = 0; l < TILE; l += LANES) {
-                    int64_t h = t * TILE + l;
-                    vec v = at(lam_v + h), i = at(b + h) * at(lam_i + h) + at(k + h) * v;
-                    v *= at(a + h);
-                    put(lam_i + h, i);
-                    put(lam_v + h, v);
-                    stream(lam + t * plane + n * TILE + l, i);
-                    if (difference) put(difference + (s * (steps + 1) + n) * padded + h, at(p + h) * v - at(q + h) * i);
-                }
+            if (difference) flow -= padded;
+            back(padded, plane, a, b, k, p, q, lam_v, lam_i, flow, lam + n * TILE);
         }
     }
     streamed();
