@@ -615,6 +615,32 @@ INLINE void gather_copies(const int32_t *event_rows, int64_t begin, int64_t end,
     }
 }
 
+/* The same of one copy; events by turns to several sums, which need not wait for one another. */
+INLINE void gather_alone(const int32_t *event_rows, int64_t begin, int64_t end, const float *lam, float *sums)
+{
+    vec low[2] = {{0}}, high[2] = {{0}};
+    int64_t e = begin;
+    for (; e + 2 <= end; e += 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < 2; i++) {
+            const float *row = lam + event_rows[e + i] * (int64_t)TILE;
+            low[i] += at(row);
+            high[i] += at(row + LANES);
+        }
+    for (; e < end; e++) {
+        const float *row = lam + event_rows[e] * (int64_t)TILE;
+        low[0] += at(row);
+        high[0] += at(row + LANES);
+    }
+#pragma GCC unroll 8
+    for (int i = 1; i < 2; i++) {
+        low[0] += low[i];
+        high[0] += high[i];
+    }
+    put(sums, at(sums) + low[0]);
+    put(sums + LANES, at(sums + LANES) + high[0]);
+}
+
 /* A connection into a population, and the units whose gradient one thread gathers. event_rows: row of each event in the
    adjoints of a tile, sorted by block and unit; unit_starts: [blocks][U + 1]; gradient: [K U][H]; sums: scratch
    [K][last - first][TILE]. */
@@ -633,6 +659,11 @@ INLINE void gather_units(const struct source *from, int64_t block, const float *
     const int64_t size = from->last - from->first;
     for (int64_t u = from->first; u < from->last; u++) {
         if (starts[u] == starts[u + 1]) continue;
+        if (copies == 1) {
+            gather_alone(from->event_rows, starts[u], starts[u + 1], lam + (1 + from->delays[0]) * TILE,
+                         from->sums + (u - from->first) * TILE);
+            continue;
+        }
         for (int64_t k = 0; k < copies; k += COPIES) {
 #define WORK(count)                                                                             \
     gather_copies(from->event_rows, starts[u], starts[u + 1], from->delays + k, count, lam, \
