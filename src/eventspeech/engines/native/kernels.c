@@ -12,7 +12,7 @@
 
 #define TILE 32
 #define LANES 16
-#define CHUNK 128
+#define CHUNK 256
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int8_t bytes __attribute__((vector_size(LANES)));
@@ -45,9 +45,9 @@ INLINE void stream(float *p, vec v) { put(p, v); }
 INLINE void streamed(void) {}
 #endif
 
-typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 INLINE float sum(vec v)
 {
+    typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
     v += __builtin_shuffle(v, (ivec){8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
     v += __builtin_shuffle(v, (ivec){4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3});
     v += __builtin_shuffle(v, (ivec){2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1});
@@ -216,7 +216,7 @@ static advance *advance_here(void)
 }
 
 /* Steps begin..end of one sample of a hidden layer, from their drive [P / TILE][stride][TILE]: who fires in the steps
-   after them. state: V, I, who fired and words, scratch of [4 P + TILE]. Spikes beyond capacity are counted, not stored. */
+   after them. state: V, I, who fired and words, scratch [4 P + TILE]. Spikes beyond capacity are counted, not stored. */
 INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride, int64_t padded, const float *recurrent,
                  const float *a, const float *b, const float *c, advance *step, float *state, int64_t capacity,
                  int32_t *spikes, float *denominators, int64_t *spike_starts)
@@ -462,8 +462,8 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                            int64_t adjoint_rows, int64_t neurons, int64_t padded, const float *above,
                            int64_t width_above, const float *difference_above,
                            const float *recurrent, const float *penalty, const float *timing, float floor,
-                           const float *a, const float *b, const float *k, const float *p, const float *q, float *state, float *adjoint,
-                           float *difference, int64_t *floored)
+                           const float *a, const float *b, const float *k, const float *p, const float *q, float *state,
+                           float *adjoint, float *difference, int64_t *floored)
 {
     int64_t plane = samples * adjoint_rows * TILE;
     float *lam_v = state, *lam_i = state + padded, *scratch = state + 2 * padded, *jumps = state + 3 * padded;
@@ -653,11 +653,14 @@ struct source {
     float *gradient, *sums;
 };
 
-INLINE void gather_units(const struct source *from, int64_t block, const float *lam)
+/* `ahead` is what will be read next, of which each unit fetches a part: memory answers while sums are made. */
+INLINE const float *gather_units(const struct source *from, int64_t block, const float *lam, const float *ahead,
+                                 int64_t lines_each)
 {
     const int64_t *starts = from->unit_starts + block * (from->units + 1), copies = from->copies;
     const int64_t size = from->last - from->first;
     for (int64_t u = from->first; u < from->last; u++) {
+        for (int64_t line = 0; line < lines_each; line++, ahead += LANES) __builtin_prefetch(ahead, 0, 2);
         if (starts[u] == starts[u + 1]) continue;
         if (copies == 1) {
             gather_alone(from->event_rows, starts[u], starts[u + 1], lam + (1 + from->delays[0]) * TILE,
@@ -672,6 +675,7 @@ INLINE void gather_units(const struct source *from, int64_t block, const float *
 #undef WORK
         }
     }
+    return ahead;
 }
 
 /* gradient += scale times the sums of a tile whose first column is `column` */
@@ -688,18 +692,20 @@ INLINE void add_sums(const struct source *from, const float *scale, int64_t colu
 
 /* gradient[k U + u][h] += scale[h] times the sum of lamI at the events of unit u, for all `count` connections. Samples
    come in blocks of block_rows rows, whose adjoints of a tile fit the second-level cache: they are fetched in order,
-   once, and read at random. */
+   once, while the block before is summed, and read at random. */
 CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, int64_t block_rows, int64_t plane_rows,
                    const float *adjoint, int64_t padded, const float *scale, int64_t neurons)
 {
+    int64_t units = 0;
+    for (int64_t c = 0; c < count; c++) units += sources[c].last - sources[c].first;
+    const int64_t lines_each = units ? block_rows * (TILE / LANES) / units : 0;
     for (int64_t t = 0; t < padded / TILE; t++) {
         const float *plane = adjoint + t * plane_rows * TILE;
         for (int64_t c = 0; c < count; c++)
             memset(sources[c].sums, 0, sources[c].copies * (sources[c].last - sources[c].first) * TILE * sizeof(float));
         for (int64_t block = 0; block < blocks; block++) {
-            int64_t end = (block + 1) * block_rows < plane_rows ? (block + 1) * block_rows : plane_rows;
-            for (int64_t x = block * block_rows * TILE; x < end * TILE; x += LANES) __builtin_prefetch(plane + x, 0, 2);
-            for (int64_t c = 0; c < count; c++) gather_units(sources + c, block, plane);
+            const float *ahead = plane + (block + 1) * block_rows * TILE; /* of the next tile after the last block */
+            for (int64_t c = 0; c < count; c++) ahead = gather_units(sources + c, block, plane, ahead, lines_each);
         }
         for (int64_t c = 0; c < count; c++) add_sums(sources + c, scale + t * TILE, t * TILE, neurons);
     }
