@@ -212,6 +212,17 @@ def test_refusals(name):
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("protocol", ["held_out", "leave_one_out"])
+def test_a_speaker_of_the_test_cannot_choose_the_epoch(protocol):
+    content = changed("download", {"source": "recordings", "recordings": {"folder": "x", "test_speakers": ["b"]}})
+    content["validation"], content["study"]["folds"], where = {
+        "held_out": ({"protocol": protocol, "speakers": ["a", "b"]}, [protocol], r"validation\.speakers"),
+        "leave_one_out": ({"protocol": protocol}, ["a", "b"], r"study\.folds"),
+    }[protocol]
+    with pytest.raises(ParameterError, match=rf"{where} names 'b', whom download\.recordings\.test_speakers keeps out"):
+        params.validate(content)
+
+
 def test_all_problems_are_named_at_once():
     content = changed("train.epochs", 0)
     content["study"]["sedes"] = [1]

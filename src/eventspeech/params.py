@@ -456,6 +456,19 @@ class Params(Group):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _speakers_are_in_training(self) -> "Params":
+        if self.download.source != "recordings":
+            return self
+        folds = self.study.folds if self.validation.protocol == "leave_one_out" else []
+        for where, names in {"study.folds": folds, "validation.speakers": self.validation.speakers}.items():
+            for name in set(names) & set(self.download.recordings.test_speakers):
+                raise ValueError(
+                    f"{where} names '{name}', whom download.recordings.test_speakers keeps out of the training split; "
+                    "take the name out of one of them"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _names_exist(self) -> "Params":
         for where, names in {
             "study.losses": self.study.losses,
