@@ -198,6 +198,7 @@ def test_what_a_verb_reads_holds_the_changes_of_its_loss():
     for verb in params.READ_BY:
         reads = "shape" in params.READ_BY[verb]
         assert (study.select(verb, "exponential") == plain.select(verb, "exponential")) != reads, verb
+    assert study.select("report", "gaussian") == study.select("report", "exponential")
     profiled = study.model_copy(update={"profile": study.profile.model_copy(update={"loss": "gaussian"})})
     assert profiled.select("profile")["augmentation"]["shift_channels"] == 3
 

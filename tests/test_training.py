@@ -97,6 +97,8 @@ def test_a_loss_with_changes_is_trained_as_if_the_file_said_so(tmp_path, spikes)
     said = run(tmp_path / "said", spikes, loss="recipe", shape={"recipe": {"kind": "exponential"}}, **merged)
     assert equal(changed, said)
     assert read_json(changed.summary)["epochs"] == tiny.CONTENT["train"]["epochs"]
+    alone = training.Trainer(tiny.make_params(shape={"recipe": shape}), "recipe", 0, store.load(spikes))
+    assert alone.network.hidden == (7, 5)
 
 
 class Spy(CpuEngine):
