@@ -1,5 +1,6 @@
 """The report: what it shows comes from the files, and what they lack is said."""
 
+import dataclasses
 import json
 import os
 import re
@@ -341,7 +342,12 @@ def test_where_no_voice_is_unheard_an_ablation_shows_the_whole_test(ablated):
 
 def test_entries_of_an_ablation_stay_out_of_what_is_about_losses(ablated):
     _, study = ablated
-    assert len(figures.weightings(study).axes[0].lines) == 3
+    flat = study.params.shape["with_shift"].model_copy(update={"kind": "sum"})
+    other = study.params.model_copy(update={"shape": {**study.params.shape, "with_shift": flat}})
+    for params, own in ((study.params, []), (other, ["with shift"])):
+        legend = figures.weightings(dataclasses.replace(study, params=params)).legends[0]
+        drawn = [entry.get_text().split(" (")[0] for entry in legend.get_texts()]
+        assert drawn == ["exponential", "gaussian", *own, "same"]
     titles = [axes.get_title("left") for axes in figures.mean_curves(study).axes if axes.get_visible()]
     assert titles == ["weights as they are", "weights of equal mean", "no recurrence", "with shift"]
     told = {finding.loss for finding in claims.findings(study)}

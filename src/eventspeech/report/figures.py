@@ -118,7 +118,8 @@ def weightings(results: Results) -> Figure:
     figure = Figure(figsize=(4.6, 2.8), layout="constrained")
     axes = figure.subplots()
     x = np.linspace(0, 1, 501)
-    for loss in results.compared:
+    drawn = _with_own_shape(results)
+    for loss in drawn:
         shape = results.params.shape[loss]
         mean = losses.mean_weight(shape)
         if mean is None:
@@ -128,9 +129,19 @@ def weightings(results: Results) -> Figure:
     axes.set(xlabel="time in the trial, x = t / T", ylabel="weight w(x) of the output voltage", xlim=(0, 1))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     # names of what has no weight are long
-    short = all(results.params.shape[loss].kind in WEIGHTED for loss in results.compared)
+    short = all(results.params.shape[loss].kind in WEIGHTED for loss in drawn)
     figure.legend(loc="outside lower center", ncols=2 if short else 1)
     return figure
+
+
+def _with_own_shape(results: Results) -> list[str]:
+    """Return the losses but for entries of an ablation that have the weight of a loss before them."""
+    shapes = {loss: results.params.shape[loss].model_copy(update={"changes": None}) for loss in results.losses}
+    return [
+        loss
+        for place, loss in enumerate(results.losses)
+        if loss in results.compared or shapes[loss] not in list(shapes.values())[:place]
+    ]
 
 
 @_figure
