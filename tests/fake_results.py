@@ -18,8 +18,8 @@ HEARD = SPEAKERS[:10]
 MACHINE = {"cpu": "Made-up CPU", "cores": 2, "threads": 2, "gpu": None, "python": "3.11.2", "packages": {"numpy": "2"}}
 
 
-def params(validation: dict | None = None, **study: object) -> parameters.Params:
-    """The parameters of a made-up study of three losses."""
+def params(validation: dict | None = None, changes: dict | None = None, **study: object) -> parameters.Params:
+    """The parameters of a made-up study of three losses; ``changes`` maps names of further ones to theirs."""
     gaussian = {"kind": "gaussian", "gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2}
     content = {
         "study": {"losses": ["exponential", "gaussian", "gaussian_matched"], "seeds": [0, 1, 2]} | study,
@@ -29,6 +29,7 @@ def params(validation: dict | None = None, **study: object) -> parameters.Params
             "gaussian_matched": gaussian | {"mean_weight": 0.6321},
             "max": {"kind": "max"},
             "first_spike": {"kind": "first_spike"},
+            **{name: {"kind": "exponential", "changes": values} for name, values in (changes or {}).items()},
         },
         "validation": validation or {"speakers": ["s11", "s12"]},
         "profile": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},

@@ -245,7 +245,33 @@ def test_a_collapsed_run_is_flagged_and_stays_in_the_means(tmp_path):
     losses = {row["loss"]: row for row in rows(tmp_path / "compare" / "losses.csv")}
     assert losses["exponential"]["collapsed"] == "1"
     assert float(losses["exponential"]["final_validation_mean"]) == pytest.approx(0.43)
+    assert float(losses["exponential"]["final_validation_mean_without_collapsed"]) == pytest.approx(0.8)
+    assert {losses["gaussian"][f"{name}_mean_without_collapsed"] for name in comparison.STANDING} == {""}
+    differences = {row["measure"]: row for row in rows(tmp_path / "compare" / "differences.csv")}
+    assert float(differences["final_validation"]["mean"]) == pytest.approx((0.05 - 0.06 + 0.2 - 0.8) / 2)
+    assert float(differences["final_validation"]["mean_without_collapsed"]) == pytest.approx(0.2 - 0.8)
     assert json.loads((tmp_path / "compare" / "summary.json").read_text())["collapsed_runs"] == 1
+
+
+def test_where_every_run_collapsed_no_mean_is_left_and_the_reason_told(tmp_path):
+    chosen = two([0, 1])
+    compare = write(tmp_path, chosen, {(loss, seed): [0.5, 0.6] for loss in chosen.study.losses for seed in (0, 1)})
+    for path in (tmp_path / "train" / "gaussian").rglob("summary.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"collapsed_at_epoch": 2}))
+    compare()
+    row = rows(tmp_path / "compare" / "losses.csv")[1]
+    assert (row["collapsed"], row["test_mean_without_collapsed"]) == ("2", "")
+    assert "every run collapsed" in row["reason"] and row["test_mean"]
+    differences = rows(tmp_path / "compare" / "differences.csv")
+    assert {row["mean_without_collapsed"] for row in differences} == {""}
+
+
+def test_without_collapse_its_columns_are_empty(tmp_path):
+    chosen = two([0, 1])
+    write(tmp_path, chosen, {(loss, seed): [0.5, 0.6] for loss in chosen.study.losses for seed in (0, 1)})()
+    for name in ("losses", "differences"):
+        for row in rows(tmp_path / "compare" / f"{name}.csv"):
+            assert {value for key, value in row.items() if key.endswith("without_collapsed")} == {""}
 
 
 def test_only_the_runs_of_the_study_are_read(tmp_path):

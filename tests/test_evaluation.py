@@ -35,6 +35,20 @@ def quick():
         yield
 
 
+def test_a_network_of_another_shape_than_the_file_says_is_tested_as_it_was_trained(tmp_path):
+    samples = tiny.make_store()
+    for split in ("train", "test"):
+        store.save(samples, tmp_path / f"{split}.npz", split)
+    changes = {"network": {"hidden": [5], "recurrent": False, "delays": {"copies": 2, "interval_ms": 10}}}
+    shape = {"small": {"kind": "exponential", "changes": changes}}
+    paths = training.Outputs(*(tmp_path / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
+    training.train(tiny.make_params(shape=shape), "small", 0, tmp_path / "train.npz", paths)
+    outputs = evaluate(paths.weights, tmp_path / "test.npz", tmp_path)
+    assert read_npz(outputs.examples)["hidden_units"].max() < 5
+    s3 = read_json(outputs.metrics)["accuracy_by_speaker"]["s3"]["accuracy"]
+    assert s3 == read_json(paths.summary)["best_validation_accuracy"]  # the epoch was chosen on these very samples
+
+
 def evaluate(model, spikes, folder, **groups) -> evaluation.Outputs:
     outputs = evaluation.Outputs(*(folder / name for name in FILES))
     evaluation.evaluate(tiny.make_params(**groups), model, spikes, outputs)

@@ -125,6 +125,83 @@ REFUSED = {
     "group is a number": ("train", 3, r"train = 3 is not valid"),
 }  # fmt: skip
 
+# what a loss may not change, and what is said instead: the same as of the file's own values, at the place it stands
+REFUSED_CHANGES = {
+    "unknown group": ({"validation": {}}, r"unknown key CHANGES\.validation; .*\(known there: train, network, augment"),
+    "unknown key": ({"train": {"epoch": 3}}, r"unknown key CHANGES\.train\.epoch; .*known there: engine, epochs"),
+    "unknown deep key": (
+        {"augmentation": {"blend": {"sample": 9}}},
+        r"unknown key CHANGES\.augmentation\.blend\.sample; .*\(known there: probabilities, samples\)",
+    ),
+    "bound": ({"train": {"epochs": 0}}, r"CHANGES\.train\.epochs = 0 is not valid: input should be greater than 0"),
+    "bound of a list": ({"network": {"hidden": [8, 0]}}, r"CHANGES\.network\.hidden\.1 = 0 is not valid"),
+    "group is a number": ({"network": {"delays": 5}}, r"CHANGES\.network\.delays = 5 is not valid"),
+    "no group": ({"network": None}, r"CHANGES\.network = None is not valid"),
+    "within a group": ({"train": {"schedule": {"fast": 0.9}}}, r"CHANGES\.train\.schedule: fast = 0\.9 follows the"),
+    "delays": (
+        {"network": {"delays": {"copies": 40}}}, r"CHANGES: network\.delays reach \d+ ms, past the end .* fewer copies",
+    ),
+    "two groups that do not fit": (
+        {"network": {"time_constants": "heterogeneous"}, "train": {"learn_time_constants": "population"}},
+        r"CHANGES: network\.time_constants is heterogeneous, .* set it to neuron or none",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED_CHANGES)
+def test_refusals_of_changes(name):
+    changes, sentence = REFUSED_CHANGES[name]
+    with pytest.raises(ParameterError, match=sentence.replace("CHANGES", r"shape\.gaussian\.changes")) as caught:
+        params.validate(changed("shape.gaussian.changes", changes), "my.yaml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_all_problems_of_all_changes_are_named_at_once():
+    content = changed("shape.gaussian.changes", {"train": {"epochs": 0, "batch_size": 0}})
+    content["shape"]["exponential"]["changes"] = {"network": {"step_ms": 6}}
+    with pytest.raises(ParameterError) as caught:
+        params.validate(content)
+    for key in ("gaussian.changes.train.epochs", "gaussian.changes.train.batch_size", "exponential.changes: network."):
+        assert f"shape.{key}" in str(caught.value)
+
+
+def test_a_rate_is_not_said_twice():
+    shape = {"kind": "exponential", "learning_rate": 0.1, "changes": {"train": {"learning_rate": 0.2}}}
+    with pytest.raises(ParameterError, match=r"learning_rate stands here and in changes\.train; remove one"):
+        params.validate(changed("shape.exponential", shape))
+
+
+def test_changes_are_made_for_their_loss_only_and_as_deep_as_they_lie():
+    changes = {"network": {"delays": {"copies": 1}, "hidden": [8, 8]}, "train": {"epochs": 3}}
+    study = params.validate(changed("shape.gaussian.changes", changes))
+    plain, other = study.for_loss("exponential"), study.for_loss("gaussian")
+    assert plain == study
+    assert other.network == study.network.model_copy(
+        update={"delays": study.network.delays.model_copy(update={"copies": 1}), "hidden": [8, 8]}
+    )
+    assert other.train == study.train.model_copy(update={"epochs": 3})
+    assert other.augmentation == study.augmentation
+    assert other.for_loss("gaussian") == other
+    with pytest.raises(ParameterError, match="There is no loss 'cosine' in shape; choose from exponential, gaussian"):
+        study.for_loss("cosine")
+
+
+def test_what_a_verb_reads_holds_the_changes_of_its_loss():
+    plain = params.validate(DEFAULT)
+    study = params.validate(changed("shape.gaussian.changes", {"augmentation": {"shift_channels": 3}}))
+    assert study.select("train", "gaussian") == {
+        **plain.select("train", "gaussian"),
+        "augmentation": {**plain.select("train", "gaussian")["augmentation"], "shift_channels": 3},
+        "shape.gaussian": study.for_loss("gaussian").shape["gaussian"].model_dump(mode="json"),
+    }
+    for verb in params.READ_BY:
+        reads = "shape" in params.READ_BY[verb]
+        assert (study.select(verb, "exponential") == plain.select(verb, "exponential")) != reads, verb
+    assert study.select("report", "gaussian") == study.select("report", "exponential")
+    profiled = study.model_copy(update={"profile": study.profile.model_copy(update={"loss": "gaussian"})})
+    assert profiled.select("profile")["augmentation"]["shift_channels"] == 3
+
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals(name):
@@ -134,6 +211,17 @@ def test_refusals(name):
     assert str(caught.value).startswith("my.yaml: ")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("protocol", ["held_out", "leave_one_out"])
+def test_a_speaker_of_the_test_cannot_choose_the_epoch(protocol):
+    content = changed("download", {"source": "recordings", "recordings": {"folder": "x", "test_speakers": ["b"]}})
+    content["validation"], content["study"]["folds"], where = {
+        "held_out": ({"protocol": protocol, "speakers": ["a", "b"]}, [protocol], r"validation\.speakers"),
+        "leave_one_out": ({"protocol": protocol}, ["a", "b"], r"study\.folds"),
+    }[protocol]
+    with pytest.raises(ParameterError, match=rf"{where} names 'b', whom download\.recordings\.test_speakers keeps out"):
+        params.validate(content)
 
 
 def test_all_problems_are_named_at_once():

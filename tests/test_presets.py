@@ -46,6 +46,19 @@ def test_recordings_loso_leaves_every_training_speaker_out_once():
             assert getattr(folded, group) == getattr(plain, group), f"{group} has drifted from the preset recordings"
 
 
+def test_ablation_changes_one_thing_at_a_time_on_the_data_of_recordings_loso():
+    ablation, folded = (params.load(paths.PRESETS / f"{name}.yaml") for name in ("ablation", "recordings-loso"))
+    for group in ("download", "cochlea", "preprocess", "validation", "augmentation", "baseline"):
+        assert getattr(ablation, group) == getattr(folded, group), f"{group} has drifted from recordings-loso"
+    assert ablation.study.folds == folded.study.folds
+    assert list(ablation.shape) == ablation.study.losses
+    plain = ablation.for_loss(ablation.compare.reference)
+    assert plain == ablation, "the reference has no changes"
+    for loss in ablation.study.losses[1:]:
+        own = ablation.for_loss(loss)
+        assert any(getattr(own, group) != getattr(plain, group) for group in params.Changes.model_fields), loss
+
+
 def test_thesis_converts_what_belongs_to_the_published_scaling():
     thesis = params.load(paths.PRESETS / "thesis.yaml")
     tau_mem_ms = thesis.network.tau_mem_ms

@@ -273,6 +273,22 @@ def test_cpu_engine_that_refuses_is_the_users_error(study, spikes, tmp_path):
     assert not (tmp_path / "out.json").exists()
 
 
+def test_the_changes_of_the_measured_loss_are_measured(study, spikes, tmp_path):
+    seen = []
+
+    def workload(parameters, loss, batch_size, samples):
+        seen.append(parameters)
+        raise UserError("enough")
+
+    changes = {"train": {"batch_size": 2, "learning_rate": 0.5}, "network": {"hidden": [3]}}
+    content = study.model_dump() | {"shape": {"exponential": {"kind": "exponential", "changes": changes}}}
+    with pytest.raises(UserError, match="enough"):
+        sweep.profile(params.validate(content), "cpu", 4, spikes, tmp_path / "out.json", workload=workload)
+    (given,) = seen
+    assert (given.network.hidden, given.train.learning_rate) == ([3], 0.5)
+    assert given.for_loss("exponential").train.batch_size == 4  # the sweep's own
+
+
 def test_no_memory_is_not_measured(study, spikes, tmp_path):
     sweep.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=refuse(MemoryError()))
     assert "not enough memory" in json.loads((tmp_path / "out.json").read_text())["reason"]

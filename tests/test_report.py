@@ -1,5 +1,6 @@
 """The report: what it shows comes from the files, and what they lack is said."""
 
+import dataclasses
 import json
 import os
 import re
@@ -279,6 +280,118 @@ def test_matched_losses_are_drawn_apart(tmp_path):
         "weights as they are",
         "weights of equal mean",
     ]
+
+
+CHANGES = {
+    "no_recurrence": {"network": {"recurrent": False}},
+    "with_shift": {"augmentation": {"shift_channels": 40}, "train": {"epochs": 20}},
+    "same": {"network": {"recurrent": True}},
+}
+
+
+@pytest.fixture(scope="module")
+def ablated(tmp_path_factory):
+    """A study with entries of an ablation, one of which changes nothing: root and results."""
+    root = tmp_path_factory.mktemp("ablated")
+    losses = ["exponential", "gaussian", *CHANGES]
+    return root, load(root, make(root, losses=losses, changes=CHANGES, seeds=[0, 1, 2]))
+
+
+def test_an_ablation_tells_what_it_changes(ablated):
+    _, study = ablated
+    assert study.ablated == ["no_recurrence", "with_shift"]
+    assert study.compared == ["exponential", "gaussian", "same"]
+    assert study.changes("with_shift") == {
+        "train.epochs": ("40", "20"), "augmentation.shift_channels": ("0", "40"),
+    }  # fmt: skip
+    shown = tables.ablation(study).set_index("entry")
+    assert shown.loc["no recurrence", "change"] == "network.recurrent: true → false"
+    assert shown.index[0] == "exponential" and set(shown.index[1:]) == {"no recurrence", "with shift"}
+    assert "same" not in shown.index and "gaussian" not in shown.index
+    assert not any(name.endswith("over folds") for name in shown)
+
+
+def test_an_ablation_is_sorted_and_judged_by_its_differences(ablated):
+    root, study = ablated
+    table = pd.read_csv(root / "results" / "compare" / "differences.csv").set_index(["loss", "measure"])
+    means = [table.loc[(loss, "best_validation"), "mean"] for loss in figures.ablation_order(study)]
+    assert means == sorted(means, reverse=True)
+    shown = tables.ablation(study).set_index("entry")
+    for loss in study.ablated:
+        row = table.loc[(loss, "best_validation")]
+        cell = shown.loc[figures.title(loss), "validation, best epoch (points)"]
+        assert cell.startswith(claims.signed(100 * row["mean"]))
+        assert cell.endswith({"higher": "helps", "lower": "harms"}.get(row["verdict"], "undecided"))
+    drawn = figures.ablation(study)
+    assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == list(shown.index[1:])
+    dots = [line.get_xdata()[0] for line in drawn.axes[0].lines if line.get_marker() == "o"]
+    assert dots == pytest.approx([100 * mean for mean in means])
+    for axes in drawn.axes:
+        low, high = axes.get_xlim()
+        assert low < 0 < high
+
+
+def test_where_no_voice_is_unheard_an_ablation_shows_the_whole_test(ablated):
+    root, study = ablated
+    assert figures.ablation_measures(study)[-1] == "test_unheard"
+    other = load(root, study.params)
+    other.compare["differences"].loc[other.compare["differences"]["measure"] == "test_unheard", "mean"] = np.nan
+    assert figures.ablation_measures(other)[-1] == "test"
+    figures.ablation(other)
+
+
+def test_entries_of_an_ablation_stay_out_of_what_is_about_losses(ablated):
+    _, study = ablated
+    flat = study.params.shape["with_shift"].model_copy(update={"kind": "sum"})
+    other = study.params.model_copy(update={"shape": {**study.params.shape, "with_shift": flat}})
+    for params, own in ((study.params, []), (other, ["with shift"])):
+        legend = figures.weightings(dataclasses.replace(study, params=params)).legends[0]
+        drawn = [entry.get_text().split(" (")[0] for entry in legend.get_texts()]
+        assert drawn == ["exponential", "gaussian", *own, "same"]
+    titles = [axes.get_title("left") for axes in figures.mean_curves(study).axes if axes.get_visible()]
+    assert titles == ["weights as they are", "weights of equal mean", "no recurrence", "with shift"]
+    told = {finding.loss for finding in claims.findings(study)}
+    assert "gaussian" in told and not told & set(study.ablated)
+    assert len(claims.against_baseline(study)) == 3
+    panels = [axes.get_title("left") for axes in figures.differences(study).axes[::2]]
+    assert panels == ["gaussian minus exponential", "same minus exponential"]
+    for name in ("activity", "speakers", "training_curves", "generalisation", "test_accuracy", "example"):
+        getattr(figures, name)(study)
+
+
+def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
+    root, study = ablated
+    monkeypatch.chdir(root)
+    render.report(study.params, "params.yaml", "data/spikes", "results", "reports")
+    page = (root / "reports" / "study.html").read_text(encoding="utf-8")
+    assert len(re.findall("<h2[^>]*>Which pieces help: the ablation</h2>", page)) == 1
+    assert (root / "reports" / "figures" / "ablation.png").exists()
+    assert (root / "reports" / "tables" / "ablation.md").exists()
+    assert (root / "reports" / "figures" / "confusion_same.png").exists()
+    assert not (root / "reports" / "figures" / "confusion_with_shift.png").exists()
+    assert "shape.same.changes.network.recurrent" in page and "shape.exponential.changes" not in page
+
+
+def test_many_losses_look_each_their_own(tmp_path):
+    changes = {f"other_{i}": {"train": {"epochs": 1 + i}} for i in range(20)}
+    study = load(tmp_path, make(tmp_path, losses=["exponential", *changes], changes=changes, seeds=[0]))
+    assert len({str(figures.look(study, loss)) for loss in study.losses}) == 21
+
+
+def test_means_without_collapsed_runs_are_shown_where_one_collapsed(own, study):
+    root, chosen = own
+    for seed in chosen.study.seeds:
+        path = root / "results" / "train" / "gaussian" / str(seed) / "held_out" / "summary.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"collapsed_at_epoch": 9}))
+    path = root / "results" / "train" / "exponential" / "0" / "held_out" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"collapsed_at_epoch": 9}))
+    compare(root, chosen)
+    found = load(root, chosen)
+    shown = tables.accuracies(found).set_index("model")["test without collapsed runs (%)"]
+    left = found.runs["exponential", 1, "held_out"]["metrics"]["accuracy"]
+    assert (shown["exponential"], shown["gaussian"]) == (tables.percent(left), "every run collapsed")
+    for table in (tables.accuracies(study), tables.differences(study)):
+        assert not any("without collapsed" in name for name in table)
 
 
 @pytest.mark.parametrize("seeds", [[0, 1], [0]])

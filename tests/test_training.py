@@ -88,6 +88,19 @@ def whole(tmp_path_factory, spikes) -> training.Outputs:
     return run(tmp_path_factory.mktemp("whole"), spikes)
 
 
+def test_a_loss_with_changes_is_trained_as_if_the_file_said_so(tmp_path, spikes):
+    network = {"hidden": [7, 5], "recurrent": False, "delays": {"copies": 3, "interval_ms": 4}}
+    shape = {"kind": "exponential", "changes": {**RECIPE, "network": network}}
+    changed = run(tmp_path / "changed", spikes, loss="recipe", shape={"recipe": shape})
+    # both are of one name: what the model file says of itself holds it
+    merged = {group: {**tiny.CONTENT[group], **keys} for group, keys in (RECIPE | {"network": network}).items()}
+    said = run(tmp_path / "said", spikes, loss="recipe", shape={"recipe": {"kind": "exponential"}}, **merged)
+    assert equal(changed, said)
+    assert read_json(changed.summary)["epochs"] == tiny.CONTENT["train"]["epochs"]
+    alone = training.Trainer(tiny.make_params(shape={"recipe": shape}), "recipe", 0, store.load(spikes))
+    assert alone.network.hidden == (7, 5)
+
+
 class Spy(CpuEngine):
     """An engine that keeps what it is given."""
 
@@ -793,13 +806,17 @@ def test_a_validation_that_overflows_is_divergence(parts, monkeypatch):
         training._run_epoch(trainer, 3, trainer.on_grid(parts.held_out))
 
 
-def test_blending_a_class_of_one_sample_is_refused_before_any_work(tmp_path, spikes):
+BLENDED = {"augmentation": {"blend": {"probabilities": [0.5, 0.5]}}}
+
+
+@pytest.mark.parametrize("groups", [BLENDED, {"shape": {"exponential": {"kind": "exponential", "changes": BLENDED}}}])
+def test_blending_a_class_of_one_sample_is_refused_before_any_work(tmp_path, spikes, groups):
     samples = store.load(spikes)
     alone = (samples.labels != 2) | (samples.speakers == 3)
     alone[np.flatnonzero(~alone)[0]] = True
     store.save(samples.select(alone), tmp_path / "train.npz", "train")
     with pytest.raises(DataError, match=r"at least two training samples of a class, but 'drei' has one; set augm"):
-        run(tmp_path / "out", tmp_path / "train.npz", augmentation={"blend": {"probabilities": [0.5, 0.5]}})
+        run(tmp_path / "out", tmp_path / "train.npz", **groups)
     assert not (tmp_path / "out").exists()
 
 

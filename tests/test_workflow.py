@@ -315,6 +315,14 @@ EDITS = {
         change(shape={"gaussian": {"width": 0.3}}),
         "train@gaussian-* evaluate@gaussian-* compare report",
     ),
+    "gaussian's changes": (
+        change(shape={"gaussian": {"changes": {"augmentation": {"shift_channels": 1}, "train": {"epochs": 3}}}}),
+        "train@gaussian-* evaluate@gaussian-* compare report",
+    ),
+    "the measured loss's changes": (
+        change(shape={"exponential": {"changes": {"network": {"delays": {"copies": 1}}}}}),
+        "train@exponential-* evaluate@exponential-* compare profile_* report",
+    ),
     "the measured loss's shape": (
         change(shape={"exponential": {"learning_rate": 0.01}}),
         "train@exponential-* evaluate@exponential-* compare profile_* report",

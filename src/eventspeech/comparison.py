@@ -5,7 +5,8 @@ by the differences within seeds. Where a study has several folds, they are paire
 first: seeds are what is drawn, so intervals are over seeds, and the spread over folds is told beside them.
 
 Every run of the study counts: a run that never reaches an accuracy is counted as such, and a collapsed run (back at
-chance after having learned) is flagged and stays in the means.
+chance after having learned) is flagged and stays in the means. Columns whose name ends in ``without_collapsed`` leave
+it out, and are filled only where a run collapsed.
 """
 
 import csv
@@ -32,6 +33,9 @@ POWER = 0.8
 """Chance of finding a difference that the `detectable` column belongs to."""
 
 ONE_SEED = "one seed: no interval"
+
+STANDING = ("best_validation", "final_validation", "test", "test_unheard")
+"""Measures whose mean is told without the collapsed runs, too."""
 
 
 @dataclass(frozen=True)
@@ -412,8 +416,22 @@ def _loss_row(loss: str, runs: list[Run], early: int, params: Params) -> dict:
     row["best_validation_sd_over_folds"] = over_folds.sd
     row["best_epoch_mean"] = float(np.mean([run.best_epoch for run in runs]))
     row["collapsed"] = sum(run.collapse_epoch is not None for run in runs)
+    for name in STANDING:
+        left = means_of([values[name] for values in _unless_collapsed(runs, measured)], folds)
+        result = estimate(left if row["collapsed"] else [], params.compare.confidence)
+        row[f"{name}_mean_without_collapsed"] = result.mean
+    if row["collapsed"] == len(runs):
+        reasons["every run collapsed"] = ["without_collapsed"]
     row["reason"] = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items()) or None
     return row
+
+
+def _unless_collapsed(runs: list[Run], measured: list[dict]) -> list[dict]:
+    """Return what was measured of each run, unknown if it collapsed."""
+    return [
+        values if run.collapse_epoch is None else dict.fromkeys(values)
+        for run, values in zip(runs, measured, strict=True)
+    ]
 
 
 def _by_fold(values: Sequence[float | None], folds: int) -> list[float | None]:
@@ -468,8 +486,12 @@ def _time_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
 DIFFERENCE_COLUMNS = (
     "loss", "reference", "measure", "unit", "pairs", "left_out", "mean", "sd", "low", "high", "p", "detectable",
     "verdict", "reason", "low_over_folds", "high_over_folds",
+    "mean_without_collapsed", "low_without_collapsed", "high_without_collapsed",
 )  # fmt: skip
-"""``pairs`` counts seeds, ``left_out`` pairs of runs; the last two bound the mean over folds, empty with one fold."""
+"""``pairs`` counts seeds, ``left_out`` pairs of runs; ``_over_folds`` bound the mean over folds, empty with one fold.
+
+``_without_collapsed`` leave out pairs of which a run collapsed, and are empty where none did.
+"""
 
 
 def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[dict]:
@@ -477,13 +499,19 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
     for loss in params.study.losses:
         if loss == params.compare.reference:
             continue
-        tables = [_compared(run, early, params.compare.thresholds) for run in _of(runs, loss)]
-        references = [_compared(run, early, params.compare.thresholds) for run in reference]
+        own = _of(runs, loss)
+        tables, references = (
+            [_compared(run, early, params.compare.thresholds) for run in group] for group in (own, reference)
+        )
+        standing = [_unless_collapsed(*group) for group in ((own, tables), (reference, references))]
+        collapsed = any(run.collapse_epoch is not None for run in [*own, *reference])
         for measure in tables[0]:
             values, others = ([table[measure] for table in group] for group in (tables, references))
             apart = differences_of(values, others)
             result = paired(values, others, params.compare.confidence, folds)
             over_folds = paired(_by_fold(apart, folds), [0.0] * folds, params.compare.confidence)
+            left = [[values[measure] for values in group] for group in standing] if collapsed else [[], []]
+            without = paired(*left, params.compare.confidence, folds)
             yield {
                 "loss": loss,
                 "reference": params.compare.reference,
@@ -494,6 +522,7 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
                 **{name: getattr(result, name) for name in DIFFERENCE_COLUMNS[6:14]},
                 "low_over_folds": over_folds.low,
                 "high_over_folds": over_folds.high,
+                **{f"{name}_without_collapsed": getattr(without, name) for name in ("mean", "low", "high")},
             }
 
 

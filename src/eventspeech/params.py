@@ -62,10 +62,18 @@ MOST_TRIALS_OF_TAU1 = 50.0
 """Largest T / tau1 of `first_spike`: exp(T / tau1) must fit single precision (which ends at exp(88)) with room."""
 
 
+class Changes(Group):
+    """What one loss does otherwise: the keys that differ from the groups of these names, as deep as they lie."""
+
+    train: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+    augmentation: dict[str, Any] = {}
+
+
 class Shape(Group):
     """One loss: the weight w(x), x = t/T, that the output voltage is summed under, or its maximum, or the first spike.
 
-    Equations: :mod:`eventspeech.losses`.
+    Equations: :mod:`eventspeech.losses`. With `changes` it is an entry of an ablation.
     """
 
     kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"]
@@ -82,6 +90,7 @@ class Shape(Group):
     alpha: NonNegativeFloat | None = Field(None, description="first_spike: strength of that push")
     output_mean: float | None = Field(None, description="overrides network.output_mean for this loss")
     output_sd: NonNegativeFloat | None = Field(None, description="overrides network.output_sd for this loss")
+    changes: Changes = Changes()
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -100,6 +109,13 @@ class Shape(Group):
                 raise ValueError(f"kind {self.kind} takes no {key} (it takes: {known}); remove it")
         if self.mean_weight is not None and self.kind not in WEIGHTED:
             raise ValueError(f"kind {self.kind} has no weight that mean_weight could scale; remove it")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _say_it_once(self) -> "Shape":
+        for group, key in (("train", "learning_rate"), ("network", "output_mean"), ("network", "output_sd")):
+            if key in getattr(self.changes, group) and getattr(self, key) is not None:
+                raise ValueError(f"{key} stands here and in changes.{group}; remove one of them")
         return self
 
     def output_weights(self) -> dict[str, float]:
@@ -440,6 +456,19 @@ class Params(Group):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _speakers_are_in_training(self) -> "Params":
+        if self.download.source != "recordings":
+            return self
+        folds = self.study.folds if self.validation.protocol == "leave_one_out" else []
+        for where, names in {"study.folds": folds, "validation.speakers": self.validation.speakers}.items():
+            for name in set(names) & set(self.download.recordings.test_speakers):
+                raise ValueError(
+                    f"{where} names '{name}', whom download.recordings.test_speakers keeps out of the training split; "
+                    "take the name out of one of them"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _names_exist(self) -> "Params":
         for where, names in {
             "study.losses": self.study.losses,
@@ -522,16 +551,57 @@ class Params(Group):
                 )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _changes_are_possible(self) -> "Params":
+        problems = []
+        for name in self.shape:
+            try:
+                self.for_loss(name)
+            except pydantic.ValidationError as error:
+                problems += [_sentence(problem, ("shape", name, "changes")) for problem in error.errors()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def for_loss(self, loss: str) -> "Params":
+        """Return the parameters with which ``loss`` is trained: its changes are made and stand there no longer.
+
+        Raises:
+            ParameterError: there is no such loss; lists those there are.
+        """
+        if loss not in self.shape:
+            raise ParameterError(f"There is no loss '{loss}' in shape; choose from {', '.join(self.shape)}.")
+        changes = self.shape[loss].changes
+        if changes == Changes():
+            return self
+        content = _laid_over(self.model_dump(), changes.model_dump())
+        for shape in content["shape"].values():
+            del shape["changes"]
+        return Params.model_validate(content)
+
     def select(self, verb: str, loss: str | None = None) -> dict[str, Any]:
         """Return what ``verb`` reads, as plain values: what decides whether it must run again."""
+        loss = self.profile.loss if verb == "profile" else loss
+        of_loss = any("{loss}" in template for template in READ_BY[verb])
+        content = (self.for_loss(loss) if of_loss else self).model_dump(mode="json")
         selected = {}
         for template in READ_BY[verb]:
-            key = template.format(loss=loss, profile_loss=self.profile.loss)
-            value: Any = self.model_dump(mode="json")
+            key = template.format(loss=loss)
+            value: Any = content
             for part in key.split("."):
                 value = value[part]
             selected[key] = value
         return selected
+
+
+def _laid_over(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``content`` with the values of ``changes``; nested mappings are laid over one another likewise."""
+    nested = {
+        key: _laid_over(content[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(content.get(key), dict)
+    }
+    return content | changes | nested
 
 
 def _leaves(group: str, kind: type[Group], *left_out: str) -> tuple[str, ...]:
@@ -551,7 +621,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
         *_leaves("train", Train, "epochs", "batch_size", "schedule", "silent_lift", "select"),
         "network",
         "augmentation",
-        "shape.{profile_loss}",
+        "shape.{loss}",
     ),
     "report": tuple(Params.model_fields),
 }
@@ -591,8 +661,8 @@ def validate(content: Any, origin: str = "params.yaml") -> Params:
         raise ParameterError(f"{origin}: {problems}.") from error
 
 
-def _sentence(problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+def _sentence(problem: Any, inside: tuple[str, ...] = ()) -> str:
+    key = ".".join(str(part) for part in (*inside, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
         group = _group_at(problem["loc"][:-1])
         known = f" (known there: {', '.join(group.model_fields)})" if group else ""
@@ -611,9 +681,9 @@ def _sentence(problem: Any) -> str:
 
 def _group_at(location: tuple) -> type[Group] | None:
     group: Any = Params
+    if location[:1] == ("shape",):
+        group, location = Shape, location[2:]
     for part in location:
-        if group is Params and part == "shape":
-            return Shape
         field = group.model_fields.get(part) if isinstance(part, str) else None
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Group)):
             return None

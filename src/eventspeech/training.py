@@ -23,7 +23,7 @@ from eventspeech import __version__, collapse, engines, losses, machine, model_f
 from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.engines.base import Inference
-from eventspeech.errors import DataError, ParameterError, UserError
+from eventspeech.errors import DataError, UserError
 from eventspeech.files import read_npz, sha256, write_json, write_npz, write_text
 from eventspeech.network import Weights
 from eventspeech.optimiser import Adam
@@ -105,7 +105,7 @@ class Trainer:
     """Weights, optimiser and data of one training; an epoch at a time.
 
     Args:
-        params: all parameters; the groups network, train and augmentation are used.
+        params: all parameters; the groups network, train and augmentation are used, with the changes of ``loss``.
         loss: an entry of ``params.shape``.
         seed: base of everything random.
         training: the samples to learn from.
@@ -120,8 +120,7 @@ class Trainer:
     """
 
     def __init__(self, params: Params, loss: str, seed: int, training: SpikeStore, batch_size: int | None = None):
-        if loss not in params.shape:
-            raise ParameterError(f"There is no loss '{loss}' in shape; choose from {', '.join(params.shape)}.")
+        params = params.for_loss(loss)
         self.shape = params.shape[loss]
         self.network = network.build(params.network, len(training.class_names), training.trial_ms)
         self.objective = losses.objective(self.shape, self.network.steps, params.train.regulariser)
@@ -220,7 +219,8 @@ def _require_finite(number: int, *arrays: np.ndarray) -> None:
 def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -> Callable[[], EpochResult]:
     """Return a function that trains one epoch on ``profile.samples`` of the samples: what `profile` measures.
 
-    A stated number of samples with the blended ones is brought down to as large a share.
+    A stated number of samples with the blended ones is brought down to as large a share. ``params`` are those of the
+    loss (:meth:`.params.Params.for_loss`), so that what `profile` sets for its measurement stays.
     """
     count = min(params.profile.samples, len(training))
     blend = params.augmentation.blend
@@ -288,6 +288,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
 
     ``fold`` is one of ``study.folds``; it may be left out where there is one only.
     """
+    params = params.for_loss(loss)
     fold = only(params) if fold is None else fold
     samples = store.load(spikes)
     training, held_out = split(params, samples, fold)

@@ -1,4 +1,6 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
+from functools import cache
+
 from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
 
 with one_sentence():
@@ -47,18 +49,21 @@ wildcard_constraints:
     batch=r"\d+",
 
 
+@cache
+def values_read(verb, loss):
+    """Return one line `key = value` for each leaf that ``verb`` reads, with the changes of ``loss``."""
+    return lines(PARAMETERS.select(verb, loss))
+
+
 def read_by(verb):
     """Return what stands under `params:`: one line `key = value` for each leaf that ``verb`` reads.
 
     Snakemake runs a job again if one of these lines has changed, and then shows the line before and now. (It keeps
     values without their names, hence the key in the line.) They are functions of the wildcards, one a line, since some
-    verbs read the shape of their own loss only; all shapes have the same keys.
+    verbs read the shape of their own loss only; all shapes have the same keys, since its changes are already made.
     """
-    count = len(lines(PARAMETERS.select(verb, PARAMETERS.study.losses[0])))
-    return [
-        lambda wildcards, line=line: lines(PARAMETERS.select(verb, wildcards.get("loss")))[line]
-        for line in range(count)
-    ]
+    count = len(values_read(verb, PARAMETERS.study.losses[0]))
+    return [lambda wildcards, line=line: values_read(verb, wildcards.get("loss"))[line] for line in range(count)]
 
 
 def parameters_file(wildcards, input):

@@ -89,7 +89,7 @@ def _blended(trains, probabilities: Sequence[float], steps: int, rng: np.random.
         kept &= step.view(np.uint32) < steps
         kept &= channel.view(np.uint32) < CHANNELS
         found.append(np.compress(kept, _events(step, channel)))
-    return _sorted_once(np.concatenate(found))
+    return batches.sorted_once(np.concatenate(found))
 
 
 def dilate(batch: Batch, factors: np.ndarray, steps: int) -> Batch:
@@ -103,7 +103,7 @@ def dilate(batch: Batch, factors: np.ndarray, steps: int) -> Batch:
         step = ((batch.steps[events] + np.float32(0.5)) * np.float32(factor)).astype(np.int32)
         left = slice(0, np.searchsorted(step, steps))
         moved = _events(step[left], batch.channels[events][left])
-        made.append(_sorted_once(moved) if factor < 1 else moved)  # steps that fall together hold doubles
+        made.append(batches.sorted_once(moved) if factor < 1 else moved)  # steps that fall together hold doubles
     return _batch(made, batch.labels)
 
 
@@ -113,7 +113,7 @@ def jitter(batch: Batch, sd: float, rng: np.random.Generator) -> Batch:
     for start, stop in zip(batch.offsets[:-1], batch.offsets[1:], strict=True):
         channel = batch.channels[start:stop] + moves[_draws(stop - start, rng)]
         moved = _events(batch.steps[start:stop], channel)
-        made.append(_sorted_once(np.compress(channel.view(np.uint32) < CHANNELS, moved)))
+        made.append(batches.sorted_once(np.compress(channel.view(np.uint32) < CHANNELS, moved)))
     return _batch(made, batch.labels)
 
 
@@ -135,15 +135,6 @@ def _rounded_normal(sd: float) -> np.ndarray:
 
 def _events(steps: np.ndarray, channels: np.ndarray) -> np.ndarray:
     return (steps << CHANNEL_BITS) + channels
-
-
-def _sorted_once(events: np.ndarray) -> np.ndarray:
-    """Return the events in order, each once."""
-    events = np.sort(events)
-    new = np.empty(len(events), bool)
-    new[:1] = True
-    np.not_equal(events[1:], events[:-1], out=new[1:])
-    return events if new.all() else np.compress(new, events)
 
 
 def _batch(samples: list[np.ndarray], labels: np.ndarray) -> Batch:

@@ -51,10 +51,20 @@ def _block_on_grid(
     step = np.floor(store.times_ms[events].astype(np.float64) / step_ms).astype(np.int64)
     kept = step < steps
     # one sort key per (sample, step, channel) both orders the events and finds the doubles
-    key = np.unique((sample[kept] * steps + step[kept]) * CHANNELS + store.channels[events][kept])
+    key = sorted_once((sample[kept] * steps + step[kept]) * CHANNELS + store.channels[events][kept])
     row, channel = np.divmod(key, CHANNELS)
     sample, step = np.divmod(row, steps)
     return np.bincount(sample, minlength=len(offsets) - 1), step.astype(np.int32), channel.astype(np.int32)
+
+
+def sorted_once(events: np.ndarray) -> np.ndarray:
+    """Return the events in order, each once."""
+    # numpy.unique would do, but since it hashes integers (numpy 2.3) it takes up to ninety times as long
+    events = np.sort(events)
+    new = np.empty(len(events), bool)
+    new[:1] = True
+    np.not_equal(events[1:], events[:-1], out=new[1:])
+    return events if new.all() else np.compress(new, events)
 
 
 def take(batch: Batch, indices: np.ndarray, shifts: np.ndarray | None = None) -> Batch:

@@ -151,6 +151,7 @@ def profile(
     Raises:
         UserError: the spike store is missing or damaged, or (``cpu``) the engine refuses the parameters.
     """
+    params = params.for_loss(params.profile.loss)
     engine = engine_for(device, params.train.engine)
     row = blank(params, device, engine, batch_size)
     problem = unavailable(device, engine) if workload is None else None

@@ -70,7 +70,7 @@ def _gaussians(results: Results) -> list[str] | str:
     reference = results.params.compare.reference
     if results.params.shape[reference].kind != "exponential":
         return f"the losses are compared with {title(reference)}, not with the exponential weight."
-    found = [loss for loss in results.losses if results.params.shape[loss].kind == "gaussian"]
+    found = [loss for loss in results.compared if results.params.shape[loss].kind == "gaussian"]
     return found or "no loss of the study has the Gaussian weight."
 
 
@@ -83,7 +83,7 @@ def _levels(results: Results) -> Iterator[Finding]:
         claim = claims[entry.kind]
         fitting = [
             loss
-            for loss in results.losses
+            for loss in results.compared
             if results.params.shape[loss].kind == entry.kind and results.params.shape[loss].mean_weight is None
         ]
         if not fitting:
@@ -202,7 +202,7 @@ def behind(results: Results, loss: str) -> Finding:
 def against_baseline(results: Results) -> list[str]:
     """Say for each loss whether its network does better than logistic regression on the same test set."""
     told = []
-    for loss in results.losses:
+    for loss in results.compared:
         row = results.of_loss(loss)
         told.append(_beside_baseline(title(loss), row, "test", results.baseline["accuracy"]) + ".")
         unheard = results.baseline["accuracy_unheard"]

@@ -95,9 +95,9 @@ def png(figure: Figure) -> bytes:
 
 
 def look(results: Results, loss: str) -> dict[str, object]:
-    """Return colour and line style of a loss, by its place in the study."""
-    place = results.losses.index(loss)
-    return {"color": COLOURS[place % len(COLOURS)], "linestyle": LINES[place % len(LINES)]}
+    """Return colour and line style of a loss, by its place in the study; a colour that returns has another line."""
+    again, place = divmod(results.losses.index(loss), len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": LINES[(place + again) % len(LINES)]}
 
 
 def title(loss: str) -> str:
@@ -118,7 +118,8 @@ def weightings(results: Results) -> Figure:
     figure = Figure(figsize=(4.6, 2.8), layout="constrained")
     axes = figure.subplots()
     x = np.linspace(0, 1, 501)
-    for loss in results.losses:
+    drawn = _with_own_shape(results)
+    for loss in drawn:
         shape = results.params.shape[loss]
         mean = losses.mean_weight(shape)
         if mean is None:
@@ -128,9 +129,19 @@ def weightings(results: Results) -> Figure:
     axes.set(xlabel="time in the trial, x = t / T", ylabel="weight w(x) of the output voltage", xlim=(0, 1))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     # names of what has no weight are long
-    short = all(results.params.shape[loss].kind in WEIGHTED for loss in results.losses)
+    short = all(results.params.shape[loss].kind in WEIGHTED for loss in drawn)
     figure.legend(loc="outside lower center", ncols=2 if short else 1)
     return figure
+
+
+def _with_own_shape(results: Results) -> list[str]:
+    """Return the losses but for entries of an ablation that have the weight of a loss before them."""
+    shapes = {loss: results.params.shape[loss].model_copy(update={"changes": None}) for loss in results.losses}
+    return [
+        loss
+        for place, loss in enumerate(results.losses)
+        if loss in results.compared or shapes[loss] not in list(shapes.values())[:place]
+    ]
 
 
 @_figure
@@ -265,11 +276,13 @@ def _panels(results: Results, count: int) -> tuple[Figure, list[Axes]]:
 def mean_curves(results: Results) -> Figure:
     """Draw mean validation accuracy over seeds with intervals: losses as they are, and at equal mean weight."""
     reference = results.params.compare.reference
-    others = [loss for loss in results.losses if loss != reference]
+    others = [loss for loss in results.compared if loss != reference]
     matched = [loss for loss in others if results.same_mean_weight(loss)]
     raw = [loss for loss in others if loss not in matched]
     groups = {"weights as they are": raw, "weights of equal mean": matched}
-    groups = {text: [reference, *members] for text, members in groups.items() if members} or {"": [reference]}
+    groups = {text: [reference, *members] for text, members in groups.items() if members}
+    groups |= {title(loss): [reference, loss] for loss in results.ablated}
+    groups = groups or {"": [reference]}
     figure, grid = _panels(results, len(groups))
     table = results.compare["curves"]
     for axes, (text, members) in zip(grid, groups.items(), strict=True):
@@ -281,8 +294,8 @@ def mean_curves(results: Results) -> Figure:
             axes.fill_between(rows["epoch"], low, high, color=style["color"], alpha=0.18, lw=0)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(text)
-    marks = [*(Line2D([], [], **look(results, loss)) for loss in results.losses), _rule(":")]
-    texts = [*map(title, results.losses), "chance"]
+    marks = [*(Line2D([], [], **look(results, loss)) for loss in results.compared), _rule(":")]
+    texts = [*map(title, results.compared), "chance"]
     figure.legend(marks, texts, loc="outside lower center", ncols=min(5, len(marks)))
     return figure
 
@@ -313,7 +326,7 @@ def activity(results: Results) -> Figure:
     """Draw hidden spikes per neuron and trial, and mean training loss, by epoch, every seed a thin line."""
     figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for loss in results.losses:
+    for loss in results.compared:
         for run in results.of(loss):
             history = run["history"]
             style = look(results, loss) | {"linewidth": 0.9, "alpha": 0.85}
@@ -326,8 +339,8 @@ def activity(results: Results) -> Figure:
     for axes in (left, right):
         axes.set_xlim(left=0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    marks = [Line2D([], [], **look(results, loss)) for loss in results.losses]
-    figure.legend(marks, [title(loss) for loss in results.losses], loc="outside lower center", ncols=4)
+    marks = [Line2D([], [], **look(results, loss)) for loss in results.compared]
+    figure.legend(marks, [title(loss) for loss in results.compared], loc="outside lower center", ncols=4)
     return figure
 
 
@@ -402,8 +415,8 @@ def speakers(results: Results) -> Figure:
     names = sorted(kinds, key=lambda name: (list(KINDS.values()).index(kinds[name]), _natural(name)))
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axes = figure.subplots()
-    offsets = np.linspace(-0.2, 0.2, len(results.losses)) if len(results.losses) > 1 else [0.0]
-    for loss, offset in zip(results.losses, offsets, strict=True):
+    offsets = np.linspace(-0.2, 0.2, len(results.compared)) if len(results.compared) > 1 else [0.0]
+    for loss, offset in zip(results.compared, offsets, strict=True):
         ranges = [[100 * value for value in results.of_speaker(name, results.of(loss))] for name in names]
         means = [np.mean(values) for values in ranges]
         places = np.arange(len(names)) + offset
@@ -437,7 +450,9 @@ def differences(results: Results) -> Figure:
     """Draw paired differences from the reference with intervals (a forest plot) and the verdict of each."""
     table = results.compare["differences"]
     early = int(results.compare_summary["early_epochs"])
-    panels = {loss: table[table["loss"] == loss] for loss in dict.fromkeys(table["loss"])}
+    panels = {
+        loss: table[table["loss"] == loss] for loss in results.compared if loss != results.params.compare.reference
+    }
     rows = max((len(rows) for rows in panels.values()), default=1)
     figure = Figure(figsize=(WIDTH, 0.26 * rows * max(1, len(panels)) + 0.9), layout="constrained")
     if not panels:
@@ -478,6 +493,63 @@ def _forest(axes: Axes, rows, scale: float, early: int) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(False, axis="y")
+
+
+@_figure
+def ablation(results: Results) -> Figure:
+    """Draw paired differences of an ablation's entries from the reference, a row an entry, a panel a measure.
+
+    Thick intervals are over seeds, thin ones over folds; those over few folds may end outside the panel.
+    """
+    names, early = ablation_order(results), int(results.compare_summary["early_epochs"])
+    measures = ablation_measures(results)
+    figure = Figure(figsize=(WIDTH, 0.24 * len(names) + 1.2), layout="constrained")
+    grid = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axes, measure in zip(grid, measures, strict=True):
+        ends = []
+        for place, loss in enumerate(names):
+            row = results.difference(loss, measure)
+            bounds = _ablation_row(axes, row, place)
+            ends += [abs(value) for value in bounds if np.isfinite(value)]
+        axes.axvline(0, color="black", linewidth=0.8, zorder=1)
+        axes.set_title(measure_name(measure, early))
+        axes.set_xlabel(f"minus {title(results.params.compare.reference)} (percentage points)")
+        axes.set_xlim(-1.12 * max(ends, default=1), 1.12 * max(ends, default=1))
+        axes.grid(False, axis="y")
+    grid[0].set_yticks(range(len(names)), [title(loss) for loss in names])
+    grid[0].set_ylim(len(names) - 0.4, -0.6)
+    confidence = f"{100 * results.params.compare.confidence:g} % interval over"
+    marks, texts = [Line2D([], [], color=GREY, linewidth=2.2)], [f"{confidence} seeds"]
+    if len(results.folds) > 1:
+        marks, texts = [*marks, Line2D([], [], color=GREY, linewidth=0.7)], [*texts, "over folds"]
+    marks += [_dot("white"), _dot(BETTER), _dot(WORSE)]
+    figure.legend(marks, [*texts, "undecided", "helps", "harms"], loc="outside lower center", ncols=5)
+    return figure
+
+
+def _ablation_row(axes: Axes, row, place: int) -> list[float]:
+    """Draw one difference; return in percentage points what has to be seen of it."""
+    mean, low, high, lowest, highest = (
+        100 * row[name] for name in ("mean", "low", "high", "low_over_folds", "high_over_folds")
+    )
+    colour, _ = _verdict(row)
+    axes.hlines(place, lowest, highest, color=colour, linewidth=0.7)
+    axes.hlines(place, low, high, color=colour, linewidth=2.2)
+    filled = "white" if row["verdict"] == "undecided" else colour
+    axes.plot(mean, place, "o", color=colour, markerfacecolor=filled, markersize=4.5)
+    return [mean, low, high]
+
+
+def ablation_measures(results: Results) -> list[str]:
+    """Return what an ablation is judged by: how well it generalises, how fast it learns, how new voices fare."""
+    found = ["best_validation", "early_validation", "test_unheard"]
+    known = [results.difference(loss, found[-1])["mean"] for loss in results.ablated]
+    return found if np.isfinite(known).any() else [*found[:-1], "test"]
+
+
+def ablation_order(results: Results) -> list[str]:
+    """Return the entries of an ablation, that which helps most first."""
+    return sorted(results.ablated, key=lambda loss: -results.difference(loss, "best_validation")["mean"])
 
 
 def _verdict(row) -> tuple[str, str]:

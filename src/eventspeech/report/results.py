@@ -14,7 +14,7 @@ from eventspeech import losses, paths
 from eventspeech.data import store
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz
-from eventspeech.params import Params
+from eventspeech.params import Changes, Params
 
 if TYPE_CHECKING:
     import pandas
@@ -69,6 +69,27 @@ class Results:
     def losses(self) -> list[str]:
         """The study's losses, in the order of the parameter file."""
         return self.params.study.losses
+
+    def changes(self, loss: str) -> dict[str, tuple[str, str]]:
+        """Return what ``loss`` is trained with otherwise than the reference: key to the reference's value and its own.
+
+        Of the groups train, network and augmentation, as `changes` of an entry of `shape` can name them.
+        """
+        names = (self.params.compare.reference, loss)
+        groups = set(Changes.model_fields)
+        found = [plain(self.params.for_loss(name).model_dump(mode="json", include=groups)) for name in names]
+        reference, own = found
+        return {key: (reference[key], own[key]) for key in own if own[key] != reference[key]}
+
+    @cached_property
+    def ablated(self) -> list[str]:
+        """The losses that :meth:`changes` makes entries of an ablation."""
+        return [loss for loss in self.losses if self.changes(loss)]
+
+    @property
+    def compared(self) -> list[str]:
+        """The losses that are trained like the reference, itself included."""
+        return [loss for loss in self.losses if loss not in self.ablated]
 
     @property
     def seeds(self) -> list[int]:

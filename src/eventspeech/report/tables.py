@@ -17,7 +17,7 @@ from eventspeech import machine
 from eventspeech.files import write_text
 from eventspeech.report import published
 from eventspeech.report.claims import signed
-from eventspeech.report.figures import measure_name, title
+from eventspeech.report.figures import ablation_measures, ablation_order, measure_name, title
 from eventspeech.report.results import Results, plain
 
 
@@ -50,6 +50,7 @@ def accuracies(results: Results) -> pd.DataFrame:
             "test, heard speakers (%)": with_interval(row, "test_heard"),
             "test, speakers never heard (%)": with_interval(row, "test_unheard"),
             "collapsed runs": str(int(row["collapsed"])),
+            **_without_collapsed(row),
             "source": "this study",
         })  # fmt: skip
     rows.append({
@@ -62,7 +63,20 @@ def accuracies(results: Results) -> pd.DataFrame:
     })  # fmt: skip
     rows.append({"model": "guessing", "test (%)": percent(results.chance), "source": "chance"})
     rows.extend(_published_row(entry) for entry in published.ACCURACIES)
-    return _without_empty(pd.DataFrame(rows).fillna(""), ["folds", "its sd over folds (%)"])
+    table = pd.DataFrame(rows).fillna("")
+    return _without_empty(table, ["folds", "its sd over folds (%)", *WITHOUT_COLLAPSED.values()])
+
+
+WITHOUT_COLLAPSED = {
+    "best_validation": "best validation without collapsed runs (%)",
+    "test": "test without collapsed runs (%)",
+}
+
+
+def _without_collapsed(row: Any) -> dict[str, str]:
+    if row["collapsed"] == row["runs"]:
+        return dict.fromkeys(WITHOUT_COLLAPSED.values(), "every run collapsed")
+    return {text: percent(row[f"{name}_mean_without_collapsed"]) for name, text in WITHOUT_COLLAPSED.items()}
 
 
 def _published_row(entry: published.Accuracy) -> dict[str, str]:
@@ -151,8 +165,9 @@ def differences(results: Results) -> pd.DataFrame:
     for _, row in results.compare["differences"].iterrows():
         scale, unit = (100, "points") if row["unit"] == "fraction" else (1, "epochs")
         known = {name: scale * row[name] for name in ("mean", "detectable")}
-        intervals = [[scale * row[name + suffix] for name in ("low", "high")] for suffix in ("", "_over_folds")]
-        interval, over_folds = (f"[{signed(a)}, {signed(b)}]" if np.isfinite(a) else "" for a, b in intervals)
+        suffixes = ("", "_over_folds", "_without_collapsed")
+        intervals = [[scale * row[name + suffix] for name in ("low", "high")] for suffix in suffixes]
+        interval, over_folds, without = (_interval(*bounds) for bounds in intervals)
         rows.append({
             "loss": title(row["loss"]),
             "measure": measure_name(row["measure"], early),
@@ -164,9 +179,37 @@ def differences(results: Results) -> pd.DataFrame:
             "p": f"{row['p']:.2g}" if np.isfinite(row["p"]) else "",
             "detectable": f"{known['detectable']:.1f}" if np.isfinite(row["detectable"]) else "",
             "verdict": row["verdict"],
+            "without collapsed runs": _signed(scale * row["mean_without_collapsed"], without),
             "reason": row["reason"] if isinstance(row["reason"], str) else "",
         })  # fmt: skip
-    return _without_empty(pd.DataFrame(rows), ["interval over folds", "reason"])
+    return _without_empty(pd.DataFrame(rows), ["interval over folds", "without collapsed runs", "reason"])
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{signed(low)}, {signed(high)}]" if np.isfinite(low) else ""
+
+
+def _signed(mean: float, interval: str) -> str:
+    return f"{signed(mean)} {interval}".strip() if np.isfinite(mean) else ""
+
+
+def ablation(results: Results) -> pd.DataFrame:
+    """Return what each entry of an ablation changes, and its paired differences from the reference."""
+    early, rows = int(results.compare_summary["early_epochs"]), []
+    for loss in [results.params.compare.reference, *ablation_order(results)]:
+        changes = [f"{key}: {old or 'none'} → {new or 'none'}" for key, (old, new) in results.changes(loss).items()]
+        row = {"entry": title(loss), "change": "; ".join(changes)}
+        row["best validation (%)"] = with_interval(results.of_loss(loss), "best_validation")
+        for measure in ablation_measures(results) if changes else []:
+            found, name = results.difference(loss, measure), measure_name(measure, early)
+            intervals = [[100 * found[end + suffix] for end in ("low", "high")] for suffix in ("", "_over_folds")]
+            seeds, folds = (_interval(*bounds) for bounds in intervals)
+            verdict = {"higher": "helps", "lower": "harms"}.get(found["verdict"], found["verdict"])
+            row[f"{name} (points)"] = f"{_signed(100 * found['mean'], seeds)}, {verdict}"
+            row[f"{name}, over folds"] = folds
+        rows.append(row)
+    table = pd.DataFrame(rows).fillna("")
+    return _without_empty(table, [name for name in table if name.endswith("over folds")])
 
 
 def _without_empty(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -223,6 +266,7 @@ def machines(results: Results) -> pd.DataFrame:
 def parameters(results: Results) -> pd.DataFrame:
     """Return every parameter of the file, defaults included."""
     flat = plain(results.params.model_dump(mode="json", exclude_none=True))
+    flat = {key: value for key, value in flat.items() if ".changes." not in key or value != "{}"}
     return pd.DataFrame({"parameter": list(flat), "value": list(flat.values())})
 
 

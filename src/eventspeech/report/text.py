@@ -46,11 +46,25 @@ CAPTIONS = {
     "excludes zero.",
     "differences_table": "Paired differences from the reference with {confidence} % intervals and paired t-tests; "
     "detectable: the smallest true difference that this many seeds would have shown with a probability of 80 %.",
+    "ablation": "Paired differences of each change from the reference with {confidence} % intervals, that which helps "
+    "most first; filled marks: the interval over seeds excludes zero.",
+    "ablation_table": "What each entry changes, its validation accuracy, and paired differences from the reference, "
+    "mean over seeds with {confidence} % intervals, and the same intervals over folds.",
     "profile_table": "Time, power, energy and memory of training; what was not measured is empty or left "
     "out, and the reason says why.",
     "machines": "Machine, versions and commit of this report, of the trainings and of the measurements.",
     "parameters": "Every parameter of the study, defaults included.",
 }
+
+
+ABLATION = """\
+## Which pieces help: the ablation
+
+Each entry is trained like the reference but for one change, with the same seeds and folds, so that they are compared in
+pairs. A change that *harms* by taking a piece away shows that the piece helps. The verdict is that of the interval over
+seeds, on these speakers; the interval over folds says what to expect of others. Intervals are those of each comparison
+alone: among many, one in twenty strays by chance. Above, the mean curves draw each entry beside the reference;
+activity, single speakers and confused words are the reference's alone."""
 
 
 def interval_caption(results: Results, name: str) -> str:
