@@ -7,8 +7,7 @@ import pytest
 from eventspeech import benchmark_engine, gradient_check, losses
 from eventspeech.data import batches, store
 from eventspeech.data.batches import Batch, take
-from eventspeech.engines import cpu as cpu_module
-from eventspeech.engines import create, native
+from eventspeech.engines import create, event_driven, native
 from eventspeech.engines.base import Objective, coefficients
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
@@ -283,6 +282,6 @@ def test_slow_weightings_leave_no_rest_at_the_step_of_the_study(monkeypatch):
         over = coefficients(*given)
         return over._replace(p=np.ones_like(over.p), q=np.ones_like(over.q))
 
-    monkeypatch.setattr(cpu_module, "coefficients", plain)
+    monkeypatch.setattr(event_driven, "coefficients", plain)
     engine = CpuEngine(network, dtype=np.float64)
     assert np.linalg.norm(engine.gradients(weights, batch, objective).weights["input_hidden1"]) > 2 * exact

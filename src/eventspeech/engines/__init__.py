@@ -1,4 +1,4 @@
-"""Engines: `exact` (float64, event-driven, trusted by the tests), `cpu` (C or numba, multi-core)."""
+"""Engines: `exact` (float64, event-driven, trusted by the tests), `cpu` (C or numba, multi-core), `cuda` (one GPU)."""
 
 from eventspeech.engines.base import Engine
 from eventspeech.errors import UserError
@@ -6,7 +6,7 @@ from eventspeech.network import Network
 
 
 def create(name: str, network: Network, threads: int | None = None) -> Engine:
-    """Return the engine ``name`` for ``network``, on at most ``threads`` threads.
+    """Return the engine ``name`` for ``network``; `cpu` runs on at most ``threads`` threads.
 
     Raises:
         UserError: the engine is not available on this machine.
@@ -15,4 +15,8 @@ def create(name: str, network: Network, threads: int | None = None) -> Engine:
         from eventspeech.engines.cpu import CpuEngine
 
         return CpuEngine(network, threads=threads)
+    if name == "cuda":
+        from eventspeech.engines.cuda import CudaEngine
+
+        return CudaEngine(network)
     raise UserError(f"The engine '{name}' is not part of this version; set train.engine and evaluate.engine to cpu.")

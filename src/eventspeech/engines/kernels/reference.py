@@ -5,13 +5,14 @@ import numpy as np
 
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.kernels import adjoint, forward, gather, products
+from eventspeech.engines.kernels.host import HostKernels
 from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Peaks, Sorted, Source, Vectors
 
 ADJOINT_BYTES = 64 * 2**20
 """Adjoints kept at once; must not depend on the machine, since it decides the order of summation."""
 
 
-class NumbaKernels:
+class NumbaKernels(HostKernels):
     """See `types.Kernels`. Adjoints are [B, N + 1, H]."""
 
     name = "numba"

@@ -1,10 +1,12 @@
-"""What the kernels of engine `cpu` pass to each other, and what a set of kernels offers."""
+"""What the kernels of event-driven engines pass to each other, and what a set of kernels offers."""
 
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from eventspeech.data.batches import Batch
 from eventspeech.engines.base import Coefficients
+from eventspeech.network import Weights
 
 
 class Events(NamedTuple):
@@ -17,6 +19,10 @@ class Events(NamedTuple):
 
     rows: np.ndarray
     starts: np.ndarray
+
+    def part(self, group: slice) -> "Events":
+        """Return some of the samples."""
+        return self._replace(starts=self.starts[group])
 
 
 class Sorted(NamedTuple):
@@ -59,6 +65,19 @@ class Layer(NamedTuple):
     denominators: np.ndarray
     starts: np.ndarray
 
+    @property
+    def capacity(self) -> int:
+        """Spikes of a sample that can be stored."""
+        return self.spikes.shape[1]
+
+    def most(self) -> int:
+        """Return how many spikes the sample with the most of them has."""
+        return int(self.starts[:, -1].max(initial=0))
+
+    def part(self, group: slice) -> "Layer":
+        """Return some of the samples."""
+        return Layer(*(array[group] for array in self))
+
     def as_events(self) -> Events:
         """View the spikes as presynaptic events of the layer above."""
         first = (np.arange(len(self.starts)) * self.spikes.shape[1])[:, None]
@@ -78,6 +97,10 @@ class Peaks(NamedTuple):
     steps: np.ndarray
     shares: np.ndarray
 
+    def part(self, group: slice) -> "Peaks":
+        """Return some of the samples."""
+        return Peaks(*(array[group] for array in self))
+
 
 Vectors = Coefficients
 """Coefficients of a population, each [H], in the kernels' type."""
@@ -96,16 +119,35 @@ class Adjoint(NamedTuple):
 
 
 class Kernels(Protocol):
-    """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None."""
+    """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None.
+
+    Weights, gradients, vectors, events, layers and adjoints are the kernels' own, wherever they keep them; other arrays
+    are numpy's.
+    """
+
+    def load(self, weights: Weights) -> Weights:
+        """Take connections, in the engine's type, to where the kernels compute."""
+
+    def zeros(self, weights: Weights) -> Weights:
+        """Return zero gradients of loaded weights."""
+
+    def fetch(self, gradients: Weights, weights: Weights) -> Weights:
+        """Bring gradients back, in the shapes of ``weights``."""
+
+    def vectors(self, vectors: Vectors) -> Vectors:
+        """Take coefficients of a population to where the kernels compute."""
+
+    def events(self, batch: Batch, steps: int) -> Events:
+        """Take a batch to where the kernels compute."""
+
+    def counts(self, layer: Layer, size: int) -> np.ndarray:
+        """Return int64[B, H]: spikes of each neuron."""
+
+    def fetch_layer(self, layer: Layer) -> Layer:
+        """Bring back what a layer did."""
 
     def samples_at_once(self, steps: int, width: int) -> int:
         """Return how many samples the backward pass takes at once, for adjoints of ``width`` neurons in all."""
-
-    def starts(self, steps_of: np.ndarray, offsets: np.ndarray, steps: int) -> np.ndarray:
-        """Return int64[B, N + 1]: where the events of each sample and step begin (see `Events`).
-
-        ``steps_of`` are int32[E], in order of time within each sample, whose events begin at ``offsets``, int64[B + 1].
-        """
 
     def forward_hidden(
         self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,

@@ -14,6 +14,7 @@ import numpy as np
 from eventspeech import compiled
 from eventspeech.compiled import address
 from eventspeech.engines.base import DENOMINATOR_FLOOR
+from eventspeech.engines.kernels.host import HostKernels
 from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Peaks, Sorted, Source, Vectors
 
 TILE = 32
@@ -50,7 +51,7 @@ def _pad_columns(array: np.ndarray) -> np.ndarray:
     return wide
 
 
-class NativeKernels:
+class NativeKernels(HostKernels):
     """See `types.Kernels`. ``Adjoint.current`` is [P / TILE, B, R, TILE] with R = N + 1 + longest delay, rows from N on
     are zero; ``difference`` is [B, N + 1, P].
 

@@ -1,0 +1,1 @@
+"""Kernels of engine `cuda` and their launches; nothing here needs a GPU to be imported."""

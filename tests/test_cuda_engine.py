@@ -1,0 +1,185 @@
+"""Engine `cuda` against `cpu`: on a GPU where there is one, and everywhere the same kernels on the processor."""
+
+import sys
+
+import cuda_on_host
+import numpy as np
+import pytest
+import test_cpu_engine as cases
+import test_readouts as readouts
+
+from eventspeech import benchmark_engine, losses, machine
+from eventspeech.engines import create
+from eventspeech.engines.base import Objective
+from eventspeech.engines.cpu import CpuEngine
+from eventspeech.engines.gpu import kernels
+from eventspeech.errors import UserError
+from eventspeech.network import TIME_CONSTANTS, Network, initial_weights, populations
+from eventspeech.params import WEIGHTED, Shape
+from eventspeech.params import Network as NetworkParams
+
+compiles = pytest.mark.skipif(cuda_on_host.COMPILER is None, reason="no C++ compiler to build the kernels for the host")
+ENGINES = [
+    pytest.param(cuda_on_host.Engine, id="host", marks=compiles),
+    pytest.param(lambda network: create("cuda", network), id="gpu", marks=pytest.mark.gpu),
+]
+everywhere = pytest.mark.parametrize("make_engine", ENGINES)
+
+
+def make_weights(network, kind="exponential", learned=None):
+    """Draw weights, and time constants of each ``population`` or ``neuron``."""
+    weights, rng = readouts.make_weights(network, kind, np.float32), np.random.default_rng(2)
+    for population, size in populations(network).items() if learned else ():
+        for name in TIME_CONSTANTS:
+            factors = np.exp(rng.normal(0, 0.2, size if learned == "neuron" else 1))
+            weights[f"{population}_{name}"] = (getattr(network, name) * factors).astype(np.float32)
+    return weights
+
+
+def make_objective(kind, **changes):
+    if kind in readouts.SHAPES:
+        return readouts.objective(kind, **changes)
+    return cases.make_objective(kind, **changes)
+
+
+def assert_same(found, expected):
+    """Compare with the bounds of the contract: equal spikes, losses and gradients to float32's rounding."""
+    for seen, wanted in zip(found.inference.spike_counts, expected.inference.spike_counts, strict=True):
+        np.testing.assert_array_equal(seen, wanted)
+    np.testing.assert_allclose(found.inference.losses, expected.inference.losses, rtol=1e-5)
+    np.testing.assert_array_equal(found.inference.predictions, expected.inference.predictions)
+    assert list(found.weights) == list(expected.weights)
+    assert found.floored == expected.floored
+    cases.assert_close(found.weights, expected.weights, 1e-5)
+
+
+@everywhere
+@pytest.mark.parametrize("name", cases.NETWORKS)
+def test_equals_cpu_for_every_network(make_engine, name):
+    network, batch = cases.make_network(**cases.NETWORKS[name]), cases.make_batch()
+    objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
+    weights = make_weights(network)
+    found = make_engine(network).gradients(weights, batch, objective)
+    assert all(count.sum() > 0 for count in found.inference.spike_counts)
+    assert_same(found, CpuEngine(network).gradients(weights, batch, objective))
+
+
+@everywhere
+@pytest.mark.parametrize("learned", [None, "population", "neuron"])
+@pytest.mark.parametrize("kind", [*WEIGHTED, *readouts.SHAPES])
+def test_equals_cpu_for_every_loss_and_kind_of_time_constants(make_engine, kind, learned):
+    network, batch = cases.make_network(hidden=(15, 9), delay_steps=(0, 7)), cases.make_batch()
+    objective = make_objective(kind, regulariser_strength=1e-2, regulariser_target=2.0, regulariser_batch=False)
+    weights = make_weights(network, kind, learned)
+    found = make_engine(network).gradients(weights, batch, objective)
+    assert_same(found, CpuEngine(network).gradients(weights, batch, objective))
+
+
+@everywhere
+def test_equals_cpu_where_a_layer_has_several_warps(make_engine):
+    network = Network(700, (150,), 20, True, 200, 5.0, 20.0, 5.0, (0, 6, 12))
+    batch = benchmark_engine.load(3, 200, 2000)
+    objective = Objective(losses.on_grid(Shape(kind="gaussian"), 200), 1e-6)
+    weights = initial_weights(network, NetworkParams(input_mean=0.02), 0)
+    found = make_engine(network).gradients(weights, batch, objective)
+    assert found.inference.spike_counts[0].sum() > 500
+    assert_same(found, CpuEngine(network).gradients(weights, batch, objective))
+
+
+@everywhere
+def test_two_runs_are_identical(make_engine):
+    network, batch = cases.make_network(hidden=(40, 9), delay_steps=(0, 7)), cases.make_batch()
+    weights, objective = make_weights(network, learned="neuron"), make_objective("gaussian", regulariser_strength=1e-3)
+    engine = make_engine(network)
+    first = engine.gradients(weights, batch, objective)
+    engine.infer(weights, cases.make_batch(seed=5), objective)
+    assert_identical(engine.gradients(weights, batch, objective), first)
+
+
+def assert_identical(found, expected):
+    for name, array in expected.weights.items():
+        assert found.weights[name].tobytes() == array.tobytes(), name
+    assert found.inference.logits.tobytes() == expected.inference.logits.tobytes()
+
+
+@compiles
+@pytest.mark.parametrize("kind", ["gaussian", *readouts.SHAPES])
+def test_results_do_not_depend_on_the_order_of_threads(kind):
+    """A barrier that is missing, or sums in the order of arrival, would show."""
+    network, batch = cases.make_network(hidden=(140, 9), delay_steps=(0, 7)), cases.make_batch((90, 0, 150))
+    weights, objective = make_weights(network, kind, "neuron"), make_objective(kind, regulariser_strength=1e-3)
+    up, down, random = (cuda_on_host.Engine(network, order).gradients(weights, batch, objective) for order in (0, 1, 2))
+    assert_identical(down, up)
+    assert_identical(random, up)
+
+
+@compiles
+@pytest.mark.parametrize("kind", ["gaussian", *readouts.SHAPES])
+def test_groups_of_samples_add_up(kind):
+    network, batch = cases.make_network(hidden=(15, 9), delay_steps=(0, 7)), cases.make_batch()
+    weights, objective = make_weights(network, kind, "neuron"), make_objective(kind, regulariser_strength=1e-3)
+    whole = cuda_on_host.Engine(network).gradients(weights, batch, objective)
+    single = cuda_on_host.Engine(network, memory=1)
+    assert single.kernels.samples_at_once(network.steps, 1) == 1
+    assert_same(single.gradients(weights, batch, objective), whole)
+
+
+@everywhere
+def test_buffers_grow_and_drop_nothing(make_engine):
+    network, batch = cases.make_network(), cases.make_batch()
+    weights, objective = make_weights(network), make_objective("exponential")
+    tight = make_engine(network)
+    tight._capacity = 1
+    assert_identical(
+        tight.gradients(weights, batch, objective), make_engine(network).gradients(weights, batch, objective)
+    )
+
+
+@everywhere
+def test_small_denominators_are_bounded_and_counted(monkeypatch, make_engine):
+    network, batch = cases.make_network(), cases.make_batch()
+    weights, objective = make_weights(network), make_objective("exponential")
+    monkeypatch.setattr(kernels, "DENOMINATOR_FLOOR", 1e6)
+    found = make_engine(network).gradients(weights, batch, objective)
+    assert found.floored == found.inference.spike_counts[0].sum()
+
+
+@everywhere
+@pytest.mark.parametrize("kind", ["exponential", *readouts.SHAPES])
+def test_recording_shows_the_run_of_cpu(make_engine, kind):
+    network, batch = cases.make_network(hidden=(15, 9)), cases.make_batch()
+    weights, objective = make_weights(network, kind), make_objective(kind)
+    found, expected = (make(network).record(weights, batch, objective) for make in (make_engine, CpuEngine))
+    for seen, wanted in zip(found.hidden, expected.hidden, strict=True):
+        for one, other in zip(seen, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(found.output_voltage, expected.output_voltage, rtol=1e-4, atol=1e-5)
+
+
+@everywhere
+def test_a_batch_without_any_event_has_losses_and_no_gradient(make_engine):
+    network, batch = cases.make_network(), cases.make_batch((0, 0))
+    found = make_engine(network).gradients(make_weights(network), batch, make_objective("exponential"))
+    np.testing.assert_allclose(found.inference.losses, np.log(cases.CLASSES))
+    assert all(not array.any() for array in found.weights.values())
+
+
+@pytest.mark.parametrize("changes", [{"hidden": (4097,)}, {"outputs": 5000}, {"inputs": 20000}])
+def test_a_network_that_the_kernels_cannot_hold_is_refused(changes):
+    with pytest.raises(UserError, match=r"at most 4096 neurons.*make the network smaller"):
+        create("cuda", cases.make_network(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cuda_problem": "CUDA_VISIBLE_DEVICES hides every GPU"}, "hides every GPU; run on a machine with"),
+        ({"cuda_problem": None, "cupy": None}, r"CuPy is not installed; install eventspeech\[cuda\]"),
+    ],
+)
+def test_what_is_missing_is_said_with_the_remedy(monkeypatch, changes, message):
+    monkeypatch.setattr(machine, "cuda_problem", lambda: changes["cuda_problem"])
+    if "cupy" in changes:
+        monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(UserError, match=message):
+        create("cuda", cases.make_network())
