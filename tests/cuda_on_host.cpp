@@ -1,5 +1,5 @@
-// Runs kernels.cu on the processor: the threads of a block take turns, each up to its next barrier, in an order that
-// the caller chooses, so that a missing barrier changes the result. See cuda_on_host.py.
+// Runs kernels.cu on the processor: the threads of a block take turns, each up to its next barrier, each warp as far as
+// it gets, in an order that the caller chooses, so that a missing barrier changes the result. See cuda_on_host.py.
 
 #include <setjmp.h>
 #include <ucontext.h>
@@ -153,21 +153,38 @@ static void take_turn(Fiber &fiber) {
     swapcontext(&scheduler, &fiber.start);
 }
 
-// Returns whether all threads came to their end.
-static bool run_block(int order, std::mt19937 &random) {
-    const unsigned threads = blockDim.x * blockDim.y;
-    std::vector<unsigned> turns(threads);
-    for (unsigned i = 0; i < threads; ++i) turns[i] = order == 1 ? threads - 1 - i : i;
-    prepare_block(threads);
+static std::vector<unsigned> numbers(unsigned count, int order, std::mt19937 &random) {
+    std::vector<unsigned> found(count);
+    for (unsigned i = 0; i < count; ++i) found[i] = order == 1 ? count - 1 - i : i;
+    if (order == 2) std::shuffle(found.begin(), found.end(), random);
+    return found;
+}
+
+// Gives the threads of a warp turns until all have ended or wait for others; returns whether any had one.
+static bool run_warp(unsigned warp, int order, std::mt19937 &random) {
+    const unsigned first = warp * 32, count = std::min<unsigned>(32, fibers.size() - first);
+    bool any = false;
     do {
         moved = false;
-        if (order == 2) std::shuffle(turns.begin(), turns.end(), random);
-        for (unsigned i : turns) {
+        for (unsigned lane : numbers(count, order, random)) {
+            const unsigned i = first + lane;
             if (fibers[i].ended || fibers[i].waits()) continue;
             threadIdx = {i % blockDim.x, i / blockDim.x};
             take_turn(fibers[i]);
         }
+        any |= moved;
     } while (moved);
+    return any;
+}
+
+// Returns whether all threads came to their end. A warp runs ahead of all others as far as barriers let it.
+static bool run_block(int order, std::mt19937 &random) {
+    prepare_block(blockDim.x * blockDim.y);
+    bool any;
+    do {
+        any = false;
+        for (unsigned warp : numbers(warps.size(), order, random)) any |= run_warp(warp, order, random);
+    } while (any);
     return std::all_of(fibers.begin(), fibers.end(), [](const Fiber &fiber) { return fiber.ended; });
 }
 

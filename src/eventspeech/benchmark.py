@@ -13,7 +13,7 @@ OPTIONS = {
     "engine": (
         "engine", "hidden", "steps", "spikes", "rate", "batch", "samples", "threads", "repeats", "against", "limit",
     ),
-    "epoch": ("hidden", "steps", "spikes", "rate", "batch", "samples", "evaluated", "repeats"),
+    "epoch": ("engine", "hidden", "steps", "spikes", "rate", "batch", "samples", "evaluated", "repeats"),
     "growth": ("rounds",),
 }  # fmt: skip
 """What each benchmark takes."""

@@ -27,6 +27,7 @@ SHIFT_CHANNELS = 40
 
 
 def measure(
+    engine: str = "cpu",
     hidden: int = 512,
     steps: int = 1000,
     spikes: int = 8000,
@@ -39,14 +40,14 @@ def measure(
     """Measure; times in seconds, shares of the epoch's time without validation.
 
     Args:
-        hidden, steps, spikes, rate, batch, samples: as :func:`eventspeech.benchmark_engine.measure`.
+        engine, hidden, steps, spikes, rate, batch, samples: as :func:`eventspeech.benchmark_engine.measure`.
         evaluated: samples of the validation that follows an epoch.
         repeats: epochs; the median is reported.
     """
     logger.info("benchmark epoch: drawing %d samples", samples)
     store = _store(samples, steps, spikes)
     start = time.perf_counter()
-    trainer = training.Trainer(_params(hidden, steps, batch), "loss", 0, store)
+    trainer = training.Trainer(_params(engine, hidden, steps, batch), "loss", 0, store)
     preparation_s = time.perf_counter() - start
     first = next(trainer.presented(1))
     trainer.weights.update(
@@ -65,6 +66,7 @@ def measure(
     batching_s = timed(lambda: sum(len(part) for part in trainer.presented(1)))
     held_out = trainer.on_grid(store.select(np.arange(min(evaluated, samples))))
     return {
+        "engine": engine,
         "hidden": hidden,
         "steps": steps,
         "batch": batch,
@@ -86,7 +88,7 @@ def measure(
     }
 
 
-def _params(hidden: int, steps: int, batch: int) -> params.Params:
+def _params(engine: str, hidden: int, steps: int, batch: int) -> params.Params:
     return params.validate(
         {
             "study": {"losses": ["loss"], "seeds": [0]},
@@ -94,7 +96,7 @@ def _params(hidden: int, steps: int, batch: int) -> params.Params:
             "validation": {"speakers": ["nobody"]},
             "network": {"hidden": [hidden], "step_ms": TRIAL_MS / steps},
             "preprocess": {"trial_ms": TRIAL_MS},
-            "train": {"batch_size": batch, "regulariser": {"strength": 1e-8}},
+            "train": {"engine": engine, "batch_size": batch, "regulariser": {"strength": 1e-8}},
             "augmentation": {"shift_channels": SHIFT_CHANNELS},
             "compare": {"reference": "loss"},
             "profile": {"loss": "loss"},

@@ -122,12 +122,13 @@ def _add_benchmarks(verbs) -> None:
     encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
     encoder.add_argument("--repeats", type=_positive, default=5)
     engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
-    engines = ["cpu", "mlgenn", "mlgenn-optimised"]
+    engines = ["cpu", "cuda", "mlgenn", "mlgenn-optimised"]
     engine.add_argument("--engine", default="cpu", choices=engines, help="mlgenn: to compare with")
     engine.add_argument("--against", choices=engines, help="a second engine, measured by turns with the first")
     engine.add_argument("--threads", type=_positive, default=None)
     engine.add_argument("--no-limit", dest="limit", action="store_false", help="do not measure the bandwidth")
     epoch = what.add_parser("epoch", help="A whole training epoch, and the share of all that is not the engine.")
+    epoch.add_argument("--engine", default="cpu", choices=["cpu", "cuda"])
     epoch.add_argument("--evaluated", type=_positive, default=816, help="samples of the validation")
     for verb, samples, repeats in ((engine, 128, 5), (epoch, 8156, 1)):
         verb.add_argument("--hidden", type=_positive, default=512)
@@ -217,7 +218,7 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     preset.set_defaults(function=_preset)
 
     check = verbs.add_parser("check-gradients", help="Prove an engine's gradients against finite differences.")
-    check.add_argument("--engine", default="cpu", choices=["exact", "cpu"])
+    check.add_argument("--engine", default="cpu", choices=["exact", "cpu", "cuda"])
     check.add_argument("--json", type=Path, help="write the table as JSON")
     check.set_defaults(function=_check_gradients)
 

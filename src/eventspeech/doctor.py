@@ -236,13 +236,13 @@ def _nvidia() -> Check:
 
 
 def _cuda() -> Check:
-    names = ("cupy-cuda13x", "cupy-cuda12x", "cupy", "numba-cuda")
-    found = [f"{name} {version}" for name in names if (version := machine.version(name))]
-    if not found:
-        return Check("SKIP", "neither cupy nor numba-cuda is installed", "install one for the cuda engine")
-    if problem := machine.cuda_problem():
-        return Check("SKIP", f"{', '.join(found)}, but {problem}", "run on a machine with an NVIDIA GPU")
-    return Check("PASS", ", ".join(found))
+    from eventspeech.engines import cuda
+
+    if problem := cuda.problem():
+        detail, _, remedy = problem.partition("; ")
+        return Check("SKIP", detail, remedy)
+    names = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+    return Check("PASS", ", ".join(f"{name} {version}" for name in names if (version := machine.version(name))))
 
 
 def _genn() -> Check:
@@ -319,7 +319,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "C++ compiler": _compiler,
     "CPU energy (RAPL)": _rapl,
     "NVIDIA driver (NVML)": _nvidia,
-    "CUDA from Python": _cuda,
+    "engine cuda": _cuda,
     "PyGeNN": _genn,
     "libffi header": _libffi,
     "CUDA_PATH": _cuda_path,
