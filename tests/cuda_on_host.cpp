@@ -216,6 +216,9 @@ static std::function<void()> find(const std::string &name, int count, void **arg
     KERNEL(scan);
     KERNEL(place_events);
     KERNEL(gather);
+    KERNEL(probe_rows);
+    KERNEL(probe_memory);
+    KERNEL(probe_arithmetic);
     return nullptr;
 }
 

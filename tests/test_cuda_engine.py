@@ -8,7 +8,8 @@ import pytest
 import test_cpu_engine as cases
 import test_readouts as readouts
 
-from eventspeech import benchmark_engine, losses, machine
+from eventspeech import benchmark_engine, benchmark_gpu_limit, losses, machine
+from eventspeech.data.batches import Batch
 from eventspeech.engines import create
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
@@ -114,6 +115,24 @@ def test_results_do_not_depend_on_the_order_of_threads(kind):
 
 
 @compiles
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_events_are_sorted_by_unit_sample_and_time(order):
+    samples, steps, units = 5, 50, 700  # more counts than the sum over them takes at once
+    rng = np.random.default_rng(0)
+    step = [np.sort(rng.integers(0, steps, count)) for count in (300, 0, 33, 32, 1)]
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in step])])
+    unit = np.where(rng.random(offsets[-1]) < 0.3, 7, rng.integers(0, units, offsets[-1])).astype(np.int32)
+    batch = Batch(offsets, np.concatenate(step).astype(np.int32), unit, np.zeros(samples, np.int64))
+    found = kernels.DeviceKernels(cuda_on_host.Device(order))
+    places, unit_starts = found.sort(found.events(batch, steps), units, None)
+    sample = np.repeat(np.arange(samples), np.diff(offsets))
+    by_unit = np.argsort(unit, kind="stable")
+    np.testing.assert_array_equal(places, (sample * (steps + 1) + batch.steps)[by_unit])
+    counts = np.bincount(unit * samples + sample, minlength=units * samples)
+    np.testing.assert_array_equal(unit_starts, np.concatenate([[0], np.cumsum(counts)]))
+
+
+@compiles
 @pytest.mark.parametrize("kind", ["gaussian", *readouts.SHAPES])
 def test_groups_of_samples_add_up(kind):
     network, batch = cases.make_network(hidden=(15, 9), delay_steps=(0, 7)), cases.make_batch()
@@ -162,6 +181,33 @@ def test_a_batch_without_any_event_has_losses_and_no_gradient(make_engine):
     found = make_engine(network).gradients(make_weights(network), batch, make_objective("exponential"))
     np.testing.assert_allclose(found.inference.losses, np.log(cases.CLASSES))
     assert all(not array.any() for array in found.weights.values())
+
+
+def test_limits_count_the_bytes_and_operations_of_every_event():
+    network = Network(700, (64,), 20, True, 100, 1.0, 20.0, 5.0, (0, 30))
+    needed = benchmark_gpu_limit.work(network, input_spikes=10, hidden_spikes=3)
+    assert needed["cache_bytes"] == (2 * (10 * 2 + 3) + 3) * 64 * 4
+    assert needed["memory_bytes"] == 4 * 100 * 64 * 4
+    assert needed["operations"] == (2 * (10 * 2 + 3) + 2 * 3 + 10 * 100) * 64
+    rates = {"cache_bytes_per_s": 1e6, "memory_bytes_per_s": 1e5, "operations_per_s": 1e7}
+    found = benchmark_gpu_limit.distance(network, 10, 3, 1000.0, rates)
+    assert found["bandwidth_limit_ms_per_sample"] == pytest.approx(1000 * (49 * 256 / 1e6 + 102400 / 1e5))
+    assert found["times_the_arithmetic_limit"] == pytest.approx(1.0 / (needed["operations"] / 1e7))
+
+
+@compiles
+def test_probes_do_what_they_count():
+    device = cuda_on_host.Device()
+    table, sums = np.arange(40, dtype=np.float32).reshape(5, 8), device.zeros((2, 8), np.float32)
+    chosen = np.array([3, 0, 4, 4], np.int32)
+    device.launch("probe_rows", 1, (2, 1), (2, 1), 0, device.put(chosen), 2, device.put(table), 2, sums)
+    np.testing.assert_array_equal(sums, [table[3] + table[0], 2 * table[4]])
+    target, results = device.zeros((5, 8), np.float32), device.empty((2 * 3,), np.float32)
+    device.launch("probe_memory", 1, (2, 1), (3, 1), 0, device.put(table), target, 5)
+    np.testing.assert_array_equal(target, table)
+    device.launch("probe_arithmetic", 1, (2, 1), (3, 1), 0, 0.5, 60, results)
+    np.testing.assert_allclose(results, 16.0)
+    assert all(rate > 0 for rate in benchmark_gpu_limit.ceilings(device, scale=2**11).values())
 
 
 @pytest.mark.parametrize("changes", [{"hidden": (4097,)}, {"outputs": 5000}, {"inputs": 20000}])

@@ -84,7 +84,8 @@ def measure(
 ) -> dict:
     """Measure an engine, or two by turns; see the module's text. Times are in milliseconds per sample.
 
-    ``limit``: also measure the machine's bandwidth, and the distance to it (:mod:`eventspeech.benchmark_limit`).
+    ``limit``: also measure the machine's bandwidth, and the distance to it (:mod:`eventspeech.benchmark_limit`; of
+    `cuda` :mod:`eventspeech.benchmark_gpu_limit`).
     Engines ``mlgenn`` and ``mlgenn-optimised`` are :mod:`eventspeech.benchmark_mlgenn`'s; they take neither ``batch``
     nor ``threads``.
     """
@@ -125,8 +126,6 @@ def _measure_one(
 
         optimised = engine == "mlgenn-optimised"
         return benchmark_mlgenn.measure(hidden, steps, spikes, rate, samples, repeats, batch, optimised)
-    from eventspeech import benchmark_limit
-
     on = Network(CHANNELS, (hidden,), CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
     used = threads or machine.threads()
     runner = engines.create(engine, on, used)
@@ -159,8 +158,19 @@ def _measure_one(
         "peak_memory_mib": peak_memory_mib(),
     }
     if limit:
-        result["limit"] = benchmark_limit.distance(on, input_spikes, found_rate * hidden, used, training["median"])
+        result["limit"] = _limit(engine, on, input_spikes, found_rate * hidden, used, training["median"])
     return result
+
+
+def _limit(engine: str, on: Network, input_spikes: float, hidden_spikes: float, threads: int, ms: float) -> dict:
+    from eventspeech import benchmark_gpu_limit, benchmark_limit
+
+    if engine != "cuda":
+        return benchmark_limit.distance(on, input_spikes, hidden_spikes, threads, ms)
+    from eventspeech.engines.cuda import CudaDevice
+
+    found = benchmark_gpu_limit.ceilings(CudaDevice())
+    return benchmark_gpu_limit.distance(on, input_spikes, hidden_spikes, ms, found)
 
 
 def peak_memory_mib() -> float:

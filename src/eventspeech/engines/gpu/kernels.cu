@@ -491,3 +491,30 @@ extern "C" __global__ void gather(const int *__restrict__ places, const int *__r
     for (int i = 0; i < 4; ++i) row.x[i] += by.x[i] * total.x[i];
     gradient[at] = row;
 }
+
+// For `benchmark_gpu_limit`: each block sums `share` rows of a table in the order of `chosen`.
+extern "C" __global__ void probe_rows(const int *__restrict__ chosen, int share, const Quad *__restrict__ table,
+                                      int quads, Quad *sums) {
+    Quad total{};
+    add_rows(total, table + threadIdx.x, quads, chosen, blockIdx.x * share, (blockIdx.x + 1) * share);
+    sums[(size_t)blockIdx.x * quads + threadIdx.x] = total;
+}
+
+// For `benchmark_gpu_limit`: reads and writes `share` quads a block.
+extern "C" __global__ void probe_memory(const Quad *__restrict__ source, Quad *__restrict__ target, int share) {
+    for (int i = threadIdx.x; i < share; i += blockDim.x) {
+        const size_t at = (size_t)blockIdx.x * share + i;
+        target[at] = source[at];
+    }
+}
+
+// For `benchmark_gpu_limit`: each thread multiplies and adds 8 * `rounds` times.
+extern "C" __global__ void probe_arithmetic(float factor, int rounds, float *results) {
+    float chains[8];
+    for (int i = 0; i < 8; ++i) chains[i] = threadIdx.x + i;
+    for (int round = 0; round < rounds; ++round)
+        for (int i = 0; i < 8; ++i) chains[i] = chains[i] * factor + 1.0f;
+    float sum = 0.0f;
+    for (int i = 0; i < 8; ++i) sum += chains[i];
+    results[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
