@@ -1,4 +1,4 @@
-"""Builds the fast kernels of engine `cpu` and of the cochlea encoder; everything else is in pyproject.toml.
+"""Builds the fast kernels of engine `cpu`, of Adam and of the cochlea encoder; everything else is in pyproject.toml.
 
 The extensions are optional: without a C compiler the installation succeeds and numba's kernels are used. They are plain
 shared libraries called through ctypes, so they have no module initialisation.
@@ -33,6 +33,7 @@ setup(
     ext_modules=[
         # -fno-trapping-math would allow more; NaN and infinity keep their meaning, so that a diverging network shows it
         library("engines/native", "-ffp-contract=fast", "-Wno-psabi"),
+        library("optimiser", "-ffp-contract=off"),
         # no fused operations: spikes must not depend on the machine; the rest changes no finite number
         library("data/cochlea", "-ffp-contract=off", "-fno-trapping-math", "-fno-signed-zeros", "-ffinite-math-only"),
     ],

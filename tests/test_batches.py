@@ -38,3 +38,18 @@ def test_no_shift_changes_nothing():
     batch = batches.on_grid(make([([1, 2], [0, 699]), ([3], [5])]), 1.0, 10)
     for before, after in zip(batch, batches.take(batch, np.arange(2), np.zeros(2, int)), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_batches_made_ahead_are_the_same_and_an_error_is_not_lost():
+    made = []
+
+    def presented():
+        for size in (3, 1, 2):
+            made.append(size)
+            yield batches.Batch(np.zeros(size + 1, np.int64), *np.zeros((2, 0), np.int32), np.zeros(size, np.int64))
+        raise OSError("no more")
+
+    found = batches.ahead(presented())
+    assert [len(next(found)) for _ in range(3)] == made == [3, 1, 2]
+    with pytest.raises(OSError, match="no more"):
+        next(found)

@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
+from eventspeech import optimiser as optimiser_module
 from eventspeech.optimiser import Adam
 
 BETA1, BETA2, EPSILON, RATE = 0.9, 0.999, 1e-8, 1e-3
+
+
+@pytest.fixture(params=["compiled", "numpy"], autouse=True)
+def kernels(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setattr(optimiser_module, "library", lambda: None)
+    elif optimiser_module.library() is None:
+        pytest.skip("the C kernels were not built (no C compiler)")
 
 
 def reference(weight, gradients, rates, epsilon=EPSILON):
@@ -37,6 +46,19 @@ def test_thirty_updates_equal_the_paper(size):
     ):
         optimiser.step(weights, {"0": gradient}, rate)
         np.testing.assert_allclose(weights["0"], expected, rtol=1e-4, atol=1e-5 * RATE * min(1.0, size / EPSILON))
+
+
+def test_compiled_and_numpy_agree_to_the_bit(monkeypatch):
+    rng = np.random.default_rng(0)
+    gradients = [{"0": (1e-6 * rng.normal(size=(50, 33))).astype(np.float32)} for _ in range(5)]
+    (compiled, fast), (plain, slow) = (adam(np.ones((50, 33))) for _ in range(2))
+    for gradient in gradients:
+        compiled.step(fast, gradient, RATE)
+    monkeypatch.setattr(optimiser_module, "library", lambda: None)
+    for gradient in gradients:
+        plain.step(slow, gradient, RATE)
+    assert fast["0"].tobytes() == slow["0"].tobytes() and np.all(fast["0"] != 1)
+    assert all(compiled.state()[name].tobytes() == array.tobytes() for name, array in plain.state().items())
 
 
 def test_the_first_step_by_hand():

@@ -140,14 +140,16 @@ def _numba() -> Check:
 
 
 def _kernels() -> Check:
+    from eventspeech import optimiser
     from eventspeech.data.cochlea import native as cochlea
     from eventspeech.engines import native as engine
 
     libraries = {"the cpu engine": engine.library(), "the cochlea encoder": cochlea.library()}
+    libraries["Adam"] = optimiser.library()
     missing = [name for name, library in libraries.items() if library is None]
     if missing:
         remedy = "to make it faster install a C compiler, then run `pip install -e .` again"
-        return Check("SKIP", f"not built for {' and '.join(missing)}; numba's are used", remedy)
+        return Check("SKIP", f"not built for {' and '.join(missing)}; numba's and numpy's are used", remedy)
     return Check("PASS", f"built at installation for {' and '.join(libraries)}")
 
 

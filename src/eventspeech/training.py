@@ -169,7 +169,7 @@ class Trainer:
     def epoch(self, number: int) -> EpochResult:
         """Learn from every training sample once."""
         tally = Tally()
-        for batch in self.presented(number):
+        for batch in batches.ahead(self.presented(number)):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
                 found = self.engine.gradients(self.weights, batch, self.objective)
                 self.last_rate = self.learning_rate * schedule.ease_in(self._ease_in, self.optimiser.updates)

@@ -5,6 +5,8 @@ once, as in the published simulations.
 """
 
 import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +67,15 @@ def sorted_once(events: np.ndarray) -> np.ndarray:
     new[:1] = True
     np.not_equal(events[1:], events[:-1], out=new[1:])
     return events if new.all() else np.compress(new, events)
+
+
+def ahead(presented: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the same batches; each is made by another thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, presented, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, presented, None)
+            yield batch
 
 
 def take(batch: Batch, indices: np.ndarray, shifts: np.ndarray | None = None) -> Batch:

@@ -1,11 +1,21 @@
 """Adam (Kingma & Ba 2015), as the published recipe uses it: no clipping, no weight decay."""
 
+import ctypes
+import functools
+
 import numpy as np
 
+from eventspeech import compiled
 from eventspeech.network import Weights
 
 CHUNK = 2**14
 """Weights that are updated at a time: everything about them stays in the first caches."""
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled library, or None where the installation could not build it: numpy then does the same."""
+    return compiled.library(__file__)
 
 
 class Adam:
@@ -30,6 +40,10 @@ class Adam:
         root = np.float32(1 / np.sqrt(1 - float(self._beta2) ** self.updates))
         for name, first in self.first.items():
             parts = (weights[name], first, self.second[name], gradients[name])
+            if (built := library()) is not None and all(part.flags.c_contiguous for part in parts):
+                constants = self._beta1, self._beta2, self._epsilon, rate, root
+                compiled.call(built, "adam", *parts, first.size, *map(float, constants))
+                continue
             flat = [part.reshape(-1) for part in parts]
             for start in range(0, first.size, CHUNK):
                 self._step(*(part[start : start + CHUNK] for part in flat), rate, root)
