@@ -1,6 +1,7 @@
 """Binning, selecting and shifting."""
 
 import numpy as np
+import pytest
 
 from eventspeech.data import batches, store
 
