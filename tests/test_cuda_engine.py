@@ -8,7 +8,7 @@ import pytest
 import test_cpu_engine as cases
 import test_readouts as readouts
 
-from eventspeech import benchmark_engine, benchmark_gpu_limit, losses, machine
+from eventspeech import benchmark_engine, benchmark_gpu, benchmark_gpu_limit, engines, losses, machine
 from eventspeech.data.batches import Batch
 from eventspeech.engines import create
 from eventspeech.engines.base import Objective
@@ -208,6 +208,24 @@ def test_probes_do_what_they_count():
     device.launch("probe_arithmetic", 1, (2, 1), (3, 1), 0, 0.5, 60, results)
     np.testing.assert_allclose(results, 16.0)
     assert all(rate > 0 for rate in benchmark_gpu_limit.ceilings(device, scale=2**11).values())
+
+
+@compiles
+def test_the_benchmark_measures_all_of_it(monkeypatch, tmp_path):
+    real = engines.create
+    monkeypatch.setattr(
+        engines, "create", lambda name, on, *rest: cuda_on_host.Engine(on) if name == "cuda" else real(name, on, *rest)
+    )
+    monkeypatch.setattr(benchmark_gpu, "BASE", {"hidden": 20, "batch": 2})
+    monkeypatch.setattr(benchmark_gpu, "LOSSES", ("gaussian", "max"))
+    rates = {"cache_bytes_per_s": 1e6, "memory_bytes_per_s": 1e5, "operations_per_s": 1e7}
+    monkeypatch.setattr(benchmark_gpu_limit, "ceilings", lambda device: rates)
+    found = benchmark_gpu.measure(50, 300, 2.0, 2, 1, hidden=(20,), batch=(1, 2))
+    assert [(row["loss"], row["identical"]) for row in found["parity"]] == [("gaussian", True), ("max", True)]
+    assert all(row["samples_with_equal_spikes"] and row["gradient_error"] < 1e-5 for row in found["parity"])
+    assert [row["batch"] for row in found["speed"]] == [1, 2]
+    assert all(row["limit"]["times_the_bandwidth_limit"] > 0 for row in found["speed"])
+    assert {"project", "forward_hidden", "adjoint_hidden", "gather"} <= set(found["kernels_ms"])
 
 
 @pytest.mark.parametrize("changes", [{"hidden": (4097,)}, {"outputs": 5000}, {"inputs": 20000}])

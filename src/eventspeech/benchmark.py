@@ -14,6 +14,7 @@ OPTIONS = {
         "engine", "hidden", "steps", "spikes", "rate", "batch", "samples", "threads", "repeats", "against", "limit",
     ),
     "epoch": ("engine", "hidden", "steps", "spikes", "rate", "batch", "samples", "evaluated", "repeats"),
+    "gpu": ("steps", "spikes", "rate", "samples", "repeats"),
     "growth": ("rounds",),
 }  # fmt: skip
 """What each benchmark takes."""

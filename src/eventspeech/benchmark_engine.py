@@ -158,19 +158,17 @@ def _measure_one(
         "peak_memory_mib": peak_memory_mib(),
     }
     if limit:
-        result["limit"] = _limit(engine, on, input_spikes, found_rate * hidden, used, training["median"])
+        result["limit"] = _limit(runner, input_spikes, found_rate * hidden, used, training["median"])
     return result
 
 
-def _limit(engine: str, on: Network, input_spikes: float, hidden_spikes: float, threads: int, ms: float) -> dict:
+def _limit(runner: Engine, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float) -> dict:
     from eventspeech import benchmark_gpu_limit, benchmark_limit
 
-    if engine != "cuda":
-        return benchmark_limit.distance(on, input_spikes, hidden_spikes, threads, ms)
-    from eventspeech.engines.cuda import CudaDevice
-
-    found = benchmark_gpu_limit.ceilings(CudaDevice())
-    return benchmark_gpu_limit.distance(on, input_spikes, hidden_spikes, ms, found)
+    if runner.name != "cuda":
+        return benchmark_limit.distance(runner.network, input_spikes, hidden_spikes, threads, ms_per_sample)
+    found = benchmark_gpu_limit.ceilings(runner.kernels.device)
+    return benchmark_gpu_limit.distance(runner.network, input_spikes, hidden_spikes, ms_per_sample, found)
 
 
 def peak_memory_mib() -> float:

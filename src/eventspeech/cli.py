@@ -130,18 +130,20 @@ def _add_benchmarks(verbs) -> None:
     epoch = what.add_parser("epoch", help="A whole training epoch, and the share of all that is not the engine.")
     epoch.add_argument("--engine", default="cpu", choices=["cpu", "cuda"])
     epoch.add_argument("--evaluated", type=_positive, default=816, help="samples of the validation")
-    for verb, samples, repeats in ((engine, 128, 5), (epoch, 8156, 1)):
-        verb.add_argument("--hidden", type=_positive, default=512)
+    gpu = what.add_parser("gpu", help="Engine cuda: equality with cpu, determinism, limits, speed by size and batch.")
+    for verb, samples, repeats in ((engine, 128, 5), (epoch, 8156, 1), (gpu, 128, 5)):
         verb.add_argument("--steps", type=_positive, default=1000)
         verb.add_argument("--spikes", type=_positive, default=8000, help="input spikes per sample")
         verb.add_argument("--rate", type=float, default=14.0, help="hidden spikes per neuron and trial to aim at")
-        verb.add_argument("--batch", type=_positive, default=32)
+        if verb is not gpu:
+            verb.add_argument("--hidden", type=_positive, default=512)
+            verb.add_argument("--batch", type=_positive, default=32)
         verb.add_argument("--samples", type=_positive, default=samples)
         verb.add_argument("--repeats", type=_positive, default=repeats)
     growth = what.add_parser("growth", help="How the time of a training step grows with each size of the problem.")
     growth.add_argument("--rounds", type=_positive, default=3)
     growth.add_argument("--plot", type=Path, help="figure to draw (png, svg or pdf)")
-    for verb in (encoder, engine, epoch, growth):
+    for verb in (encoder, engine, epoch, gpu, growth):
         verb.add_argument("--json", default="-", help="file to write, - for standard output")
     benchmark.set_defaults(function=_benchmark)
 

@@ -124,7 +124,7 @@ class DeviceKernels:
     """See `types.Kernels`; float32 alone."""
 
     def __init__(self, device: Device):
-        self._device = device
+        self.device = device
 
     def load(self, weights: Weights) -> Weights:
         """Copy connections to the device."""
@@ -132,11 +132,11 @@ class DeviceKernels:
 
     def zeros(self, weights: Weights) -> Weights:
         """Return zero gradients."""
-        return {name: self._device.zeros(array.shape, np.float32) for name, array in weights.items()}
+        return {name: self.device.zeros(array.shape, np.float32) for name, array in weights.items()}
 
     def fetch(self, gradients: Weights, weights: Weights) -> Weights:
         """Copy gradients back, without padding."""
-        found = {name: self._device.get(array) for name, array in gradients.items()}
+        found = {name: self.device.get(array) for name, array in gradients.items()}
         return {name: np.ascontiguousarray(array[:, : weights[name].shape[1]]) for name, array in found.items()}
 
     def vectors(self, vectors: Vectors) -> DeviceVectors:
@@ -145,7 +145,7 @@ class DeviceKernels:
 
     def events(self, batch: Batch, steps: int) -> DeviceEvents:
         """Copy a batch to the device."""
-        samples, device = len(batch), self._device
+        samples, device = len(batch), self.device
         _int32(len(batch.channels))
         rows, steps_of, offsets = (device.put(x.astype(np.int32)) for x in (batch.channels, batch.steps, batch.offsets))
         starts = device.empty((samples, steps + 1), np.int32)
@@ -159,8 +159,8 @@ class DeviceKernels:
     def fetch_layer(self, layer: DeviceLayer) -> Layer:
         """Copy what a layer did."""
         shape = len(layer.spike_counts), layer.capacity
-        spikes, denominators = (self._device.get(array).reshape(shape) for array in (layer.spikes, layer.denominators))
-        starts = self._device.get(layer.starts).astype(np.int64)
+        spikes, denominators = (self.device.get(array).reshape(shape) for array in (layer.spikes, layer.denominators))
+        starts = self.device.get(layer.starts).astype(np.int64)
         return Layer(spikes, denominators, starts - starts[:, :1])
 
     def samples_at_once(self, steps: int, width: int) -> int:
@@ -168,13 +168,13 @@ class DeviceKernels:
 
         It decides the order of summation.
         """
-        return max(1, self._device.memory // (4 * 4 * (steps + 1) * width))
+        return max(1, self.device.memory // (4 * 4 * (steps + 1) * width))
 
     def forward_hidden(
         self, events: DeviceEvents, delays: np.ndarray, weights, recurrent, vectors: DeviceVectors, capacity: int
     ) -> DeviceLayer:
         """Run a spiking layer forward."""
-        (samples, steps), quads, device = _grid(events), weights.shape[1] // QUAD, self._device
+        (samples, steps), quads, device = _grid(events), weights.shape[1] // QUAD, self.device
         room = _int32(samples * capacity)
         spikes, spike_steps, denominators = (device.empty((room,), kind) for kind in (np.int32, np.int32, np.float32))
         starts, counts = device.empty((samples, steps + 1), np.int32), device.empty((samples, 4 * quads), np.int32)
@@ -192,7 +192,7 @@ class DeviceKernels:
         self, events: DeviceEvents, weights, vectors: DeviceVectors, weighting: np.ndarray, keep_trace: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Run the outputs forward."""
-        (samples, steps), outputs, device = _grid(events), vectors.size, self._device
+        (samples, steps), outputs, device = _grid(events), vectors.size, self.device
         logits, weighting = device.empty((samples, outputs), np.float64), device.put(weighting)
         trace = device.empty((samples if keep_trace else 0, steps, outputs), np.float32)
         for first, drive in self._drives(events, NO_DELAY, weights):
@@ -208,14 +208,14 @@ class DeviceKernels:
         pushed, steps, v = self._put(drive), len(weighting), vectors
         found = self._empty_adjoint(len(drive), steps, pushed.shape[1], True)
         self._each(
-            pushed.size, "adjoint_output", pushed, self._device.put(weighting), v.a, v.b, v.k, v.p, v.q,
+            pushed.size, "adjoint_output", pushed, self.device.put(weighting), v.a, v.b, v.k, v.p, v.q,
             pushed.shape[1], len(drive), steps, *found,
         )  # fmt: skip
         return found
 
     def forward_max(self, events: DeviceEvents, weights, vectors: DeviceVectors) -> Peaks:
         """Run the outputs forward and find their maxima."""
-        (samples, steps), stride, device = _grid(events), weights.shape[1], self._device
+        (samples, steps), stride, device = _grid(events), weights.shape[1], self.device
         values = device.empty((samples, vectors.size), np.float64)
         peaks, shares = device.zeros((samples, stride), np.int32), device.zeros((samples, stride), np.float32)
         for first, drive in self._drives(events, NO_DELAY, weights):
@@ -241,7 +241,7 @@ class DeviceKernels:
         vectors: DeviceVectors, keep_difference: bool, timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
-        (samples, steps), device, v, pushed = _grid(layer), self._device, vectors, self._put(penalty)
+        (samples, steps), device, v, pushed = _grid(layer), self.device, vectors, self._put(penalty)
         quads = pushed.shape[1] // QUAD
         flow = self._flows(layer, above, adjoint_above, timing)
         found = self._empty_adjoint(samples, steps, pushed.shape[1], keep_difference)
@@ -259,7 +259,7 @@ class DeviceKernels:
         vectors: DeviceVectors, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""
-        (samples, steps), neurons, device, v = _grid(events), vectors.size, self._device, vectors
+        (samples, steps), neurons, device, v = _grid(events), vectors.size, self.device, vectors
         sums = device.empty((samples, 3, neurons), np.float64)
         for first, drive in self._drives(events, delays, weights):
             part = slice(first, first + len(drive))
@@ -274,7 +274,7 @@ class DeviceKernels:
 
     def sort(self, events: DeviceEvents, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by unit, sample and time."""
-        (samples, steps), device = _grid(events), self._device
+        (samples, steps), device = _grid(events), self.device
         unit_starts = device.zeros((units * samples + 1,), np.int32)
         places = device.empty(events.rows.shape, np.int32)
         self._launch("count_units", samples, 8 * WARP, 0, events.rows, events.starts, samples, steps, unit_starts)
@@ -292,7 +292,7 @@ class DeviceKernels:
         side_by_side = max(1, THREADS // quads)
         for (places, unit_starts), delays, total in sources:
             units = len(total) // len(delays)
-            self._device.launch(
+            self.device.launch(
                 "gather", 1, (-(-units // side_by_side), len(delays)), (quads, side_by_side), 0,
                 places, unit_starts, self._put_delays(delays), scale, adjoint.current, units, samples, quads, rows - 1,
                 total,
@@ -300,7 +300,7 @@ class DeviceKernels:
 
     def _flows(self, layer: DeviceLayer, above, adjoint_above: Adjoint | None, timing: np.ndarray | None):
         """Return what flows to each spike from outside its layer."""
-        (samples, steps), device = _grid(layer), self._device
+        (samples, steps), device = _grid(layer), self.device
         flow, difference, quads = device.empty(layer.denominators.shape, np.float32), None, 0
         if above is not None and adjoint_above is not None:
             difference, quads = adjoint_above.difference, above.shape[1] // QUAD
@@ -313,8 +313,8 @@ class DeviceKernels:
     def _drives(self, events: DeviceEvents, delays: np.ndarray, weights) -> Iterator[tuple[int, Any]]:
         """Yield what arrives, [G, N, P], for one group of samples after the other, and the first of each group."""
         samples, steps = _grid(events)
-        at_once = min(samples, max(1, self._device.memory // (8 * 4 * steps * weights.shape[1])))
-        drive = self._device.empty((at_once, steps, weights.shape[1]), np.float32)
+        at_once = min(samples, max(1, self.device.memory // (8 * 4 * steps * weights.shape[1])))
+        drive = self.device.empty((at_once, steps, weights.shape[1]), np.float32)
         for first in range(0, samples, at_once):
             part = events.part(slice(first, first + at_once))
             self._project(part, delays, weights, drive[: len(part.starts)], False)
@@ -323,14 +323,14 @@ class DeviceKernels:
     def _project(self, events: DeviceEvents, delays: np.ndarray, weights, drive, accumulate: bool) -> None:
         (samples, steps), quads = _grid(events), weights.shape[1] // QUAD
         side_by_side = max(1, THREADS // quads)
-        self._device.launch(
+        self.device.launch(
             "project", 1, (-(-samples * steps // side_by_side), 1), (quads, side_by_side), 0,
             events.rows, events.starts, self._put_delays(delays), len(delays), len(weights) // len(delays),
             weights, quads, samples, steps, int(accumulate), drive,
         )  # fmt: skip
 
     def _empty_adjoint(self, samples: int, steps: int, stride: int, keep_difference: bool) -> Adjoint:
-        empty = self._device.empty
+        empty = self.device.empty
         return Adjoint(
             empty((samples, steps + 1, stride), np.float32),
             empty((samples if keep_difference else 0, steps + 1, stride), np.float32),
@@ -340,17 +340,17 @@ class DeviceKernels:
         """Copy to the device with zeros up to whole quads."""
         gap = -array.shape[-1] % QUAD
         padding = [(0, 0)] * (array.ndim - 1) + [(0, gap)]
-        return self._device.put(np.pad(array, padding) if gap else array)
+        return self.device.put(np.pad(array, padding) if gap else array)
 
     def _put_delays(self, delays: np.ndarray):
-        return self._device.put(delays.astype(np.int32))
+        return self.device.put(delays.astype(np.int32))
 
     def _each(self, threads: int, kernel: str, *arguments) -> None:
         """Run a kernel with one thread for each of ``threads`` things."""
         self._launch(kernel, -(-threads // THREADS), THREADS, 0, *arguments)
 
     def _launch(self, kernel: str, blocks: int, threads: int, shared: int, *arguments) -> None:
-        self._device.launch(kernel, 1, (blocks, 1), (threads, 1), shared, *arguments)
+        self.device.launch(kernel, 1, (blocks, 1), (threads, 1), shared, *arguments)
 
 
 def _grid(events: DeviceEvents | DeviceLayer) -> tuple[int, int]:
