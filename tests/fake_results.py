@@ -144,6 +144,8 @@ def profile(results: Path, study: parameters.Params, gpu: bool = False) -> None:
     unknown = dict.fromkeys([
         "epoch_time_s", "epoch_time_low_s", "epoch_time_high_s", "power_w", "energy_per_epoch_j", "accuracy",
         "energy_net_per_epoch_j", "energy_per_sample_j", "idle_power_w", "peak_memory_mib", "energy_reason",
+        "energy_per_epoch_low_j", "energy_per_epoch_high_j", "energy_sampled_per_epoch_j", "updates_per_epoch",
+        "adam_damping",
     ])  # fmt: skip
     for device, sizes in {"cpu": study.profile.cpu_batch_sizes, "cuda": study.profile.cuda_batch_sizes}.items():
         for size in sizes:
@@ -156,12 +158,14 @@ def profile(results: Path, study: parameters.Params, gpu: bool = False) -> None:
                 time = 0.05 / size**0.7
                 row |= {"power_w": 250.0, "idle_power_w": 80.0, "energy_status": "VALID"}
                 row |= {"energy_per_epoch_j": 250 * time, "energy_net_per_epoch_j": 170 * time}
-                row |= {"energy_per_sample_j": 250 * time / 128}
+                row |= {"energy_per_sample_j": 250 * time / 128, "energy_sampled_per_epoch_j": 245 * time}
+                row |= {"energy_per_epoch_low_j": 240 * time, "energy_per_epoch_high_j": 255 * time}
             else:
                 row |= {"status": "not measured", "reason": "no NVIDIA driver on this machine"}
             if row["status"] == "VALID":
                 row |= {"epoch_time_s": time, "epoch_time_low_s": 0.95 * time, "epoch_time_high_s": 1.1 * time}
-                row |= {"peak_memory_mib": 310.0}
+                row |= {"peak_memory_mib": 310.0, "accuracy": 0.5 / size, "adam_damping": 0.1}
+                row |= {"updates_per_epoch": 128 // size}
             write_json(results / "profile" / device / f"{size}.json", row)
 
 

@@ -77,6 +77,14 @@ def test_the_second_step_by_hand():
     np.testing.assert_allclose(weights["0"], [-0.001 + 0.001 * 0.0526316], rtol=1e-5)
 
 
+def test_damping_is_the_share_of_epsilon_in_what_divides_a_step():
+    optimiser, weights = adam(np.zeros(4))
+    assert optimiser.damping() == 0.0
+    optimiser.step(weights, {"0": np.array([3e-8, 1e-8, 1.0, 0.0], np.float32)}, RATE)
+    # epsilon / (|g| + epsilon); the last weight never had a gradient
+    assert optimiser.damping() == pytest.approx((0.25 + 0.5 + 1e-8) / 3, rel=1e-4)
+
+
 def test_weights_are_updated_in_place_and_gradients_left_alone():
     optimiser, weights = adam(np.ones((3, 2)), np.ones(4))
     arrays, gradients = dict(weights), {"0": np.ones((3, 2), np.float32), "1": np.zeros(4, np.float32)}

@@ -65,6 +65,8 @@ class TestArithmetic:
         assert row["epoch_times_s"] == [1.0, 1.1, 0.9, 1.0]
         assert row["compile_s"] == 3.0
         assert row["energy_per_epoch_j"] == pytest.approx(205.0)
+        assert (row["energy_per_epoch_low_j"], row["energy_per_epoch_high_j"]) == (200.0, 210.0)
+        assert row["energy_sampled_per_epoch_j"] is None
         assert row["energy_per_sample_j"] == pytest.approx(205.0 / 128)
         assert row["energy_net_per_epoch_j"] == pytest.approx((420 - 63 + 400 - 57) / 4)
         assert row["idle_power_w"] == 30.0
@@ -73,6 +75,18 @@ class TestArithmetic:
         assert (row["energy_status"], row["energy_reason"]) == ("VALID", None)
         assert row["host_energy_reason"] == "no counters"
         json.dumps(row, allow_nan=False)
+
+    def test_what_power_samples_say_stands_beside_the_counter(self):
+        windows = [counted("trial", 2.0, 400.0, sampled_energy_j=joules) for joules in (380.0, 390.0, 420.0)]
+        row = summarise([trial((1.0, 1.0), window) for window in windows])
+        assert (row["energy_per_epoch_j"], row["energy_sampled_per_epoch_j"]) == (200.0, 195.0)
+
+    def test_a_model_estimates_only_what_was_not_measured(self):
+        row = {"energy_per_epoch_j": None, "epoch_time_s": 2.0}
+        assert sweep.estimate(row, None) == {}
+        found = sweep.estimate(row, 65.0)
+        assert found["energy_estimate_per_epoch_j"] == 130.0 and "a model: 65 W" in found["energy_estimate_reason"]
+        assert sweep.estimate(row | {"energy_per_epoch_j": 5.0}, 65.0) == {"energy_estimate_reason": "measured"}
 
     def test_unknown_is_none_with_a_reason_never_zero(self):
         idle = Trial((1.0,), unknown("idle"), unknown("idle"), None)
@@ -187,7 +201,9 @@ class Training:
 
         def epoch():
             self.epochs += 1
-            return SimpleNamespace(accuracy=np.float32(self.epochs / 100), loss=np.float32(1.5))
+            return SimpleNamespace(
+                accuracy=np.float32(self.epochs / 100), loss=np.float32(1.5), adam_damping=lambda: 0.25
+            )
 
         return epoch
 
@@ -202,6 +218,7 @@ def test_row_of_a_cpu_without_counters(study, spikes, tmp_path):
     assert len(row["epoch_times_s"]) == 6
     assert (row["device"], row["batch_size"], row["samples"], row["trials"], row["epochs"]) == ("cpu", 4, 8, 3, 2)
     assert row["accuracy"] == pytest.approx(0.08)
+    assert (row["updates_per_epoch"], row["adam_damping"]) == (2, 0.25)
     assert (row["energy_per_epoch_j"], row["energy_reason"]) == (None, "no counters")
     assert (row["energy_estimate_per_epoch_j"], row["energy_estimate_reason"]) == (None, "no model chosen")
     assert row["peak_memory_mib"] > 10

@@ -157,6 +157,22 @@ def test_what_was_not_measured_says_why(study):
     assert "RAPL" in claims.gpu_spares_energy(study.profile).sentence
 
 
+def test_energy_stands_against_time_with_batch_sizes_along_the_curve(tmp_path):
+    study = load(tmp_path, make(tmp_path, gpu=True))
+    axes = figures.energy_by_time(study).axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert [entry.get_text() for entry in axes.texts] == ["1", "8", "32"]
+    assert [entry.get_text() for entry in axes.get_legend().get_texts()] == ["GPU"], "energy of the CPU is unknown"
+    rows = [row for row in study.profile if row["device"] == "cuda"]
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), [row["energy_per_epoch_j"] for row in rows])
+    (bar,) = axes.containers[0].lines[2][1].get_segments()
+    np.testing.assert_allclose(bar[:, 1], [240 * 0.05, 255 * 0.05])
+    table = tables.profile(study).set_index(["device", "batch size"])
+    row = table.loc[("GPU", "8")]
+    assert (row["updates an epoch"], row["steps shortened by Adam's epsilon (%)"]) == ("16", "10")
+    assert row["by power samples (J)"] and "estimate of it, by a model (J)" not in table
+
+
 def measurement(device, size, time, energy=None, status="VALID"):
     row = {"device": device, "batch_size": size, "status": status, "reason": None, "epoch_time_s": time}
     return row | {"energy_per_epoch_j": energy, "energy_status": "VALID" if energy else "not measured"}

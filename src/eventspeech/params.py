@@ -397,6 +397,9 @@ class Profile(Group):
     warmup_epochs: PositiveInt = 1
     cooldown_s: NonNegativeFloat = 0.0
     idle_s: PositiveFloat = Field(1.0, description="length of the idle baseline's window")
+    cpu_model_w: PositiveFloat | None = Field(
+        None, description="power of the processor under load; where its energy is unknown, this times time estimates it"
+    )
 
 
 class Report(Group):

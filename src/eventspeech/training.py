@@ -10,6 +10,7 @@ interrupted training goes on from its checkpoint and ends with the same bits.
 import csv
 import hashlib
 import io
+import itertools
 import json
 import logging
 import time
@@ -216,7 +217,16 @@ def _require_finite(number: int, *arrays: np.ndarray) -> None:
         )
 
 
-def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -> Callable[[], EpochResult]:
+class ProfiledEpoch(NamedTuple):
+    """What `profile` wants of an epoch: see `profiling.sweep.EpochResult`."""
+
+    accuracy: float
+    loss: float
+    samples: int
+    adam_damping: Callable[[], float]
+
+
+def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -> Callable[[], ProfiledEpoch]:
     """Return a function that trains one epoch on ``profile.samples`` of the samples: what `profile` measures.
 
     A stated number of samples with the blended ones is brought down to as large a share. ``params`` are those of the
@@ -230,8 +240,13 @@ def workload(params: Params, loss: str, batch_size: int, training: SpikeStore) -
         params = params.model_copy(update={"augmentation": changed})
     chosen = seeds.generator(0, "profile").choice(len(training), count, replace=False)
     trainer = Trainer(params, loss, 0, training.select(chosen), batch_size)
-    epochs = iter(range(1, 1_000_000))
-    return lambda: trainer.epoch(next(epochs))
+    epochs = itertools.count(1)
+
+    def epoch() -> ProfiledEpoch:
+        result = trainer.epoch(next(epochs))
+        return ProfiledEpoch(result.accuracy, result.loss, result.samples, trainer.optimiser.damping)
+
+    return epoch
 
 
 class _Progress:

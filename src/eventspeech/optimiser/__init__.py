@@ -63,6 +63,14 @@ class Adam:
         scratch *= rate
         weights -= scratch
 
+    def damping(self) -> float:
+        """Return by how much epsilon shortens the last step, mean over weights that ever had a gradient: 0 to 1."""
+        if not self.updates:
+            return 0.0
+        root = 1 / np.sqrt(1 - float(self._beta2) ** self.updates)
+        moved = np.concatenate([second[second > 0] for second in self.second.values()])
+        return float(np.mean(self._epsilon / (np.sqrt(moved) * root + self._epsilon))) if len(moved) else 1.0
+
     def state(self) -> dict[str, np.ndarray]:
         """Return everything a checkpoint needs."""
         arrays = {f"first.{name}": array for name, array in self.first.items()}

@@ -39,9 +39,11 @@ ENGINES = Path(__file__).parents[1] / "engines"
 
 MEASURED = (
     "epoch_time_s", "epoch_time_low_s", "epoch_time_high_s", "epoch_times_s", "setup_s", "first_epoch_s", "compile_s",
-    "power_w", "energy_per_epoch_j", "energy_net_per_epoch_j", "energy_per_sample_j", "energy_method",
+    "power_w", "energy_per_epoch_j", "energy_per_epoch_low_j", "energy_per_epoch_high_j", "energy_net_per_epoch_j",
+    "energy_per_sample_j", "energy_method", "energy_sampled_per_epoch_j", "energy_estimate_per_epoch_j",
     "idle_power_w", "idle_reason", "host_energy_per_epoch_j", "host_energy_reason", "peak_memory_mib",
-    "temperature_c", "clock_mhz", "other_cores_idle", "other_cores", "accuracy", "loss_value",
+    "temperature_c", "clock_mhz", "other_cores_idle", "other_cores", "accuracy", "loss_value", "updates_per_epoch",
+    "adam_damping",
 )  # fmt: skip
 """Keys of a row that are ``null`` unless measured."""
 
@@ -53,6 +55,7 @@ class EpochResult(Protocol):
         accuracy: on the samples it trained on, in [0, 1].
         loss: mean over these samples.
         samples: how many they were (optional; else ``profile.samples`` is believed).
+        adam_damping: asked after all trials, by how much Adam's epsilon shortens its steps (optional).
     """
 
     accuracy: float
@@ -137,9 +140,13 @@ def profile(
 
     The row's ``status`` is VALID, INVALID (numbers are there, ``reason`` says why not to trust them) or ``not
     measured`` (no numbers, and the reason). ``epoch_time_s`` is the median over all epochs of all trials, low and
-    high are the fastest and slowest. Energies are medians over trials of joules per epoch: gross, and net of the idle
-    baseline. For ``cuda`` they are the board's; ``host_*`` is the processor's share meanwhile. ``peak_memory_mib`` is
-    the process's peak resident memory for ``cpu``, the board's above its level before this job for ``cuda``.
+    high are the fastest and slowest. Energies are medians over trials of joules per epoch, low and high the least and
+    the most: gross, and net of the idle baseline. ``energy_sampled_per_epoch_j`` is what power samples say beside a
+    counter; ``energy_estimate_per_epoch_j``, for a CPU without counters, is what a model says: ``profile.cpu_model_w``
+    for the length of an epoch. For ``cuda`` they are the board's; ``host_*`` is the processor's share meanwhile.
+    ``peak_memory_mib`` is the process's peak resident memory for ``cpu``, the board's above its level before this job
+    for ``cuda``. What the batch size does to learning: ``accuracy`` in the last epoch, ``updates_per_epoch``, and
+    ``adam_damping`` (near 1 epsilon, and not the gradient, rules the steps).
 
     Args:
         params: of the study; ``profile`` says how long to measure.
@@ -181,7 +188,6 @@ def blank(params: Params, device: str, engine: str, batch_size: int) -> dict[str
         **dict.fromkeys(MEASURED),
         "energy_status": None,
         "energy_reason": None,
-        "energy_estimate_per_epoch_j": None,
         "energy_estimate_reason": "no model chosen",
         "windows": [],
         "meter": None,
@@ -241,7 +247,29 @@ def _measure(
     row = summarise(device, trials, idle, getattr(results[-1], "samples", params.profile.samples), begun, facts)
     if device == "cpu":
         row["peak_memory_mib"] = _peak_resident_mib()
-    return {**row, "accuracy": float(results[-1].accuracy), "loss_value": float(results[-1].loss)}
+        row |= estimate(row, params.profile.cpu_model_w)
+    return row | _learning(results[-1], batch_size, row["samples"])
+
+
+def estimate(row: dict[str, Any], model_w: float | None) -> dict[str, Any]:
+    """Return an estimate of an epoch's energy for a processor of that power, labelled as one; empty if measured."""
+    if row["energy_per_epoch_j"] is not None:
+        return {"energy_estimate_reason": "measured"}
+    if model_w is None:
+        return {}
+    reason = f"a model: {model_w:g} W for the length of an epoch"
+    return {"energy_estimate_per_epoch_j": model_w * row["epoch_time_s"], "energy_estimate_reason": reason}
+
+
+def _learning(last: EpochResult, batch_size: int, samples: int) -> dict[str, Any]:
+    """Return what the batch size did to learning, as of the last epoch."""
+    damping = getattr(last, "adam_damping", None)
+    return {
+        "accuracy": float(last.accuracy),
+        "loss_value": float(last.loss),
+        "updates_per_epoch": -(-samples // batch_size),
+        "adam_damping": None if damping is None else float(damping()),
+    }
 
 
 def _make(
@@ -285,6 +313,7 @@ def summarise(
     windows = [trial.device for trial in trials]
     median_s = statistics.median(times_s)
     gross_j, energy_reason = per_epoch(windows, epochs)
+    trials_j = [] if gross_j is None else [w.energy_j / count for w, count in zip(windows, epochs, strict=True)]
     net_j = net_per_epoch(windows, epochs, idle.device.mean_power_w)
     host_j, host_reason = per_epoch([trial.host for trial in trials], epochs)
     doubts = energy_doubts(windows, facts)
@@ -302,9 +331,12 @@ def summarise(
         "compile_s": max(0.0, begun["first_epoch_s"] - median_s),
         "power_w": None if gross_j is None else statistics.median(w.mean_power_w for w in windows),
         "energy_per_epoch_j": gross_j,
+        "energy_per_epoch_low_j": min(trials_j, default=None),
+        "energy_per_epoch_high_j": max(trials_j, default=None),
         "energy_net_per_epoch_j": net_j,
         "energy_per_sample_j": None if gross_j is None else gross_j / samples,
         "energy_method": windows[0].method,
+        "energy_sampled_per_epoch_j": _sampled(windows, epochs),
         "energy_status": energy_status,
         "energy_reason": energy_reason or "; ".join(doubts) or (reason if energy_status == "INVALID" else None),
         "idle_power_w": idle.device.mean_power_w,
@@ -338,6 +370,13 @@ def net_per_epoch(windows: Sequence[Window], epochs: Sequence[int], idle_power_w
     pairs = zip(windows, epochs, strict=True)
     net_j = statistics.median((w.energy_j - idle_power_w * w.duration_s) / count for w, count in pairs)
     return net_j if net_j >= 0 else None
+
+
+def _sampled(windows: Sequence[Window], epochs: Sequence[int]) -> float | None:
+    """Return the median energy per epoch (J) that integrated power samples tell; ``None`` if any trial has none."""
+    if any(window.sampled_energy_j is None for window in windows):
+        return None
+    return statistics.median(w.sampled_energy_j / count for w, count in zip(windows, epochs, strict=True))
 
 
 def energy_doubts(windows: Sequence[Window], facts: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ throughout (colours of Okabe and Ito, told apart by colour-blind readers and, by
 import functools
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -598,15 +599,40 @@ def profile(results: Results) -> Figure:
     return figure
 
 
-def _log_values(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, with round values on it even where it spans less than a decade."""
-    axes.set_yscale("log")
-    axes.margins(y=0.25)
-    low, high = axes.get_ylim()
+@_figure
+def energy_by_time(results: Results) -> Figure:
+    """Draw energy against time of an epoch, batch sizes along the curve; devices whose energy is known only."""
+    figure = Figure(figsize=(0.6 * WIDTH, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for device in dict.fromkeys(row["device"] for row in results.profile):
+        known = _known(results.profile, device, "energy_per_epoch_j")
+        colour, marker = DEVICES[device]
+        axes.plot(*([row[key] for row in known] for key in ("epoch_time_s", "energy_per_epoch_j")), color=colour,
+                  linewidth=1, label=_device(device) if known else None, marker=marker, markersize=0)  # fmt: skip
+        for row in known:
+            place = row["epoch_time_s"], row["energy_per_epoch_j"]
+            bars = {"xerr": _bars(row, "epoch_time_s"), "yerr": _bars(row, "energy_per_epoch_j")}
+            filled = colour if is_valid(row, "energy_per_epoch_j") else "white"
+            axes.errorbar(*([value] for value in place), **bars, fmt=marker, color=colour, markerfacecolor=filled,
+                          capsize=2.5)  # fmt: skip
+            axes.annotate(str(row["batch_size"]), place, (4, 4), textcoords="offset points", fontsize=6.5)
+    axes.set(xlabel="time of an epoch (s)", ylabel="energy of an epoch (J)")
+    for letter in "xy":
+        _log_values(axes, letter)
+    axes.legend()
+    return figure
+
+
+def _log_values(axes: Axes, letter: str = "y") -> None:
+    """Make an axis logarithmic, with round values on it even where it spans less than a decade."""
+    axes.set(**{f"{letter}scale": "log"})
+    axes.margins(**{letter: 0.25})
+    low, high = getattr(axes, f"get_{letter}lim")()
     steps = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(subs=steps))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axis = getattr(axes, f"{letter}axis")
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def is_valid(row: dict, key: str) -> bool:
@@ -621,15 +647,23 @@ def _device(device: str) -> str:
 def _measured(axes: Axes, rows: Sequence[dict], device: str, key: str) -> bool:
     """Draw a device's measurements; return whether there was one."""
     colour, marker = DEVICES[device]
-    known = [row for row in rows if row["device"] == device and row.get(key) is not None]
+    known = _known(rows, device, key)
     if not known:
         return False
-    known.sort(key=lambda row: row["batch_size"])
     axes.plot([row["batch_size"] for row in known], [row[key] for row in known], color=colour, linewidth=1)
     for row in known:
-        bars = None
-        if key == "epoch_time_s" and row.get("epoch_time_low_s") is not None:
-            bars = [[row[key] - row["epoch_time_low_s"]], [row["epoch_time_high_s"] - row[key]]]
         style = {"fmt": marker, "color": colour, "markerfacecolor": colour if is_valid(row, key) else "white"}
-        axes.errorbar([row["batch_size"]], [row[key]], bars, capsize=2.5, **style)
+        axes.errorbar([row["batch_size"]], [row[key]], _bars(row, key), capsize=2.5, **style)
     return True
+
+
+def _known(rows: Sequence[dict], device: str, key: str) -> list[dict]:
+    """Return a device's rows that have a value, by batch size."""
+    known = [row for row in rows if row["device"] == device and row.get(key) is not None]
+    return sorted(known, key=lambda row: row["batch_size"])
+
+
+def _bars(row: dict, key: str) -> list[list[float]] | None:
+    """Return the distances to the least and the most of the trials."""
+    low, high = (row.get(re.sub(r"_([sj])$", rf"_{end}_\1", key)) for end in ("low", "high"))
+    return None if low is None else [[row[key] - low], [high - row[key]]]

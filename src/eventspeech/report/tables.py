@@ -234,14 +234,24 @@ def profile(results: Results) -> pd.DataFrame:
             "idle power (W)": _short(row.get("idle_power_w")),
             "energy": row.get("energy_status") or "not measured",
             "energy of an epoch (J)": _short(row.get("energy_per_epoch_j")),
+            "by power samples (J)": _short(row.get("energy_sampled_per_epoch_j")),
             "estimate of it, by a model (J)": _short(row.get("energy_estimate_per_epoch_j")),
             "above idle (J)": _short(row.get("energy_net_per_epoch_j")),
             "energy of a sample (J)": _short(row.get("energy_per_sample_j")),
             "peak memory (MiB)": _short(row.get("peak_memory_mib")),
+            "updates an epoch": str(row.get("updates_per_epoch") or ""),
+            "accuracy of the last epoch (%)": _short(_percent_of(row.get("accuracy"))),
+            "steps shortened by Adam's epsilon (%)": _short(_percent_of(row.get("adam_damping"))),
             "reason": "; ".join(dict.fromkeys(reason for reason in reasons if reason)),
         })  # fmt: skip
     table = pd.DataFrame(rows)
-    return _without_empty(table, ["power (W)", "idle power (W)", *(name for name in table if name.endswith("(J)"))])
+    learning = ["updates an epoch", "accuracy of the last epoch (%)", "steps shortened by Adam's epsilon (%)"]
+    joules = (name for name in table if name.endswith("(J)"))
+    return _without_empty(table, ["power (W)", "idle power (W)", *learning, *joules])
+
+
+def _percent_of(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def machines(results: Results) -> pd.DataFrame:

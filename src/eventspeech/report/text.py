@@ -50,8 +50,10 @@ CAPTIONS = {
     "most first; filled marks: the interval over seeds excludes zero.",
     "ablation_table": "What each entry changes, its validation accuracy, and paired differences from the reference, "
     "mean over seeds with {confidence} % intervals, and the same intervals over folds.",
-    "profile_table": "Time, power, energy and memory of training; what was not measured is empty or left "
-    "out, and the reason says why.",
+    "profile_table": "Time, power, energy and memory of training, and what the batch size does to learning; what was "
+    "not measured is empty or left out, and the reason says why.",
+    "energy_by_time": "Energy against time of a training epoch, both axes logarithmic; numbers are batch sizes, bars "
+    "least and most of the trials.",
     "machines": "Machine, versions and commit of this report, of the trainings and of the measurements.",
     "parameters": "Every parameter of the study, defaults included.",
 }
@@ -85,8 +87,8 @@ def profile_caption(results: Results) -> str:
     samples = sorted({row["samples"] for row in results.profile if row.get("epoch_time_s") is not None})
     size = f" of {samples[0]} samples" if len(samples) == 1 else ""
     return (
-        f"Time (left; bars: least and most of the trials) and energy (right) of a training "
-        f"epoch{size}, by device and batch size, both axes logarithmic."
+        f"Time (left) and energy (right) of a training epoch{size}, by device and batch size, both axes logarithmic; "
+        "bars: least and most of the trials."
     )
 
 
