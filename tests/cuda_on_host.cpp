@@ -111,6 +111,8 @@ static unsigned __ballot_sync(unsigned, int value) {
     });
 }
 
+static int __any_sync(unsigned mask, int value) { return __ballot_sync(mask, value) != 0; }
+
 static int __popc(unsigned bits) { return __builtin_popcount(bits); }
 static int atomicAdd(int *place, int value) { return std::exchange(*place, *place + value); }
 

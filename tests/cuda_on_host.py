@@ -29,15 +29,16 @@ class Engine(EventDrivenEngine):
 
     name = "cuda"
 
-    def __init__(self, network, order=0, memory=2**30):
-        super().__init__(network, DeviceKernels(Device(order, memory)))
+    def __init__(self, network, order=0, memory=2**30, processors=1):
+        super().__init__(network, DeviceKernels(Device(order, memory, processors)))
 
 
 class Device:
     """See `gpu.kernels.Device`."""
 
-    def __init__(self, order=0, memory=2**30):
+    def __init__(self, order=0, memory=2**30, processors=1):
         self.memory = memory
+        self.processors = processors
         self._order = order
 
     def empty(self, shape, dtype):

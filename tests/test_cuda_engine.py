@@ -115,6 +115,16 @@ def test_results_do_not_depend_on_the_order_of_threads(kind):
 
 
 @compiles
+def test_results_do_not_depend_on_the_number_of_multiprocessors():
+    network, batch = cases.make_network(hidden=(140,)), cases.make_batch((200, 100, 150, 120))
+    weights, objective = make_weights(network), make_objective("gaussian")
+    weights["input_hidden1"] += np.float32(0.6)  # many spikes at once
+    few, many = (cuda_on_host.Engine(network, processors=n).gradients(weights, batch, objective) for n in (1, 132))
+    assert few.inference.spike_counts[0].sum() > 16 * cases.STEPS
+    assert_identical(many, few)
+
+
+@compiles
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_events_are_sorted_by_unit_sample_and_time(order):
     samples, steps, units = 5, 50, 700  # more counts than the sum over them takes at once

@@ -63,6 +63,7 @@ class CudaDevice:
 
         self._cupy, self._pinned = cupy, cupyx.empty_pinned
         self.memory = int(cupy.cuda.Device().mem_info[1])
+        self.processors = int(cupy.cuda.Device().attributes["MultiProcessorCount"])
 
     def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
         """Return an array of anything."""

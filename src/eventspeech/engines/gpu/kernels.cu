@@ -11,7 +11,7 @@
 #define ALL 0xffffffffu
 #define WARP 32
 #define BATCH 8  // rows that are on their way at once
-#define ADJOINT_THREADS (WARP * (LANE_QUADS > 16 ? LANE_QUADS : 16))  // as kernels.py has it
+#define ADJOINT_THREADS (WARP * (LANE_QUADS > 16 ? LANE_QUADS : 16))  // the most that kernels.py asks for
 
 struct alignas(16) Quad {
     float x[4];
@@ -448,11 +448,15 @@ extern "C" __global__ void place_events(const int *__restrict__ rows, const int 
     const int sample = blockIdx.x, last = starts[(size_t)sample * (steps + 1) + steps];
     for (int unit = lane_of(); unit < units; unit += WARP) cursor[unit] = unit_starts[(size_t)unit * samples + sample];
     __syncwarp();
-    for (int begin = starts[(size_t)sample * (steps + 1)]; begin < last; begin += WARP) {
-        const int e = begin + lane_of(), unit = e < last ? rows[e] : -1;
+    int e = starts[(size_t)sample * (steps + 1)] + lane_of();
+    int next = e < last ? rows[e] : -1, next_step = e < last ? steps_of[e] : 0;
+    for (; __any_sync(ALL, e < last); e += WARP) {
+        const int unit = next, step = next_step;
+        next = e + WARP < last ? rows[e + WARP] : -1;
+        next_step = e + WARP < last ? steps_of[e + WARP] : 0;
         const unsigned same = __match_any_sync(ALL, unit);
         const int before = __popc(same & lanes_below());
-        if (unit >= 0) places[cursor[unit] + before] = sample * (steps + 1) + steps_of[e];
+        if (unit >= 0) places[cursor[unit] + before] = sample * (steps + 1) + step;
         __syncwarp();
         if (unit >= 0 && before == 0) cursor[unit] += __popc(same);
         __syncwarp();

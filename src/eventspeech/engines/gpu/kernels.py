@@ -18,8 +18,9 @@ from eventspeech.network import Network, Weights
 QUAD = 4
 WARP = 32
 THREADS = 128
-ADJOINT_THREADS = 16 * WARP
-"""At least so many for a sample on its way back: a warp a spike, for most steps all spikes at once."""
+ADJOINT_WARPS = 4, 16
+"""Least and most for a sample on its way back: with 16 all spikes of most steps at once, while few samples leave a
+multiprocessor to each; with 4 several samples share one."""
 
 MOST_NEURONS = 4096
 """Of a layer: a block has 1024 threads of four neurons."""
@@ -34,6 +35,7 @@ class Device(Protocol):
     """What runs kernels; its arrays can be sliced along their first axis."""
 
     memory: int
+    processors: int
 
     def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
         """Return an array of anything."""
@@ -125,6 +127,7 @@ class DeviceKernels:
 
     def __init__(self, device: Device):
         self.device = device
+        self._delays: dict[bytes, Any] = {}
 
     def load(self, weights: Weights) -> Weights:
         """Copy connections to the device."""
@@ -245,7 +248,8 @@ class DeviceKernels:
         quads = pushed.shape[1] // QUAD
         flow = self._flows(layer, above, adjoint_above, timing)
         found = self._empty_adjoint(samples, steps, pushed.shape[1], keep_difference)
-        floored, threads = device.zeros((samples,), np.int32), max(_up(quads, WARP), ADJOINT_THREADS)
+        floored, least, most = device.zeros((samples,), np.int32), *ADJOINT_WARPS
+        threads = max(_up(quads, WARP), WARP * min(most, max(least, most * device.processors // samples)))
         device.launch(
             "adjoint_hidden", _lane_quads(quads), (samples, 1), (threads, 1), 48 * quads,
             layer.spikes, layer.denominators, layer.starts, flow, recurrent, pushed, DENOMINATOR_FLOOR,
@@ -343,7 +347,10 @@ class DeviceKernels:
         return self.device.put(np.pad(array, padding) if gap else array)
 
     def _put_delays(self, delays: np.ndarray):
-        return self.device.put(delays.astype(np.int32))
+        key = delays.tobytes()
+        if key not in self._delays:  # a network has one or two kinds
+            self._delays[key] = self.device.put(delays.astype(np.int32))
+        return self._delays[key]
 
     def _each(self, threads: int, kernel: str, *arguments) -> None:
         """Run a kernel with one thread for each of ``threads`` things."""
