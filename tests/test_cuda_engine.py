@@ -1,6 +1,7 @@
 """Engine `cuda` against `cpu`: on a GPU where there is one, and everywhere the same kernels on the processor."""
 
 import sys
+from types import SimpleNamespace
 
 import cuda_on_host
 import numpy as np
@@ -10,7 +11,7 @@ import test_readouts as readouts
 
 from eventspeech import benchmark_engine, benchmark_gpu, benchmark_gpu_limit, engines, losses, machine
 from eventspeech.data.batches import Batch
-from eventspeech.engines import create
+from eventspeech.engines import create, cuda
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.engines.gpu import kernels
@@ -236,6 +237,25 @@ def test_the_benchmark_measures_all_of_it(monkeypatch, tmp_path):
     assert [row["batch"] for row in found["speed"]] == [1, 2]
     assert all(row["limit"]["times_the_bandwidth_limit"] > 0 for row in found["speed"])
     assert {"project", "forward_hidden", "adjoint_hidden", "gather"} <= set(found["kernels_ms"])
+
+
+def test_too_little_memory_is_said_with_the_remedy():
+    class OutOfMemoryError(Exception):
+        pass
+
+    def full(*arguments):
+        raise OutOfMemoryError("out of memory allocating 512 bytes")
+
+    device = object.__new__(cuda.CudaDevice)
+    memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
+    device._cupy, device.memory = SimpleNamespace(empty=full, cuda=SimpleNamespace(memory=memory)), 2**34
+    with pytest.raises(UserError, match=r"16 GiB is not enough.*smaller train\.batch_size"):
+        device.empty((128,), np.float32)
+
+
+def test_arguments_have_the_types_of_the_kernels():
+    found = [cuda._argument(argument) for argument in (None, 3, 0.5)]
+    assert [value.dtype for value in found] == [np.uintp, np.int32, np.float32] and found[0] == 0
 
 
 @pytest.mark.parametrize("changes", [{"hidden": (4097,)}, {"outputs": 5000}, {"inputs": 20000}])

@@ -75,10 +75,14 @@ class CudaDevice:
 
     def put(self, array: np.ndarray) -> Any:
         """Copy an array to the GPU."""
+        if array.size == 0:
+            return self.empty(array.shape, array.dtype)
         return self._allocated(self._cupy.asarray, np.ascontiguousarray(array))
 
     def get(self, array: Any) -> np.ndarray:
         """Copy an array back, when all before is done."""
+        if array.size == 0:
+            return np.empty(array.shape, array.dtype)
         # pinned memory: a copy to it takes a fraction of the time
         return array.get(out=self._pinned(array.shape, array.dtype))
 
