@@ -150,7 +150,8 @@ class DeviceKernels:
         """Copy a batch to the device."""
         samples, device = len(batch), self.device
         _int32(len(batch.channels))
-        rows, steps_of, offsets = (device.put(x.astype(np.int32)) for x in (batch.channels, batch.steps, batch.offsets))
+        arrays = (batch.channels, batch.steps, batch.offsets)
+        rows, steps_of, offsets = (device.put(array.astype(np.int32, copy=False)) for array in arrays)
         starts = device.empty((samples, steps + 1), np.int32)
         self._each(samples * (steps + 1), "find_starts", steps_of, offsets, samples, steps, starts)
         return DeviceEvents(rows, steps_of, starts)
