@@ -255,7 +255,7 @@ def test_too_little_memory_is_said_with_the_remedy():
 
 def test_arguments_have_the_types_of_the_kernels():
     found = [cuda._argument(argument) for argument in (None, 3, 0.5)]
-    assert [value.dtype for value in found] == [np.uintp, np.int32, np.float32] and found[0] == 0
+    assert [value.dtype for value in found] == [np.uint64, np.int32, np.float32] and found[0] == 0
 
 
 @pytest.mark.parametrize("changes", [{"hidden": (4097,)}, {"outputs": 5000}, {"inputs": 20000}])

@@ -49,6 +49,10 @@ def problem() -> str | None:
         cupy.cuda.Device().mem_info  # noqa: B018
     except Exception as error:
         return f"CUDA does not start ({error}); update the driver, or install the CuPy of its CUDA version"
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        return f"CUDA's compiler library is not found ({error}); install eventspeech[cuda]"
     return None
 
 
@@ -90,7 +94,7 @@ class CudaDevice:
         self, kernel: str, lane_quads: int, grid: tuple[int, int], block: tuple[int, int], shared: int, *arguments: Any
     ) -> None:
         """Run a kernel."""
-        function = _module(lane_quads).get_function(kernel)
+        function = _function(lane_quads, kernel)
         function(grid, block, tuple(_argument(argument) for argument in arguments), shared_mem=shared)
 
     def _allocated(self, make: Any, *arguments: Any) -> Any:
@@ -101,6 +105,11 @@ class CudaDevice:
                 f"The GPU's memory of {self.memory / 2**30:.0f} GiB is not enough for a batch ({error}); set smaller "
                 f"train.batch_size and evaluate.batch_size, {REMEDY}."
             ) from error
+
+
+@functools.cache
+def _function(lane_quads: int, kernel: str) -> Any:
+    return _module(lane_quads).get_function(kernel)
 
 
 @functools.cache
@@ -116,7 +125,7 @@ def _argument(argument: Any) -> Any:
     """Return what CuPy passes as the kernels declare it."""
     match argument:
         case None:
-            return np.uintp(0)
+            return np.uint64(0)
         case int():
             return np.int32(argument)
         case float():
