@@ -20,10 +20,11 @@ from eventspeech.engines.base import (
     Products,
     Recording,
     coefficients,
-    time_constant_gradients,
+    count_penalty,
+    set_time_constant_gradients,
 )
 from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Peaks, Source, Vectors
-from eventspeech.network import TIME_CONSTANTS, Network, Weights, check, populations, time_constants
+from eventspeech.network import Network, Weights, check, has_time_constants, populations, time_constants
 
 
 class _Population(NamedTuple):
@@ -125,7 +126,8 @@ class CpuEngine:
         for first in range(0, len(batch), group):
             floored += self._backward(weights, run, objective, slice(first, first + group), totals)
         for name, sums in totals.products.items():
-            self._set_time_constants(name, run.populations[name], Products(*sums), totals.weights)
+            constants_ms = run.populations[name].tau_mem_ms, run.populations[name].tau_syn_ms
+            set_time_constant_gradients(totals.weights, name, self.network.step_ms, constants_ms, Products(*sums))
         return Gradients(run.inference, totals.weights, floored)
 
     def _cast(self, weights: Weights) -> Weights:
@@ -134,23 +136,16 @@ class CpuEngine:
 
     def _populations(self, weights: Weights) -> dict[str, _Population]:
         return {
-            name: self._population(weights, name) if _learned(weights, name) else homogeneous
+            name: self._population(weights, name) if has_time_constants(weights, name) else homogeneous
             for name, homogeneous in self._homogeneous.items()
         }
 
     def _population(self, weights: Weights, name: str) -> _Population:
         constants_ms = time_constants(self.network, weights, name)
         over = coefficients(self.network.step_ms, *constants_ms)
-        return _Population(*constants_ms, Vectors(*(x.astype(self._dtype) for x in over)), _learned(weights, name))
-
-    def _set_time_constants(self, name: str, population: _Population, sums: Products, totals: Weights) -> None:
-        """Turn sums over samples and steps into the gradients of a population's time constants."""
-        constants_ms = population.tau_mem_ms, population.tau_syn_ms
-        found = time_constant_gradients(self.network.step_ms, *constants_ms, sums)
-        for kind, gradient in zip(TIME_CONSTANTS, found, strict=True):
-            total = totals.get(f"{name}_{kind}")
-            if total is not None:
-                total[:] = gradient if len(total) > 1 else gradient.sum()
+        return _Population(
+            *constants_ms, Vectors(*(x.astype(self._dtype) for x in over)), has_time_constants(weights, name)
+        )
 
     def _recurrent(self, weights: Weights, layer: int) -> np.ndarray | None:
         return weights[f"hidden{layer + 1}_hidden{layer + 1}"] if self.network.recurrent else None
@@ -204,9 +199,7 @@ class CpuEngine:
                 return layer
             self._capacity = needed + needed // 4
 
-    def _backward(
-        self, weights: Weights, run: _Forward, objective: Objective, group: slice, totals: _Totals
-    ) -> int:
+    def _backward(self, weights: Weights, run: _Forward, objective: Objective, group: slice, totals: _Totals) -> int:
         """Add the gradients of the samples ``group`` to ``totals``; return how many denominators were bounded."""
         network, gradients = self.network, totals.weights
         layers = [Layer(*(array[group] for array in layer)) for layer in run.layers]
@@ -220,7 +213,7 @@ class CpuEngine:
             layer, name, (into, out) = layers[number], f"hidden{number + 1}", self._names(number)
             events = self.kernels.sort(layer.as_events(), network.hidden[number], adjoint)
             self.kernels.gather([Source(events, self._no_delay, gradients[out])], population.tau_syn_ms, adjoint)
-            penalty = self._count_penalty(run.inference.spike_counts[number], objective, group)
+            penalty = count_penalty(run.inference.spike_counts[number], objective)[group].astype(self._dtype)
             population, recurrent = run.populations[name], self._recurrent(weights, number)
             adjoint, bounded = self.kernels.adjoint_hidden(
                 layer, weights[out], adjoint, recurrent, penalty, population.vectors, number > 0
@@ -267,16 +260,6 @@ class CpuEngine:
         scale = 1.0 / (tau_mem_ms * network.steps * samples)
         drive = (-slopes * scale).astype(self._dtype)
         return self.kernels.adjoint_output(drive, np.asarray(objective.weighting, self._dtype), vectors), 0
-
-    def _count_penalty(self, counts: np.ndarray, objective: Objective, group: slice) -> np.ndarray:
-        seen = np.broadcast_to(counts.mean(axis=0), counts.shape) if objective.regulariser_batch else counts
-        excess = seen[group] - objective.regulariser_target
-        return (objective.regulariser_strength * excess / len(counts)).astype(self._dtype)
-
-
-def _learned(weights: Weights, population: str) -> bool:
-    """Say whether a population has time constants among the weights, whose gradients are therefore wanted."""
-    return any(f"{population}_{kind}" in weights for kind in TIME_CONSTANTS)
 
 
 def _kernels(name: str, threads: int, dtype: np.dtype, longest_delay: int) -> Kernels:

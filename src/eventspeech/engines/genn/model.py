@@ -1,0 +1,122 @@
+"""The GeNN model of a network: what goes in and comes out, and the two phases of a trial.
+
+Legend: ``B`` samples that run side by side, ``N`` steps, ``C`` channels, ``H`` neurons of a population.
+"""
+
+import numpy as np
+
+from eventspeech.data.batches import Batch
+from eventspeech.engines.base import Coefficients, Products
+from eventspeech.engines.genn import build
+from eventspeech.engines.genn.compose import Plan, compose
+from eventspeech.engines.genn.definitions import COEFFICIENTS, PRODUCTS
+from eventspeech.network import connections, populations
+
+Buffers = dict[tuple[str, str], np.ndarray]
+"""What a chunk of a batch leaves for its backward phase: arrays by population and name."""
+
+
+class Model:
+    """A compiled model on its device.
+
+    Args:
+        plan: what to build; compiled code is found again by it.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.sizes = populations(plan.network)
+        self._connections = connections(plan.network)
+        parts = compose(plan)
+        self._model, self._groups, self._synapses, self._totals = parts
+        build.build_and_load(parts.model, repr((plan, plan.cells())), plan.words())
+
+    # --- what goes in and comes out -----------------------------------------------------------------------------------
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Hand over the weights of all connections, [rows, columns]."""
+        for name, group in self._synapses.items():
+            _write(group.vars["g"], weights[name])
+
+    def set_coefficients(self, population: str, coefficients: Coefficients) -> None:
+        """Hand over the coefficients of a population, each [H]."""
+        for name, values in zip(COEFFICIENTS, coefficients, strict=True):
+            _write(self._groups[population].vars[name], values)
+
+    def set_weighting(self, weighting: np.ndarray) -> None:
+        """Hand over w(n/N), [N]."""
+        _write(self._groups["output"].extra_global_params["Weighting"], weighting)
+
+    def set_inputs(self, batch: Batch) -> None:
+        """Hand over the spike trains of at most B samples; further ones are silent."""
+        network, spikes = self.plan.network, self._groups["input"].extra_global_params["Spikes"]
+        dense = spikes.view.reshape(self.plan.samples, network.steps, network.inputs)
+        dense[:] = 0
+        dense[np.repeat(np.arange(len(batch)), np.diff(batch.offsets)), batch.steps, batch.channels] = 1
+        spikes.push_to_device()
+
+    def set(self, population: str, name: str, values: np.ndarray) -> None:
+        """Hand over a variable of at most B samples, [b, H]; it is 0 for further ones."""
+        padded = np.zeros((self.plan.samples, self.sizes[population]))
+        padded[: len(values)] = values
+        _write(self._groups[population].vars[name], padded)
+
+    def get(self, population: str, name: str) -> np.ndarray:
+        """Return a variable, [B, H]."""
+        return _read(self._groups[population].vars[name]).reshape(self.plan.samples, -1)
+
+    def trace(self, population: str, name: str) -> np.ndarray:
+        """Return what a population kept of every step, [B, N, H]."""
+        found = _read(self._groups[population].extra_global_params[name])
+        return found.reshape(self.plan.samples, self.plan.network.steps, -1)
+
+    # --- the phases ---------------------------------------------------------------------------------------------------
+
+    def forward(self) -> None:
+        """Run the forward phase."""
+        self._run(0)
+
+    def clear_gradients(self) -> None:
+        """Forget all gradients."""
+        self._model.custom_update("Clear")
+
+    def backward(self) -> None:
+        """Run the backward phase; gradients are added to those that are there."""
+        self._run(self.plan.network.steps)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the gradients of all connections but for the factor -tau_syn, summed over samples, [rows, columns]."""
+        self._model.custom_update("Total")
+        return {c.name: _read(self._totals[c.name].vars["Sum"]).reshape(c.rows, c.columns) for c in self._connections}
+
+    def products(self, population: str) -> Products:
+        """Return what the gradients of time constants are made of, [H], summed over samples."""
+        return Products(*(self.get(population, name).sum(axis=0) for name in PRODUCTS))
+
+    def save(self) -> Buffers:
+        """Return a copy of what the backward phase reads of the forward phase."""
+        kept = [(name, buffer) for name, cells in self.plan.cells().items() for buffer in cells.kept]
+        return {(name, buffer): _read(self._groups[name].extra_global_params[buffer]) for name, buffer in kept}
+
+    def restore(self, buffers: Buffers) -> None:
+        """Put back what :meth:`save` returned."""
+        for (name, buffer), values in buffers.items():
+            _write(self._groups[name].extra_global_params[buffer], values)
+
+    def _run(self, first: int) -> None:
+        self._model.timestep = first
+        step = self._model.step_time
+        for _ in range(self.plan.network.steps):
+            step()
+
+
+def _read(array) -> np.ndarray:
+    """Return a copy of one of GeNN's arrays, as it is on the device."""
+    array.pull_from_device()
+    return array.view.copy()
+
+
+def _write(array, values: np.ndarray) -> None:
+    """Fill one of GeNN's arrays, here and on the device."""
+    array.view.reshape(values.shape)[...] = values
+    array.push_to_device()
