@@ -4,6 +4,7 @@ A batch goes forward as a whole, in chunks of what the model takes at once; then
 whole batch are known (by `losses.score`, as in the other engines), and it goes backward with the same weights.
 """
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -125,7 +126,9 @@ class GennEngine:
         check(self.network, weights)
         learned = tuple(name for name in populations(self.network) if has_time_constants(weights, name))
         self._samples = self._samples or len(batch)
-        model = shared_model(Plan(self.network, objective.readout, learned, self._samples, self.backend))
+        # time constants shape no code
+        shape = dataclasses.replace(self.network, step_ms=1.0, tau_mem_ms=1.0, tau_syn_ms=1.0)
+        model = shared_model(Plan(shape, objective.readout, learned, self._samples, self.backend))
         model.set_weights(weights)
         for name in populations(self.network):
             constants_ms = time_constants(self.network, weights, name)
@@ -165,9 +168,7 @@ class GennEngine:
         """Return the inference and the derivatives of each sample's loss by what was read of the outputs, [B, O]."""
         name = READ[objective.readout][0]
         read = np.concatenate([chunk.outputs[name] for chunk in chunks]).astype(np.float64)
-        values = (
-            read * {"sum": 1 / self.network.steps, "max": 1, "first_spike": self.network.step_ms}[objective.readout]
-        )
+        unit = {"sum": 1 / self.network.steps, "max": 1, "first_spike": self.network.step_ms}[objective.readout]
         logits, sample_losses, slopes = losses.score(read * unit, batch.labels, objective.first_spike)
         counts = tuple(np.concatenate(layer) for layer in zip(*(chunk.spike_counts for chunk in chunks), strict=True))
         return Inference(logits, sample_losses, logits.argmax(axis=1), counts), slopes
