@@ -11,10 +11,9 @@ Step N-1 is the first and takes nothing from before: lamV[N] = lamI[N] = 0. ``Gr
 """
 
 INPUT = """
-const int channel = (int)id % Channels;
 const int before = n - 1 - Delays[(int)id / Channels];
 Fires = 0;
-FiredBefore = (before >= 0) ? Spikes[(((int)batch * Steps) + before) * Channels + channel] : 0;
+FiredBefore = (before >= 0) ? Spikes[(((int)batch * Steps) + before) * Channels + ((int)id % Channels)] : 0;
 """
 
 EVENT = "FiredBefore_pre"
@@ -27,21 +26,26 @@ addToPre(g * Difference_post);
 INPUT_SYNAPSE = "Gradient += LambdaI_post;"
 
 START = """
+const int here = ((int)batch * (int)num_neurons) + (int)id;
 const int place = ((((int)batch * Steps) + n) * (int)num_neurons) + (int)id;
-if (n == Steps - 1) {
-    LambdaV = 0;
-    LambdaI = 0;
-}
+LambdaV = (n == Steps - 1) ? 0 : LambdaV;
+LambdaI = (n == Steps - 1) ? 0 : LambdaI;
 """
 
 JUMP = """
 if (Z[place] > 0) {
-    const scalar flow = ((n == Steps - 1) ? 0 : Flow) + ((n == First) ? Slope : 0);
-    LambdaV += ((LambdaV + flow) / Z[place]) - Penalty;
+    const scalar flow = (n == Steps - 1) ? 0 : Flow;
+    LambdaV += ((LambdaV + flow) / Z[place]) - Penalty[here];
 }
 FiredBefore = (n > 0) ? (Z[place - (int)num_neurons] > 0) : 0;
 """
-"""``Slope`` is dL/dt_o of spiking outputs, for others 0."""
+
+FIRST_SPIKE = """
+if (Z[place] > 0) {
+    LambdaV += (LambdaV + ((n == First[here]) ? Slope[here] : 0)) / Z[place];
+}
+"""
+"""Instead of :data:`JUMP`, of outputs; ``Slope`` is dL/dt_o."""
 
 PRODUCTS = """
 if (n == Steps - 1) {
@@ -60,11 +64,11 @@ LambdaI = (b * LambdaI) + (k * LambdaV);
 LambdaV = a * LambdaV;
 """
 
-SUM = "LambdaV += (scalar)Weighting[n] * Drive;"
+SUM = "LambdaV += (scalar)Weighting[n] * Drive[here];\n"
 
-MAX = "LambdaV += (n == Peak) ? Drive : 0;"
+MAX = "LambdaV += (n == Peak[here]) ? Drive[here] : 0;\n"
 
-DIFFERENCE = "Difference = (p * LambdaV) - (q * LambdaI);"
+DIFFERENCE = "Difference = (p * LambdaV) - (q * LambdaI);\n"
 
-MAX_DIFFERENCE = "Difference = (p * (LambdaV - ((n == Peak) ? Unseen : 0))) - (q * LambdaI);"
+MAX_DIFFERENCE = "Difference = (p * (LambdaV - ((n == Peak[here]) ? Unseen[here] : 0))) - (q * LambdaI);\n"
 """``Unseen`` is (1 - r) g_o, what R must not see of lamV at the maximum."""

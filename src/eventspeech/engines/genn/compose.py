@@ -1,5 +1,6 @@
 """Putting the GeNN model of a network together: populations, connections, and the sums of gradients."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Plan(NamedTuple):
     def cells(self) -> dict[str, Neurons]:
         """Return what each population computes."""
         return {"input": definitions.inputs()} | {
-            name: definitions.neurons(self.readout if name == "output" else None, name in self.learned)
+            name: definitions.neurons(self.readout if name == "output" else "hidden", name in self.learned)
             for name in populations(self.network)
         }
 
@@ -56,6 +57,7 @@ def compose(plan: Plan) -> Parts:
     model = GeNNModel("float", "trial", backend=plan.backend, optimize_code=True)
     model.dt = 1.0  # time is counted in steps
     model.batch_size = plan.samples
+    model.fuse_postsynaptic_models = True
     sizes = {"input": plan.network.inputs * len(plan.network.delay_steps), **populations(plan.network)}
     groups = {name: _add_population(model, plan, name, sizes[name], cells) for name, cells in plan.cells().items()}
     synapses = {c.name: _add_connection(model, groups, c.name) for c in connections(plan.network)}
@@ -71,7 +73,7 @@ def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):
         name,
         params=[("Steps", "int"), ("Channels", "int"), ("Floor", "scalar")],
         vars=[*cells.variables.items(), *((k, "scalar", VarAccess.READ_ONLY) for k in shared)],
-        extra_global_params=[(buffer, f"{kind}*") for buffer, kind in cells.buffers.items()],
+        extra_global_params=[(array, f"{kind}*") for array, kind in cells.arrays.items()],
         additional_input_vars=[("Flow", "scalar", 0.0)],
         sim_code=cells.code,
         threshold_condition_code=cells.threshold,
@@ -80,11 +82,11 @@ def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):
     constants = {"Steps": network.steps, "Channels": network.inputs, "Floor": DENOMINATOR_FLOOR}
     start = dict.fromkeys([*cells.variables, *shared], 0)
     group = model.add_neuron_population(name, size, neuron, constants, start)
-    each = plan.samples * network.steps
-    lengths = {"Weighting": network.steps, "Spikes": each * network.inputs}
-    for buffer in cells.buffers:
-        values = network.delay_steps if buffer == "Delays" else np.zeros(lengths.get(buffer, each * size), np.uint8)
-        group.extra_global_params[buffer].set_init_values(values)
+    lengths = {"B": plan.samples, "N": network.steps, "C": network.inputs, "K": len(network.delay_steps), "H": size}
+    for array in cells.arrays:
+        length = math.prod(lengths[dimension] for dimension in definitions.LENGTHS.get(array, "BH"))
+        values = network.delay_steps if array == "Delays" else np.zeros(length, np.uint8)
+        group.extra_global_params[array].set_init_values(values)
     return group
 
 

@@ -19,7 +19,7 @@ class Neurons(NamedTuple):
 
     Attributes:
         variables: type of each variable, of every sample and neuron.
-        buffers: type of each array.
+        arrays: type of each array.
         code: of every step.
         kept: the arrays that the backward phase reads of the forward phase.
         threshold: when there is a spike; None without.
@@ -28,7 +28,7 @@ class Neurons(NamedTuple):
     """
 
     variables: dict[str, str]
-    buffers: dict[str, str]
+    arrays: dict[str, str]
     code: str
     kept: tuple[str, ...]
     threshold: str | None
@@ -40,49 +40,57 @@ class _Kind(NamedTuple):
     """What makes a kind of neuron: beside the state; code after the arrival, before and after the adjoints' decay."""
 
     variables: dict[str, str]
-    buffers: dict[str, str]
+    arrays: dict[str, str]
     ahead: str
     jump: str
     back: str
 
 
+_SPIKING = {"Z": "scalar", "Count": "int", "Floored": "int"}
 _KINDS = {
-    "spiking": _Kind(
-        {**dict.fromkeys(("Count", "Floored", "First"), "int"), "FiredBefore": "uint8_t", "Penalty": "scalar",
-         "Slope": "scalar"},
-        {"Z": "scalar"}, forward.SPIKING, adjoint.JUMP, adjoint.DIFFERENCE,
+    "hidden": _Kind(
+        {"FiredBefore": "uint8_t"}, {**_SPIKING, "Penalty": "scalar"},
+        forward.SPIKING, adjoint.JUMP, adjoint.DIFFERENCE,
+    ),
+    "first_spike": _Kind(
+        {"FiredBefore": "uint8_t"}, {**_SPIKING, "First": "int", "Slope": "scalar"},
+        forward.SPIKING + forward.FIRST_SPIKE, adjoint.FIRST_SPIKE, adjoint.DIFFERENCE,
     ),
     "sum": _Kind(
-        {"Value": "double", "Drive": "scalar"}, {"Weighting": "double"},
+        {"Value": "double"}, {"Weighting": "double", "Drive": "scalar"},
         forward.SUM, "", adjoint.SUM + adjoint.DIFFERENCE,
     ),
     "max": _Kind(
-        {"Value": "scalar", "Peak": "int", **dict.fromkeys(("Rise", "Fall", "Drive", "Unseen"), "scalar")}, {},
+        {"Value": "scalar"}, {"Peak": "int", **dict.fromkeys(("Rise", "Fall", "Drive", "Unseen"), "scalar")},
         forward.MAX, "", adjoint.MAX + adjoint.MAX_DIFFERENCE,
     ),
 }  # fmt: skip
 
+LENGTHS = {"Spikes": "BNC", "Delays": "K", "Weighting": "N", "Z": "BNH", "VoltageTrace": "BNH", "CurrentTrace": "BNH"}
+"""Dimensions of arrays: samples, steps, channels, copies of the input, neurons; all others are [B, H]."""
+
 
 def inputs() -> Neurons:
     """Return the input with its delay line."""
-    variables, buffers = {"Fires": "uint8_t", "FiredBefore": "uint8_t"}, {"Spikes": "uint8_t", "Delays": "int"}
+    variables, arrays = {"Fires": "uint8_t", "FiredBefore": "uint8_t"}, {"Spikes": "uint8_t", "Delays": "int"}
     code = _phases(forward.INPUT, adjoint.INPUT)
-    return Neurons(variables, buffers, code, ("Spikes",), forward.INPUT_THRESHOLD, coefficients=())
+    return Neurons(variables, arrays, code, ("Spikes",), forward.INPUT_THRESHOLD, coefficients=())
 
 
-def neurons(readout: str | None, learned: bool) -> Neurons:
-    """Return hidden neurons, or outputs read as ``readout`` says; ``learned`` if time constants have gradients."""
-    spiking = readout in (None, "first_spike")
-    kind = _KINDS["spiking" if spiking else readout]
-    # voltages of outputs are recorded for figures, too
-    traces = {"VoltageTrace": forward.TRACE_VOLTAGE} if learned or readout else {}
+def neurons(kind: str, learned: bool) -> Neurons:
+    """Return ``hidden`` neurons, or outputs that are read as ``kind`` says; ``learned`` with gradients of time constants.
+
+    Voltages of outputs are recorded for figures, too.
+    """
+    own, spiking = _KINDS[kind], kind in ("hidden", "first_spike")
+    traces = {"VoltageTrace": forward.TRACE_VOLTAGE} if learned or kind != "hidden" else {}
     traces |= {"CurrentTrace": forward.TRACE_CURRENT} if learned else {}
     return Neurons(
-        STATE | kind.variables | (dict.fromkeys(PRODUCTS, "double") if learned else {}),
-        kind.buffers | dict.fromkeys(traces, "scalar"),
+        STATE | own.variables | (dict.fromkeys(PRODUCTS, "double") if learned else {}),
+        own.arrays | dict.fromkeys(traces, "scalar"),
         _phases(
-            forward.ARRIVAL + "".join(traces.values()) + kind.ahead,
-            adjoint.START + kind.jump + adjoint.PRODUCTS * learned + adjoint.DECAY + kind.back,
+            forward.ARRIVAL + "".join(traces.values()) + own.ahead,
+            adjoint.START + own.jump + adjoint.PRODUCTS * learned + adjoint.DECAY + own.back,
         ),
         ("Z",) * spiking + ("VoltageTrace", "CurrentTrace") * learned,
         forward.THRESHOLD if spiking else None,

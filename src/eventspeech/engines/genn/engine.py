@@ -25,7 +25,7 @@ from eventspeech.engines.base import (
 )
 from eventspeech.engines.genn import install
 from eventspeech.engines.genn.compose import Plan
-from eventspeech.engines.genn.model import Buffers, Model
+from eventspeech.engines.genn.model import Arrays, Model
 from eventspeech.errors import UserError
 from eventspeech.network import Network, Weights, check, has_time_constants, populations, time_constants
 
@@ -38,7 +38,7 @@ class _Chunk(NamedTuple):
         outputs: what the outputs did, [b, O] by name of the variable.
         spike_counts: one int64[b, H] per hidden layer.
         floored: how many denominators were bounded.
-        buffers: what the backward phase needs; None if it is still on the device.
+        arrays: what the backward phase needs; None if it is still on the device.
         recorded: by population, Z of hidden layers and the outputs' voltages, [b, N, H]; empty unless asked for.
     """
 
@@ -46,7 +46,7 @@ class _Chunk(NamedTuple):
     outputs: dict[str, np.ndarray]
     spike_counts: tuple[np.ndarray, ...]
     floored: int
-    buffers: Buffers | None
+    arrays: Arrays | None
     recorded: dict[str, np.ndarray]
 
 
@@ -104,8 +104,8 @@ class GennEngine:
         model.clear_gradients()
         products = {name: [] for name in model.plan.learned}
         for chunk in chunks:
-            if chunk.buffers is not None:
-                model.restore(chunk.buffers)
+            if chunk.arrays is not None:
+                model.restore(chunk.arrays)
             for layer, penalty in enumerate(penalties, 1):
                 model.set(f"hidden{layer}", "Penalty", penalty[chunk.samples])
             self._set_output_adjoint(model, chunk, slopes[chunk.samples] / len(batch), tau_mem_ms)

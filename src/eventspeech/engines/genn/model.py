@@ -12,8 +12,8 @@ from eventspeech.engines.genn.compose import Plan, compose
 from eventspeech.engines.genn.definitions import COEFFICIENTS, PRODUCTS
 from eventspeech.network import connections, populations
 
-Buffers = dict[tuple[str, str], np.ndarray]
-"""What a chunk of a batch leaves for its backward phase: arrays by population and name."""
+Arrays = dict[tuple[str, str], np.ndarray]
+"""What the samples of a chunk leave for its backward phase, by population and name."""
 
 
 class Model:
@@ -41,34 +41,37 @@ class Model:
     def set_coefficients(self, population: str, coefficients: Coefficients) -> None:
         """Hand over the coefficients of a population, each [H]."""
         for name, values in zip(COEFFICIENTS, coefficients, strict=True):
-            _write(self._groups[population].vars[name], values)
+            _write(self._array(population, name), values)
 
     def set_weighting(self, weighting: np.ndarray) -> None:
         """Hand over w(n/N), [N]."""
-        _write(self._groups["output"].extra_global_params["Weighting"], weighting)
+        _write(self._array("output", "Weighting"), weighting)
 
     def set_inputs(self, batch: Batch) -> None:
         """Hand over the spike trains of at most B samples; further ones are silent."""
-        network, spikes = self.plan.network, self._groups["input"].extra_global_params["Spikes"]
+        network, spikes = self.plan.network, self._array("input", "Spikes")
         dense = spikes.view.reshape(self.plan.samples, network.steps, network.inputs)
         dense[:] = 0
         dense[np.repeat(np.arange(len(batch)), np.diff(batch.offsets)), batch.steps, batch.channels] = 1
         spikes.push_to_device()
 
     def set(self, population: str, name: str, values: np.ndarray) -> None:
-        """Hand over a variable of at most B samples, [b, H]; it is 0 for further ones."""
+        """Hand over an array of at most B samples, [b, H]; it is 0 for further ones."""
         padded = np.zeros((self.plan.samples, self.sizes[population]))
         padded[: len(values)] = values
-        _write(self._groups[population].vars[name], padded)
+        _write(self._array(population, name), padded)
 
     def get(self, population: str, name: str) -> np.ndarray:
-        """Return a variable, [B, H]."""
-        return _read(self._groups[population].vars[name]).reshape(self.plan.samples, -1)
+        """Return a variable or array of every sample, [B, H]."""
+        return _read(self._array(population, name)).reshape(self.plan.samples, -1)
 
     def trace(self, population: str, name: str) -> np.ndarray:
-        """Return what a population kept of every step, [B, N, H]."""
-        found = _read(self._groups[population].extra_global_params[name])
-        return found.reshape(self.plan.samples, self.plan.network.steps, -1)
+        """Return an array of every sample and step, [B, N, H]."""
+        return self.get(population, name).reshape(self.plan.samples, self.plan.network.steps, -1)
+
+    def _array(self, population: str, name: str):
+        group = self._groups[population]
+        return group.vars[name] if name in group.vars else group.extra_global_params[name]
 
     # --- the phases ---------------------------------------------------------------------------------------------------
 
@@ -93,15 +96,15 @@ class Model:
         """Return what the gradients of time constants are made of, [H], summed over samples."""
         return Products(*(self.get(population, name).sum(axis=0) for name in PRODUCTS))
 
-    def save(self) -> Buffers:
+    def save(self) -> Arrays:
         """Return a copy of what the backward phase reads of the forward phase."""
-        kept = [(name, buffer) for name, cells in self.plan.cells().items() for buffer in cells.kept]
-        return {(name, buffer): _read(self._groups[name].extra_global_params[buffer]) for name, buffer in kept}
+        kept = [(population, name) for population, cells in self.plan.cells().items() for name in cells.kept]
+        return {place: _read(self._array(*place)) for place in kept}
 
-    def restore(self, buffers: Buffers) -> None:
+    def restore(self, arrays: Arrays) -> None:
         """Put back what :meth:`save` returned."""
-        for (name, buffer), values in buffers.items():
-            _write(self._groups[name].extra_global_params[buffer], values)
+        for place, values in arrays.items():
+            _write(self._array(*place), values)
 
     def _run(self, first: int) -> None:
         self._model.timestep = first
