@@ -1,12 +1,11 @@
 """Engine `genn` equals engine `cpu`; nothing leaks from batch to batch; what is missing is said."""
 
+import functools
+
 import numpy as np
 import pytest
 from test_cpu_engine import (
-    CLASSES,
-    INPUTS,
     NETWORKS,
-    STEPS,
     assert_close,
     make_batch,
     make_network,
@@ -18,9 +17,12 @@ from test_readouts import make_weights as make_readout_weights
 from test_readouts import objective as readout_objective
 from test_time_constants import make_constants
 
-from eventspeech.data.batches import Batch, take
+from eventspeech.data.batches import take
 from eventspeech.engines.cpu import CpuEngine
+from eventspeech.engines.genn import definitions
+from eventspeech.engines.genn import engine as engine_module
 from eventspeech.engines.genn.engine import GennEngine
+from eventspeech.engines.genn.model import Model
 from eventspeech.params import WEIGHTED
 
 genn = pytest.mark.genn
@@ -94,3 +96,134 @@ def test_equals_cpu_for_learned_time_constants(kind, learned):
     weights = make_readout_weights(network, kind, np.float32)
     constants = {name: array.astype(np.float32) for name, array in make_constants(network, learned).items()}
     assert_equal_to_cpu(network, weights | constants, make_batch(), objective._replace(regulariser_strength=1e-3))
+
+
+# --- nothing leaks ----------------------------------------------------------------------------------------------------
+
+
+def bits(found):
+    """Return everything a result holds, to compare bit by bit."""
+    arrays = [*found.inference[:3], *found.inference.spike_counts, *found.weights.values(), np.array(found.floored)]
+    return b"".join(array.tobytes() for array in arrays)
+
+
+def difference(found, expected):
+    """Return the largest relative difference of losses, counts and gradients, in norm."""
+    pairs = [(found.inference.losses, expected.inference.losses)]
+    pairs += zip(found.inference.spike_counts, expected.inference.spike_counts, strict=True)
+    pairs += [(found.weights[name], array) for name, array in expected.weights.items()]
+    worst = max(np.linalg.norm(one - other) / np.linalg.norm(other) for one, other in pairs)
+    return max(worst, abs(found.floored - expected.floored))
+
+
+def after_others(engine, weights, batch, other, objective):
+    """Return the gradients of a batch after training on and validation of another."""
+    engine.gradients(weights, other, objective)
+    engine.infer(weights, other, objective)
+    return engine.gradients(weights, batch, objective)
+
+
+@genn
+def test_nothing_leaks_between_batches_or_from_validation_to_training():
+    network, objective = make_network(), make_objective(regulariser_strength=1e-3)
+    weights, batch, other = make_weights(network, np.float32), make_batch(seed=2), make_batch(seed=1)
+    engine = engine_for(network)
+    first, seen = engine.gradients(weights, batch, objective), engine.infer(weights, batch, objective)
+    for _ in range(3):
+        assert bits(after_others(engine, weights, batch, other, objective)) == bits(first)
+    engine.gradients(weights, other, objective)
+    assert engine.infer(weights, batch, objective).logits.tobytes() == seen.logits.tobytes()
+
+
+@genn
+def test_nothing_leaks_from_sample_to_sample():
+    network, objective = make_network(), make_objective(regulariser_strength=1e-3)
+    weights, batch = make_weights(network, np.float32), make_batch()
+    together = engine_for(network).infer(weights, batch, objective)
+    for index in reversed(range(len(batch))):
+        alone = engine_for(network).infer(weights, take(batch, np.array([index])), objective)
+        np.testing.assert_array_equal(alone.logits[0], together.logits[index])
+
+
+@genn
+@pytest.mark.parametrize("steps", [1, 30, 59, 60, 61, 90, 119])
+def test_nothing_leaks_from_a_trial_that_was_interrupted(monkeypatch, steps):
+    network, objective = make_network(), make_objective(regulariser_strength=1e-3)
+    weights, batch = make_weights(network, np.float32), make_batch(counts=(200, 200))
+    first = engine_for(network).gradients(weights, batch, objective)
+    interrupt_after(monkeypatch, steps)
+    with pytest.raises(KeyboardInterrupt):
+        engine_for(network).gradients(weights, take(make_batch(seed=1), np.array([4])), objective)
+    monkeypatch.undo()
+    assert bits(engine_for(network).gradients(weights, batch, objective)) == bits(first)
+
+
+def interrupt_after(monkeypatch, steps):
+    from pygenn import GeNNModel
+
+    real, left = GeNNModel.step_time, [steps]
+
+    def interrupted(self):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        real(self)
+
+    monkeypatch.setattr(GeNNModel, "step_time", interrupted)
+
+
+LEAKS = {
+    "voltage into the next trial": ("sum", "V = (n == 0) ? 0 : V;", ""),
+    "spikes into the next trial": ("sum", "I = (n == 0) ? 0 : decayed + Isyn;", "I = decayed + Isyn;"),
+    "spikes of the trial before": ("sum", "Z[place] = 0;", ""),
+    "spike counts": ("sum", "Count[here] = 0;", ""),
+    "logits": ("sum", "Value = (n == 0) ? 0 : Value +", "Value = Value +"),
+    "adjoint of the voltage": ("sum", "LambdaV = (n == Steps - 1) ? 0 : LambdaV;", ""),
+    "adjoint of the current": ("sum", "LambdaI = (n == Steps - 1) ? 0 : LambdaI;", ""),
+    "maximum": ("max", "Value = 0;", ""),
+    "time of the first spike": ("first_spike", "First[here] = (n == 0) ? Steps : First[here];", ""),
+}
+
+
+@genn
+@pytest.mark.parametrize("name", LEAKS)
+def test_a_leak_in_the_model_shows(monkeypatch, name):
+    kind, right, wrong = LEAKS[name]
+    network = make_network()
+    objective = make_objective(regulariser_strength=1e-3) if kind == "sum" else readout_objective(kind)
+    weights = make_readout_weights(network, kind, np.float32)
+    batch, other = make_batch(seed=2), make_batch(counts=(400, 400), seed=1)
+    expected = CpuEngine(network).gradients(weights, batch, objective)
+    assert difference(after_others(engine_for(network), weights, batch, other, objective), expected) < 1e-4
+    phases = definitions._phases
+    monkeypatch.setattr(definitions, "_phases", lambda *codes: phases(*codes).replace(right, wrong))
+    monkeypatch.setattr(engine_module, "shared_model", functools.cache(Model))
+    assert difference(after_others(engine_for(network), weights, batch, other, objective), expected) > 1e-3
+
+
+@genn
+@pytest.mark.parametrize(
+    ("name", "replacement"),
+    [
+        pytest.param("clear_gradients", lambda self: None, id="gradients of the batch before"),
+        pytest.param("set", lambda self, *arguments: None, id="what drives the adjoints"),
+        pytest.param("restore", lambda self, arrays: None, id="spikes of the last sample of the batch"),
+        pytest.param("set_inputs", None, id="input of the batch before"),
+    ],
+)
+def test_a_leak_in_the_handling_shows(monkeypatch, name, replacement):
+    network, objective = make_network(), make_objective(regulariser_strength=1e-3)
+    weights, batch, other = make_weights(network, np.float32), make_batch(seed=2), make_batch(seed=1)
+    expected = CpuEngine(network).gradients(weights, batch, objective)
+    monkeypatch.setattr(Model, name, replacement or _without_clearing)
+    found = after_others(engine_for(network), weights, batch, other, objective)
+    monkeypatch.undo()
+    assert difference(found, expected) > 1e-3
+    assert difference(after_others(engine_for(network), weights, batch, other, objective), expected) < 1e-4
+
+
+def _without_clearing(self, batch):
+    spikes = self._array("input", "Spikes")
+    dense = spikes.view.reshape(self.plan.samples, self.plan.network.steps, self.plan.network.inputs)
+    dense[0, batch.steps, batch.channels] = 1
+    spikes.push_to_device()

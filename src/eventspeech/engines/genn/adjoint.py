@@ -34,8 +34,7 @@ LambdaI = (n == Steps - 1) ? 0 : LambdaI;
 
 JUMP = """
 if (Z[place] > 0) {
-    const scalar flow = (n == Steps - 1) ? 0 : Flow;
-    LambdaV += ((LambdaV + flow) / Z[place]) - Penalty[here];
+    LambdaV += ((LambdaV + Flow) / Z[place]) - Penalty[here];
 }
 FiredBefore = (n > 0) ? (Z[place - (int)num_neurons] > 0) : 0;
 """

@@ -78,9 +78,9 @@ def inputs() -> Neurons:
 
 
 def neurons(kind: str, learned: bool) -> Neurons:
-    """Return ``hidden`` neurons, or outputs that are read as ``kind`` says; ``learned`` with gradients of time constants.
+    """Return ``hidden`` neurons, or outputs that are read as ``kind`` says, whose voltages are recorded for figures.
 
-    Voltages of outputs are recorded for figures, too.
+    ``learned``: with gradients of time constants.
     """
     own, spiking = _KINDS[kind], kind in ("hidden", "first_spike")
     traces = {"VoltageTrace": forward.TRACE_VOLTAGE} if learned or kind != "hidden" else {}

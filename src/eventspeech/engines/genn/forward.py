@@ -33,7 +33,7 @@ SYNAPSE = "addToPost(g);"
 ARRIVAL = """
 const int here = ((int)batch * (int)num_neurons) + (int)id;
 const int place = ((((int)batch * Steps) + n) * (int)num_neurons) + (int)id;
-const scalar decayed = (n == 0) ? 0 : b * I;
+const scalar decayed = b * I;
 I = (n == 0) ? 0 : decayed + Isyn;
 V = (n == 0) ? 0 : V;
 """
