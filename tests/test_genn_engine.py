@@ -1,11 +1,16 @@
 """Engine `genn` equals engine `cpu`; nothing leaks from batch to batch; what is missing is said."""
 
 import functools
+import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_cpu_engine import (
     NETWORKS,
+    STEPS,
     assert_close,
     make_batch,
     make_network,
@@ -18,11 +23,13 @@ from test_readouts import objective as readout_objective
 from test_time_constants import make_constants
 
 from eventspeech.data.batches import take
+from eventspeech.engines import create
 from eventspeech.engines.cpu import CpuEngine
-from eventspeech.engines.genn import definitions
+from eventspeech.engines.genn import compose, definitions
 from eventspeech.engines.genn import engine as engine_module
 from eventspeech.engines.genn.engine import GennEngine
 from eventspeech.engines.genn.model import Model
+from eventspeech.errors import UserError
 from eventspeech.params import WEIGHTED
 
 genn = pytest.mark.genn
@@ -96,6 +103,45 @@ def test_equals_cpu_for_learned_time_constants(kind, learned):
     weights = make_readout_weights(network, kind, np.float32)
     constants = {name: array.astype(np.float32) for name, array in make_constants(network, learned).items()}
     assert_equal_to_cpu(network, weights | constants, make_batch(), objective._replace(regulariser_strength=1e-3))
+
+
+@genn
+def test_recording_shows_the_same_run():
+    network, batch = make_network(hidden=(15, 9)), make_batch()
+    weights = make_weights(network, np.float32)
+    for objective in (make_objective(), readout_objective("max"), readout_objective("first_spike")):
+        found, expected = (
+            engine.record(weights, batch, objective) for engine in (engine_for(network), CpuEngine(network))
+        )
+        for layer, other in zip(found.hidden, expected.hidden, strict=True):
+            np.testing.assert_array_equal(layer.offsets, other.offsets)
+            np.testing.assert_array_equal(layer.steps, other.steps)
+            np.testing.assert_array_equal(layer.channels, other.channels)
+        np.testing.assert_allclose(found.output_voltage, expected.output_voltage, atol=1e-5)
+        np.testing.assert_array_equal(
+            found.inference.logits, engine_for(network).infer(weights, batch, objective).logits
+        )
+
+
+@genn
+def test_small_denominators_are_bounded_and_counted(monkeypatch):
+    network, batch, objective = make_network(), make_batch(), make_objective()
+    weights = make_weights(network, np.float32)
+    monkeypatch.setattr(compose, "DENOMINATOR_FLOOR", 0.5)
+    monkeypatch.setattr("eventspeech.engines.native.DENOMINATOR_FLOOR", 0.5)
+    monkeypatch.setattr("eventspeech.engines.kernels.reference.DENOMINATOR_FLOOR", 0.5)
+    monkeypatch.setattr(engine_module, "shared_model", functools.cache(Model))
+    assert assert_equal_to_cpu(network, weights, batch, objective).floored > 0
+
+
+@genn
+def test_every_neuron_may_fire_in_every_step():
+    network = make_network()
+    weights = make_weights(network, np.float32)
+    weights["input_hidden1"][:] = 30.0
+    weights["hidden1_hidden1"][:] = 3.0
+    found = assert_equal_to_cpu(network, weights, make_batch(counts=(1200, 1200)), make_objective())
+    assert found.inference.spike_counts[0].sum() > 0.9 * 2 * 15 * STEPS
 
 
 # --- nothing leaks ----------------------------------------------------------------------------------------------------
@@ -227,3 +273,52 @@ def _without_clearing(self, batch):
     dense = spikes.view.reshape(self.plan.samples, self.plan.network.steps, self.plan.network.inputs)
     dense[0, batch.steps, batch.channels] = 1
     spikes.push_to_device()
+
+
+# --- what is refused, and what is built -------------------------------------------------------------------------------
+
+
+def test_without_pygenn_the_engine_is_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygenn", None)
+    with pytest.raises(UserError, match=r"^Engine genn cannot run here: PyGeNN is not installed; .*README.*cpu\.$"):
+        create("genn", make_network())
+
+
+@genn
+def test_batches_are_refused_where_genn_takes_one_sample_at_a_time():
+    with pytest.raises(UserError, match=r"not a batch of 32: set train\.batch_size to 1, or train\.accumulate"):
+        GennEngine(make_network(), backend="single_threaded_cpu", batch_size=32)
+    with pytest.raises(UserError, match="not a batch of 6"):
+        network = make_network()
+        engine = GennEngine(network, backend="single_threaded_cpu")
+        engine.gradients(make_weights(network, np.float32), make_batch(), make_objective())
+
+
+@genn
+def test_a_missing_backend_is_named():
+    with pytest.raises(UserError, match="PyGeNN was built without its backend abacus"):
+        GennEngine(make_network(), backend="abacus")
+
+
+@genn
+def test_processes_that_need_the_same_code_build_it_once():
+    code = f"""
+import logging, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+logging.basicConfig(level=logging.INFO)
+from test_genn_engine import *
+network = make_network(hidden=(3,))
+print(engine_for(network).infer(make_weights(network), make_batch(), make_objective()).losses)
+"""
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True) for _ in range(2)]
+    (one, said), (other, answered) = [process.communicate() for process in both]
+    assert one == other and one.startswith("[")  # and no word of the compiler
+    assert (said + answered).count("Building the GeNN model (3 hidden, ") == 1
+
+
+@genn
+def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
+    with pytest.raises(UserError, match=r"does not compile .*build\.log says why"):
+        Model(compose.Plan(make_network(hidden=(4,)), "sum", (), 1, "single_threaded_cpu"))

@@ -23,6 +23,7 @@ from test_cpu_engine import CLASSES, INPUTS, make_weights
 from eventspeech import benchmark_mlgenn, losses
 from eventspeech.data.batches import Batch, take
 from eventspeech.engines.base import Objective, coefficients
+from eventspeech.engines.genn.build import output_to
 from eventspeech.engines.genn.engine import GennEngine
 from eventspeech.network import Network
 from eventspeech.params import Regulariser, Shape
@@ -102,7 +103,7 @@ def mlgenn_gradients(network, weights, batch, folder):
         return group.vars["Gradient"].view.reshape(group.src.num_neurons, -1).copy()
 
     trains = benchmark_mlgenn._spike_trains(batch, network)
-    with contextlib.chdir(folder), benchmark_mlgenn._standard_output_to_error():
+    with contextlib.chdir(folder), output_to(2):
         compiled = compiler.compile(model, "witness")
         with compiled:
             compiled.train(
@@ -138,7 +139,6 @@ def test_mlgenn_is_within_the_derived_difference(tmp_path, monkeypatch):
         assert distance(gradients, expected) < 1e-4
         ours = engine.gradients(weights, sample, objective).weights
         derived = distance(scaled(expected), ours)
-        print("WITNESS", distance(gradients, expected), derived, distance(scaled(gradients), ours), spikes.sum())
         assert distance(scaled(gradients), ours) == pytest.approx(derived, rel=1e-3)
 
 

@@ -59,7 +59,7 @@ class GennEngine:
 
     Args:
         network: the network.
-        backend: GeNN's name of its backend, by default the fastest that PyGeNN was built with.
+        backend: GeNN's name of its backend, by default that of the GPU, if there is one and PyGeNN was built for it.
         batch_size: samples of a batch; by default as many as the first batch has. Others are run in parts of so many.
         accumulate: where GeNN takes one sample at a time (its CPU backend), gradients of a batch may be added up.
 
@@ -74,7 +74,7 @@ class GennEngine:
     ):
         install.require("Engine genn", backend)
         self.network = network
-        self.backend = backend or install.backends()[0]
+        self.backend = backend or install.default_backend()
         self._accumulate = accumulate
         self._samples = 1 if self.backend == install.CPU else batch_size
         self._refuse_batch(batch_size or 1)

@@ -2,15 +2,13 @@
 
 import importlib
 
+from eventspeech import machine
 from eventspeech.errors import UserError
 
 CPU, CUDA = "single_threaded_cpu", "cuda"
 """GeNN's names of the backends that are used here; the first takes one sample at a time."""
 
-REMEDY = (
-    "install PyGeNN 5 as the README says (C++ compiler, libffi's header, for the GPU CUDA_PATH; `eventspeech doctor` "
-    "tells what is missing)"
-)
+REMEDY = "install PyGeNN 5 as the README's section on GeNN says"
 
 
 def problem(backend: str | None = None) -> str | None:
@@ -30,13 +28,18 @@ def problem(backend: str | None = None) -> str | None:
 
 
 def backends() -> list[str]:
-    """Return the backends PyGeNN was built with and can import, the fastest first."""
+    """Return the backends PyGeNN was built with and can import, if any."""
     from pygenn import genn_model
 
     return [name for name in (CUDA, CPU) if name in genn_model.backend_modules]
 
 
+def default_backend() -> str:
+    """Return the backend that the engine uses: that of the GPU, if there is one and PyGeNN was built for it."""
+    return CUDA if CUDA in backends() and machine.cuda_problem() is None else CPU
+
+
 def require(what: str, backend: str | None = None) -> None:
     """Raise UserError unless PyGeNN (and the backend) can be used by ``what``."""
     if found := problem(backend):
-        raise UserError(f"{what} cannot run here: {found}; {REMEDY}, or use the engine cpu.")
+        raise UserError(f"{what} cannot run here: {found}; {REMEDY} (`eventspeech doctor` helps), or use engine cpu.")
