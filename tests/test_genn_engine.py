@@ -1,13 +1,13 @@
 """Engine `genn` equals engine `cpu`; nothing leaks from batch to batch; what is missing is said."""
 
 import functools
-import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from test_cpu_engine import (
     NETWORKS,
     STEPS,
@@ -22,6 +22,7 @@ from test_readouts import make_weights as make_readout_weights
 from test_readouts import objective as readout_objective
 from test_time_constants import make_constants
 
+from eventspeech import training
 from eventspeech.data.batches import take
 from eventspeech.engines import create
 from eventspeech.engines.cpu import CpuEngine
@@ -275,6 +276,31 @@ def _without_clearing(self, batch):
     spikes.push_to_device()
 
 
+def trained(parameters, seed, batch_size):
+    """Return a trainer after two epochs with a validation between them, and what it said."""
+    parameters = parameters.model_copy(update={"train": parameters.train.model_copy(update={"batch_size": batch_size})})
+    trainer = training.Trainer(parameters, "gaussian", seed, tiny.make_store(takes=1))
+    held_out = trainer.for_validation(tiny.make_store(takes=1, seed=1))
+    return trainer, [trainer.epoch(1), trainer.validate(held_out), trainer.epoch(2), trainer.validate(held_out)]
+
+
+@genn
+def test_training_equals_that_of_cpu_and_a_fold_knows_nothing_of_the_others(monkeypatch):
+    monkeypatch.setattr(engine_module.install, "default_backend", lambda: "single_threaded_cpu")
+    on_genn = tiny.make_params(train={"engine": "genn", "accumulate": True})
+    first, results = trained(on_genn, 0, 8)
+    trained(on_genn, 1, 5)
+    again, repeated = trained(on_genn, 0, 8)
+    expected, judged = trained(tiny.make_params(), 0, 8)
+    assert first.optimiser.updates == again.optimiser.updates == 4
+    for name, array in expected.weights.items():
+        assert first.weights[name].tobytes() == again.weights[name].tobytes()
+        np.testing.assert_allclose(first.weights[name], array, rtol=1e-3, atol=1e-4)
+    for found, same, other in zip(results, repeated, judged, strict=True):
+        assert (found.loss, found.accuracy) == (same.loss, same.accuracy)
+        assert found.accuracy == other.accuracy and found.loss == pytest.approx(other.loss, rel=1e-4)
+
+
 # --- what is refused, and what is built -------------------------------------------------------------------------------
 
 
@@ -292,6 +318,13 @@ def test_batches_are_refused_where_genn_takes_one_sample_at_a_time():
         network = make_network()
         engine = GennEngine(network, backend="single_threaded_cpu")
         engine.gradients(make_weights(network, np.float32), make_batch(), make_objective())
+
+
+@genn
+def test_a_batch_too_large_for_the_code_is_refused_with_the_largest():
+    plan = compose.Plan(make_network(steps=100000, hidden=(1000,)), "sum", (), 30, "single_threaded_cpu")
+    with pytest.raises(UserError, match=r"arrays of 3000000000 places, .* to at most 21\.$"):
+        Model(plan)
 
 
 @genn

@@ -8,7 +8,11 @@ import numpy as np
 from eventspeech.engines.base import DENOMINATOR_FLOOR
 from eventspeech.engines.genn import adjoint, definitions, forward
 from eventspeech.engines.genn.definitions import Neurons
+from eventspeech.errors import UserError
 from eventspeech.network import Network, connections, populations
+
+LARGEST = 2**31 - 1
+"""Of type int."""
 
 
 class Plan(NamedTuple):
@@ -35,6 +39,10 @@ class Plan(NamedTuple):
             for name in populations(self.network)
         }
 
+    def key(self) -> str:
+        """Return a text that differs where the code may differ."""
+        return repr((self, self.cells(), DENOMINATOR_FLOOR))
+
     def words(self) -> str:
         """Return a description for messages."""
         hidden = "-".join(map(str, self.network.hidden))
@@ -51,9 +59,14 @@ class Parts(NamedTuple):
 
 
 def compose(plan: Plan) -> Parts:
-    """Return the complete model, not yet built."""
+    """Return the complete model, not yet built.
+
+    Raises:
+        UserError: a batch is too large for GeNN's code.
+    """
     from pygenn import GeNNModel
 
+    _refuse_long_arrays(plan)
     model = GeNNModel("float", "trial", backend=plan.backend, optimize_code=True)
     model.dt = 1.0  # time is counted in steps
     model.batch_size = plan.samples
@@ -63,6 +76,16 @@ def compose(plan: Plan) -> Parts:
     synapses = {c.name: _add_connection(model, groups, c.name) for c in connections(plan.network)}
     totals = {name: _add_updates(model, name, group) for name, group in synapses.items()}
     return Parts(model, groups, synapses, totals)
+
+
+def _refuse_long_arrays(plan: Plan) -> None:
+    """Places in arrays are of type int in the code."""
+    each = plan.network.steps * max(plan.network.inputs, *populations(plan.network).values())
+    if plan.samples * each > LARGEST:
+        raise UserError(
+            f"A batch of {plan.samples} needs arrays of {plan.samples * each} places, and GeNN's code counts to "
+            f"{LARGEST}; set train.batch_size (evaluate.batch_size) to at most {LARGEST // each}."
+        )
 
 
 def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):

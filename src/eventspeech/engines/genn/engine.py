@@ -27,7 +27,15 @@ from eventspeech.engines.genn import install
 from eventspeech.engines.genn.compose import Plan
 from eventspeech.engines.genn.model import Arrays, Model
 from eventspeech.errors import UserError
-from eventspeech.network import Network, Weights, check, has_time_constants, populations, time_constants
+from eventspeech.network import (
+    Network,
+    Weights,
+    check,
+    connections,
+    has_time_constants,
+    populations,
+    time_constants,
+)
 
 
 class _Chunk(NamedTuple):
@@ -192,9 +200,9 @@ class GennEngine:
     def _collect(self, model: Model, weights: Weights, products: dict[str, list[Products]]) -> Weights:
         """Return the gradients of all weights, in their order."""
         found = {name: np.zeros_like(array, np.float32) for name, array in weights.items()}
-        for name, gradient in model.gradients().items():
-            tau_syn_ms = time_constants(self.network, weights, name.split("_")[1])[1]
-            found[name] = gradient * -tau_syn_ms.astype(np.float32)
+        tau_syn_ms = {name: time_constants(self.network, weights, name)[1] for name in populations(self.network)}
+        factors = {c.name: -tau_syn_ms[c.name.split("_")[1]].astype(np.float32) for c in connections(self.network)}
+        found |= model.gradients(factors)
         for name, parts in products.items():
             sums = Products(*(np.sum(part, axis=0) for part in zip(*parts, strict=True)))
             constants_ms = time_constants(self.network, weights, name)

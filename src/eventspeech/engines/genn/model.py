@@ -29,7 +29,7 @@ class Model:
         self._connections = connections(plan.network)
         parts = compose(plan)
         self._model, self._groups, self._synapses, self._totals = parts
-        build.build_and_load(parts.model, repr((plan, plan.cells())), plan.words())
+        build.build_and_load(parts.model, plan.key(), plan.words())
 
     # --- what goes in and comes out -----------------------------------------------------------------------------------
 
@@ -87,10 +87,15 @@ class Model:
         """Run the backward phase; gradients are added to those that are there."""
         self._run(self.plan.network.steps)
 
-    def gradients(self) -> dict[str, np.ndarray]:
-        """Return the gradients of all connections but for the factor -tau_syn, summed over samples, [rows, columns]."""
+    def gradients(self, factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the gradients of all connections times ``factors`` ([columns] each), summed over samples."""
         self._model.custom_update("Total")
-        return {c.name: _read(self._totals[c.name].vars["Sum"]).reshape(c.rows, c.columns) for c in self._connections}
+        found = {}
+        for connection in self._connections:
+            total = self._totals[connection.name].vars["Sum"]
+            total.pull_from_device()
+            found[connection.name] = total.view.reshape(connection.rows, -1) * factors[connection.name]
+        return found
 
     def products(self, population: str) -> Products:
         """Return what the gradients of time constants are made of, [H], summed over samples."""
