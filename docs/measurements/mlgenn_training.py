@@ -1,4 +1,4 @@
-"""Train the same network on the same recordings with engine `genn` and with mlGeNN, from the same weights, in one order.
+"""Train one network on the same recordings with engine `genn` and with mlGeNN: the same weights, the same order.
 
     python docs/measurements/mlgenn_training.py data/spikes/train.npz mlgenn_training.csv
 
@@ -8,6 +8,7 @@ mlGeNN's gradients are ours divided by tau_mem, and so are its strength and epsi
 sample with the forward pass of the next, and never that of an epoch's last.
 """
 
+import contextlib
 import csv
 import sys
 import tempfile
@@ -83,19 +84,16 @@ def main(spikes: Path, out: Path) -> None:
     judge = engines.create("cpu", on)
     weights = benchmark_engine.weights_for_rate(judge, batches.take(data, chosen[:32]), objective, RATE)
     rows = []
-    with tempfile.TemporaryDirectory() as folder, output_to(2):
-        import contextlib
-
-        with contextlib.chdir(folder):
-            for engine, train in {"genn": train_ours, "mlgenn": train_theirs}.items():
-                for epoch, found in enumerate(train(on, weights, parts["training"], objective), 1):
-                    row = {"engine": engine, "epoch": epoch}
-                    for name, part in parts.items():
-                        seen = judge.infer(found, part, objective)
-                        row[f"{name}_loss"] = round(float(seen.losses.mean()), 4)
-                        row[f"{name}_accuracy"] = round(float(np.mean(seen.predictions == part.labels)), 4)
-                    row["spikes_per_neuron"] = round(float(seen.spike_counts[0].mean()), 2)
-                    rows.append(row)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), output_to(2):
+        for engine, train in {"genn": train_ours, "mlgenn": train_theirs}.items():
+            for epoch, found in enumerate(train(on, weights, parts["training"], objective), 1):
+                row = {"engine": engine, "epoch": epoch}
+                for name, part in parts.items():
+                    seen = judge.infer(found, part, objective)
+                    row[f"{name}_loss"] = round(float(seen.losses.mean()), 4)
+                    row[f"{name}_accuracy"] = round(float(np.mean(seen.predictions == part.labels)), 4)
+                row["spikes_per_neuron"] = round(float(seen.spike_counts[0].mean()), 2)
+                rows.append(row)
     with out.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()

@@ -199,10 +199,10 @@ class GennEngine:
 
     def _collect(self, model: Model, weights: Weights, products: dict[str, list[Products]]) -> Weights:
         """Return the gradients of all weights, in their order."""
-        found = {name: np.zeros_like(array, np.float32) for name, array in weights.items()}
         tau_syn_ms = {name: time_constants(self.network, weights, name)[1] for name in populations(self.network)}
         factors = {c.name: -tau_syn_ms[c.name.split("_")[1]].astype(np.float32) for c in connections(self.network)}
-        found |= model.gradients(factors)
+        gradients = model.gradients(factors)
+        found = {n: gradients[n] if n in gradients else np.zeros(w.shape, np.float32) for n, w in weights.items()}
         for name, parts in products.items():
             sums = Products(*(np.sum(part, axis=0) for part in zip(*parts, strict=True)))
             constants_ms = time_constants(self.network, weights, name)
