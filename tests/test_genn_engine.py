@@ -26,7 +26,7 @@ from eventspeech import training
 from eventspeech.data.batches import take
 from eventspeech.engines import create
 from eventspeech.engines.cpu import CpuEngine
-from eventspeech.engines.genn import compose, definitions
+from eventspeech.engines.genn import compose, definitions, install
 from eventspeech.engines.genn import engine as engine_module
 from eventspeech.engines.genn.engine import GennEngine
 from eventspeech.engines.genn.model import Model
@@ -43,14 +43,20 @@ def _own_cache(tmp_path_factory):
         yield
 
 
-def engine_for(network):
-    return GennEngine(network, backend="single_threaded_cpu", accumulate=True)
+BACKENDS = [install.CPU, pytest.param(install.CUDA, marks=pytest.mark.gpu)]
 
 
-def assert_equal_to_cpu(network, weights, batch, objective):
+def engine_for(network, backend=install.CPU):
+    """Return the engine; a GPU takes batches in parts of four, the last one filled up."""
+    if problem := install.problem(backend):
+        pytest.skip(problem)
+    return GennEngine(network, backend, batch_size=4 if backend == install.CUDA else None, accumulate=True)
+
+
+def assert_equal_to_cpu(network, weights, batch, objective, backend=install.CPU):
     """Compare loss, logits, predictions, spikes and gradients of all weights, within the bounds of the contract."""
     expected = CpuEngine(network).gradients(weights, batch, objective)
-    found = engine_for(network).gradients(weights, batch, objective)
+    found = engine_for(network, backend).gradients(weights, batch, objective)
     for seen, count in zip(found.inference.spike_counts, expected.inference.spike_counts, strict=True):
         assert count.sum() > 0, "the case must have spikes in every layer"
         np.testing.assert_array_equal(seen, count)
@@ -64,45 +70,51 @@ def assert_equal_to_cpu(network, weights, batch, objective):
 
 
 @genn
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_equals_cpu_on_every_network(name):
+def test_equals_cpu_on_every_network(name, backend):
     network = make_network(**NETWORKS[name])
     objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
-    assert_equal_to_cpu(network, make_weights(network, np.float32), make_batch(), objective)
+    assert_equal_to_cpu(network, make_weights(network, np.float32), make_batch(), objective, backend)
 
 
 @genn
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("kind", WEIGHTED)
 @pytest.mark.parametrize("per_sample", [False, True])
-def test_equals_cpu_for_every_weighting_and_regulariser(kind, per_sample):
+def test_equals_cpu_for_every_weighting_and_regulariser(kind, per_sample, backend):
     network = make_network()
     objective = make_objective(
         kind, regulariser_strength=1e-2, regulariser_target=2.0, regulariser_batch=not per_sample
     )
-    assert_equal_to_cpu(network, make_weights(network, np.float32), make_batch(seed=3), objective)
+    assert_equal_to_cpu(network, make_weights(network, np.float32), make_batch(seed=3), objective, backend)
 
 
 @genn
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("kind", "recurrent"), [("max", True), ("max", False), ("first_spike", True)])
-def test_equals_cpu_for_losses_that_weigh_no_voltage(kind, recurrent):
+def test_equals_cpu_for_losses_that_weigh_no_voltage(kind, recurrent, backend):
     network = make_network(recurrent=recurrent)
     objective = readout_objective(kind, regulariser_strength=1e-3)
     for seed in (0, 1):
         found = assert_equal_to_cpu(
-            network, make_readout_weights(network, kind, np.float32), make_batch(seed=seed), objective
+            network, make_readout_weights(network, kind, np.float32), make_batch(seed=seed), objective, backend
         )
         assert all(np.any(array) for array in found.weights.values())
 
 
 @genn
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("learned", ["population", "neuron"])
 @pytest.mark.parametrize("kind", ["gaussian", *SHAPES])
-def test_equals_cpu_for_learned_time_constants(kind, learned):
+def test_equals_cpu_for_learned_time_constants(kind, learned, backend):
     network = make_network(hidden=(15, 9), delay_steps=(0, 7))
     objective = readout_objective(kind) if kind in SHAPES else make_objective(kind)
     weights = make_readout_weights(network, kind, np.float32)
     constants = {name: array.astype(np.float32) for name, array in make_constants(network, learned).items()}
-    assert_equal_to_cpu(network, weights | constants, make_batch(), objective._replace(regulariser_strength=1e-3))
+    assert_equal_to_cpu(
+        network, weights | constants, make_batch(), objective._replace(regulariser_strength=1e-3), backend
+    )
 
 
 @genn
@@ -283,7 +295,7 @@ def trained(parameters, seed, batch_size):
 
 @genn
 def test_training_equals_that_of_cpu_and_a_fold_knows_nothing_of_the_others(monkeypatch):
-    monkeypatch.setattr(engine_module.install, "default_backend", lambda: "single_threaded_cpu")
+    monkeypatch.setattr(engine_module.install, "default_backend", lambda: install.CPU)
     on_genn = tiny.make_params(train={"engine": "genn", "accumulate": True})
     first, results = trained(on_genn, 0, 8)
     trained(on_genn, 1, 5)
@@ -298,6 +310,13 @@ def test_training_equals_that_of_cpu_and_a_fold_knows_nothing_of_the_others(monk
         assert found.accuracy == other.accuracy and found.loss == pytest.approx(other.loss, rel=1e-4)
 
 
+def test_an_optimiser_that_outlives_its_fold_shows(monkeypatch):
+    made, adam = {}, training.Adam
+    monkeypatch.setattr(training, "Adam", lambda *arguments: made.setdefault("first", adam(*arguments)))
+    one, other = (trained(tiny.make_params(), 0, 8)[0] for _ in range(2))
+    assert any(one.weights[name].tobytes() != array.tobytes() for name, array in other.weights.items())
+
+
 # --- what is refused, and what is built -------------------------------------------------------------------------------
 
 
@@ -310,16 +329,16 @@ def test_without_pygenn_the_engine_is_refused_in_one_sentence(monkeypatch):
 @genn
 def test_batches_are_refused_where_genn_takes_one_sample_at_a_time():
     with pytest.raises(UserError, match=r"not a batch of 32: set train\.batch_size to 1, or train\.accumulate"):
-        GennEngine(make_network(), backend="single_threaded_cpu", batch_size=32)
+        GennEngine(make_network(), backend=install.CPU, batch_size=32)
     with pytest.raises(UserError, match="not a batch of 6"):
         network = make_network()
-        engine = GennEngine(network, backend="single_threaded_cpu")
+        engine = GennEngine(network, backend=install.CPU)
         engine.gradients(make_weights(network, np.float32), make_batch(), make_objective())
 
 
 @genn
 def test_a_batch_too_large_for_the_code_is_refused_with_the_largest():
-    plan = compose.Plan(make_network(steps=100000, hidden=(1000,)), "sum", (), 30, "single_threaded_cpu")
+    plan = compose.Plan(make_network(steps=100000, hidden=(1000,)), "sum", (), 30, install.CPU)
     with pytest.raises(UserError, match=r"arrays of 3000000000 places, .* to at most 21\.$"):
         Model(plan)
 
@@ -351,4 +370,4 @@ def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
     with pytest.raises(UserError, match=r"does not compile .*build\.log says why"):
-        Model(compose.Plan(make_network(hidden=(4,)), "sum", (), 1, "single_threaded_cpu"))
+        Model(compose.Plan(make_network(hidden=(4,)), "sum", (), 1, install.CPU))
