@@ -2,21 +2,32 @@
 
 import importlib.util
 import json
+import sys
 
 import pytest
 
 from eventspeech import benchmark_engine, cli
+from eventspeech.engines.genn import install
 
 COMMAND = ["benchmark", "engine", "--engine", "mlgenn", "--json"]
 
 
-@pytest.mark.parametrize("package", ["pygenn", "ml_genn"])
-def test_without_mlgenn_it_is_refused_in_one_sentence(package, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else object())
+def without_pygenn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygenn", None)
+
+
+def without_mlgenn(monkeypatch):
+    monkeypatch.setattr(install, "problem", lambda backend: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+
+@pytest.mark.parametrize(("missing", "named"), [(without_pygenn, "PyGeNN"), (without_mlgenn, "ml_genn")])
+def test_without_mlgenn_it_is_refused_in_one_sentence(missing, named, monkeypatch, tmp_path, capsys):
+    missing(monkeypatch)
     assert cli.main([*COMMAND, str(tmp_path / "out.json")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"eventspeech benchmark: Engine mlgenn needs the package {package}")
-    assert "--engine cpu" in said and said.count("\n") == 1
+    assert said.startswith("eventspeech benchmark: Engine mlgenn") and named in said
+    assert "engine cpu" in said and said.count("\n") == 1
     assert not (tmp_path / "out.json").exists()
 
 

@@ -259,7 +259,7 @@ def test_wrong_weights_are_refused():
 
 def test_an_absent_engine_is_refused_in_one_sentence():
     with pytest.raises(UserError, match=r"set train\.engine"):
-        create("genn", make_network())
+        create("abacus", make_network())
 
 
 def test_slow_weightings_leave_no_rest_at_the_step_of_the_study(monkeypatch):

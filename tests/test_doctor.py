@@ -122,6 +122,30 @@ def test_archives(monkeypatch, tmp_path):
     assert doctor._archives().status == "PASS"
 
 
+def test_says_what_of_genn_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygenn", None)
+    check = doctor.CHECKS["PyGeNN"]()
+    assert (check.status, check.detail) == ("SKIP", "PyGeNN is not installed") and "README" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("built", "gpu", "used", "remedy"),
+    [
+        (["single_threaded_cpu"], None, "single_threaded_cpu", "CUDA_PATH"),
+        (["cuda", "single_threaded_cpu"], None, "cuda", ""),
+        (["cuda", "single_threaded_cpu"], "no GPU", "single_threaded_cpu", ""),
+    ],
+)
+def test_says_which_backend_of_genn_will_run(monkeypatch, built, gpu, used, remedy):
+    from eventspeech.engines.genn import install
+
+    monkeypatch.setattr(install, "problem", lambda: None)
+    monkeypatch.setattr(install, "backends", lambda: built)
+    monkeypatch.setattr(install.machine, "cuda_problem", lambda: gpu)
+    check = doctor.CHECKS["PyGeNN"]()
+    assert check.status == "PASS" and check.detail.endswith(f"the engine uses {used}") and remedy in check.remedy
+
+
 def test_import_is_light():
     code = "import sys, eventspeech.doctor; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -168,6 +168,13 @@ def test_engine_for(device, configured, engine):
     assert sweep.engine_for(device, configured) == engine
 
 
+def test_a_gpu_is_not_measured_with_a_genn_that_cannot_use_it(monkeypatch):
+    monkeypatch.setattr(sweep.machine, "cuda_problem", lambda: None)
+    monkeypatch.setattr(sweep.install, "problem", lambda backend: f"no backend {backend}")
+    assert sweep.unavailable("cuda", "genn") == "no backend cuda"
+    assert sweep.unavailable("cpu", "cpu") is None
+
+
 @pytest.fixture
 def study():
     """A parameter file that measures quickly."""

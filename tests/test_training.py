@@ -116,7 +116,7 @@ def spy(monkeypatch):
     """Let every trainer use a spying engine; return what it saw."""
     seen = []
 
-    def create(name: str, network: Network, threads: int | None = None):
+    def create(name: str, network: Network, threads: int | None = None, *_):
         engine = Spy(network, threads)
         engine.seen = seen
         return engine

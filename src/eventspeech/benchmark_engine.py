@@ -127,8 +127,8 @@ def _measure_one(
         optimised = engine == "mlgenn-optimised"
         return benchmark_mlgenn.measure(hidden, steps, spikes, rate, samples, repeats, batch, optimised)
     on = Network(CHANNELS, (hidden,), CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
-    used = threads or machine.threads()
-    runner = engines.create(engine, on, used)
+    used = 1 if engine == "genn" else threads or machine.threads()
+    runner = engines.create(engine, on, used, batch, accumulate=True)
     data = load(samples, steps, spikes)
     parts = [batches.take(data, np.arange(i, min(i + batch, samples))) for i in range(0, samples, batch)]
     objective = losses.objective(Shape(kind="exponential"), steps, Regulariser(strength=1e-8))

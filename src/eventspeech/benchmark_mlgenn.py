@@ -11,11 +11,8 @@ optimisation unless told (`mlgenn`); `mlgenn-optimised` tells it (-O3 -ffast-mat
 
 import contextlib
 import importlib.util
-import os
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,11 +20,11 @@ from eventspeech import benchmark_engine, engines, losses, machine
 from eventspeech.data import batches
 from eventspeech.data.batches import Batch
 from eventspeech.engines.base import Objective
+from eventspeech.engines.genn import install
+from eventspeech.engines.genn.build import output_to
 from eventspeech.errors import UserError
 from eventspeech.network import Network, Weights
 from eventspeech.params import CHANNELS, Regulariser, Shape
-
-BACKEND = "single_threaded_cpu"
 
 REGULARISER = 1e-8
 """Strength, of true gradients; mlGeNN's differs by tau_mem in ms, see :class:`eventspeech.engines.base.Objective`."""
@@ -56,7 +53,8 @@ def measure(
     first = batches.take(data, np.arange(min(search_batch, samples)))
     weights = benchmark_engine.weights_for_rate(engines.create("cpu", on), first, objective, rate)
     inputs, labels = _spike_trains(data, on), data.labels.astype(np.uint8)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _standard_output_to_error():
+    # GeNN's `make` must not stand before the JSON
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), output_to(2):
         training, counted, prepared = _time_training(on, weights, objective, inputs, labels, repeats, optimised)
         inference = _time_inference(on, weights, inputs, labels, repeats, optimised)
     return {
@@ -78,18 +76,11 @@ def measure(
 
 
 def _require() -> None:
-    for package in ("pygenn", "ml_genn"):
-        if importlib.util.find_spec(package) is None:
-            raise UserError(
-                f"Engine mlgenn needs the package {package}, which is not installed in this environment; install "
-                "PyGeNN 5 (github.com/genn-team/genn) and mlGeNN (github.com/genn-team/ml_genn), or use --engine cpu."
-            )
-    from pygenn import genn_model
-
-    if BACKEND not in genn_model.backend_modules:
+    install.require("Engine mlgenn", install.CPU)
+    if importlib.util.find_spec("ml_genn") is None:
         raise UserError(
-            f"This PyGeNN was built without its backend {BACKEND['backend']}, which engine mlgenn measures; build it "
-            "again as its README says, or use --engine cpu."
+            "Engine mlgenn needs the package ml_genn, which is not installed in this environment; install mlGeNN "
+            "(github.com/genn-team/ml_genn), or use --engine cpu."
         )
 
 
@@ -150,7 +141,7 @@ def _time_training(
         optimiser=Adam(0.0),  # keeps the operating point while Adam does all its work
         dt=on.step_ms,
         batch_size=1,
-        backend=BACKEND,
+        backend=install.CPU,
         optimize_code=optimised,
     ).compile(model, "training")
     with compiled:
@@ -192,7 +183,7 @@ def _time_inference(
         dt=on.step_ms,
         batch_size=1,
         reset_in_syn_between_batches=True,
-        backend=BACKEND,
+        backend=install.CPU,
         optimize_code=optimised,
     ).compile(model, "inference")
 
@@ -202,17 +193,3 @@ def _time_inference(
     with compiled:
         work(1)
         return [benchmark_engine.timed(work) for _ in range(repeats)]
-
-
-@contextlib.contextmanager
-def _standard_output_to_error() -> Iterator[None]:
-    """Send what child processes print to standard error: GeNN's `make` must not stand before the JSON."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)

@@ -122,7 +122,7 @@ def _add_benchmarks(verbs) -> None:
     encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
     encoder.add_argument("--repeats", type=_positive, default=5)
     engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
-    engines = ["cpu", "cuda", "mlgenn", "mlgenn-optimised"]
+    engines = ["cpu", "cuda", "genn", "mlgenn", "mlgenn-optimised"]
     engine.add_argument("--engine", default="cpu", choices=engines, help="mlgenn: to compare with")
     engine.add_argument("--against", choices=engines, help="a second engine, measured by turns with the first")
     engine.add_argument("--threads", type=_positive, default=None)

@@ -215,7 +215,7 @@ def _compiler() -> Check:
     for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++")):
         if shutil.which(name.split()[0]):
             return Check("PASS", name)
-    return Check("SKIP", "no C++ compiler", "install one for the genn engine")
+    return Check("SKIP", "no C++ compiler", "install one for the genn engine, which compiles what GeNN generates")
 
 
 def _rapl() -> Check:
@@ -248,26 +248,14 @@ def _cuda() -> Check:
 
 
 def _genn() -> Check:
-    version = machine.version("pygenn")
-    if version is None:
-        return Check("SKIP", "PyGeNN is not installed", "install PyGeNN 5 for the genn engine")
-    try:
-        importlib.import_module("pygenn")
-    except Exception as error:  # a broken binary raises anything
-        return Check("SKIP", f"{version} cannot be imported ({error})", "build PyGeNN again in this environment")
-    backends = [name for name in ("cuda", "hip", "single_threaded_cpu") if _imports_cleanly(f"pygenn.{name}_backend")]
-    if not backends:
-        return Check("SKIP", f"{version} without any backend", "build PyGeNN again in this environment")
-    remedy = "" if "cuda" in backends else "set CUDA_PATH and build PyGeNN again to get its CUDA backend"
-    return Check("PASS", f"{version}, backends: {', '.join(backends)}", remedy)
+    from eventspeech.engines.genn import install
 
-
-def _imports_cleanly(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except Exception:  # a backend whose driver is missing raises anything
-        return False
-    return True
+    if problem := install.problem():
+        return Check("SKIP", problem, f"for the genn engine {install.REMEDY}")
+    found = install.backends()
+    detail = f"{machine.version('pygenn')}, backends: {', '.join(found)}; the engine uses {install.default_backend()}"
+    remedy = "" if install.CUDA in found else "for its CUDA backend set CUDA_PATH and build PyGeNN again"
+    return Check("PASS", detail, remedy)
 
 
 def _libffi() -> Check:

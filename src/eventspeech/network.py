@@ -143,6 +143,11 @@ def is_time_constant(name: str) -> bool:
     return name.endswith(TIME_CONSTANTS)
 
 
+def has_time_constants(weights: Weights, population: str) -> bool:
+    """Say whether a population has time constants among the weights, whose gradients are therefore wanted."""
+    return any(f"{population}_{kind}" in weights for kind in TIME_CONSTANTS)
+
+
 def time_constants(network: Network, weights: Weights, population: str) -> tuple[np.ndarray, np.ndarray]:
     """Return tau_mem and tau_syn of each neuron of a population, float64[H]."""
     size = populations(network)[population]

@@ -287,6 +287,9 @@ class Train(Group):
     engine: Literal["cpu", "cuda", "genn"] = "cpu"
     epochs: PositiveInt = 40
     batch_size: PositiveInt = 32
+    accumulate: bool = Field(
+        False, description="engine genn where GeNN takes one sample at a time (its CPU backend): add up single samples"
+    )
     learning_rate: PositiveFloat = 1e-3
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999

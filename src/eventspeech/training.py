@@ -142,8 +142,10 @@ class Trainer:
         self.learns_constants = params.train.learn_time_constants != "none"
         learned = self.weights if self.learns_constants else weights
         self.optimiser = Adam(learned, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
-        self.engine = engines.create(params.train.engine, self.network, machine.threads())
         self._batch_size = batch_size or params.train.batch_size
+        self.engine = engines.create(
+            params.train.engine, self.network, machine.threads(), self._batch_size, params.train.accumulate
+        )
         self._ease_in, self._lift = params.train.ease_in, params.train.silent_lift
         self.last_rate = self.learning_rate
         self.silent: list[np.ndarray] = []

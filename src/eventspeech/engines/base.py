@@ -61,7 +61,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from eventspeech.data.batches import Batch
-from eventspeech.network import Network, Weights
+from eventspeech.network import TIME_CONSTANTS, Network, Weights
 
 DENOMINATOR_FLOOR = 1e-2
 """Lower bound of Z in units of the threshold. On the grid Z >= (1 - a)/c - 1, about D / (2 tau_syn), which is 0.1 for
@@ -221,6 +221,23 @@ def time_constant_gradients(step_ms, tau_mem_ms, tau_syn_ms, sums: Products) -> 
     a_mem, c_mem, b_syn, c_syn = derivatives(step_ms, tau_mem_ms, tau_syn_ms)
     by_mem = -tau_mem_ms * (a_mem * sums.drift + (a_mem + c_mem) * sums.charge)
     return by_mem, -(tau_mem_ms * c_syn * sums.charge + tau_syn_ms * b_syn * sums.current)
+
+
+def set_time_constant_gradients(
+    gradients: Weights, population: str, step_ms: float, constants_ms: tuple[np.ndarray, np.ndarray], sums: Products
+) -> None:
+    """Turn sums over samples and steps into the gradients of those time constants that ``gradients`` has."""
+    found = time_constant_gradients(step_ms, *constants_ms, sums)
+    for kind, gradient in zip(TIME_CONSTANTS, found, strict=True):
+        total = gradients.get(f"{population}_{kind}")
+        if total is not None:
+            total[:] = gradient if len(total) > 1 else gradient.sum()
+
+
+def count_penalty(counts: np.ndarray, objective: Objective) -> np.ndarray:
+    """Return what the regulariser takes from lamV at each spike, [B, H], for the counts of a batch, int64[B, H]."""
+    seen = np.broadcast_to(counts.mean(axis=0), counts.shape) if objective.regulariser_batch else counts
+    return objective.regulariser_strength * (seen - objective.regulariser_target) / len(counts)
 
 
 def _mean_of_exponential(u) -> np.ndarray:

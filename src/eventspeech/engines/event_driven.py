@@ -17,14 +17,15 @@ from eventspeech.engines.base import (
     Products,
     Recording,
     coefficients,
-    time_constant_gradients,
+    count_penalty,
+    set_time_constant_gradients,
 )
 from eventspeech.engines.kernels.types import Adjoint, Events, Kernels, Layer, Peaks, Source, Vectors
 from eventspeech.network import (
-    TIME_CONSTANTS,
     Network,
     Weights,
     check,
+    has_time_constants,
     is_time_constant,
     populations,
     time_constants,
@@ -126,14 +127,16 @@ class EventDrivenEngine:
         floored = 0
         for first in range(0, len(batch), group):
             floored += self._backward(run, objective, slice(first, first + group), totals)
-        gradients = self.kernels.fetch(totals.weights, weights)
+        fetched = self.kernels.fetch(totals.weights, weights)
+        gradients = {name: fetched.get(name, np.zeros(array.shape, self._dtype)) for name, array in weights.items()}
         for name, sums in totals.products.items():
-            gradients |= self._time_constants(name, run.populations[name], Products(*sums), weights)
-        return Gradients(run.inference, {name: gradients[name] for name in weights}, floored)
+            constants_ms = run.populations[name].tau_mem_ms, run.populations[name].tau_syn_ms
+            set_time_constant_gradients(gradients, name, self.network.step_ms, constants_ms, Products(*sums))
+        return Gradients(run.inference, gradients, floored)
 
     def _populations(self, weights: Weights) -> dict[str, _Population]:
         return {
-            name: self._population(weights, name) if _learned(weights, name) else homogeneous
+            name: self._population(weights, name) if has_time_constants(weights, name) else homogeneous
             for name, homogeneous in self._homogeneous.items()
         }
 
@@ -141,17 +144,7 @@ class EventDrivenEngine:
         constants_ms = time_constants(self.network, weights, name)
         over = coefficients(self.network.step_ms, *constants_ms)
         vectors = self.kernels.vectors(Vectors(*(x.astype(self._dtype) for x in over)))
-        return _Population(*constants_ms, vectors, _learned(weights, name))
-
-    def _time_constants(self, name: str, population: _Population, sums: Products, weights: Weights) -> Weights:
-        """Turn sums over samples and steps into the gradients of a population's time constants."""
-        constants_ms = population.tau_mem_ms, population.tau_syn_ms
-        found = time_constant_gradients(self.network.step_ms, *constants_ms, sums)
-        return {
-            f"{name}_{kind}": np.asarray(gradient if len(of) > 1 else [gradient.sum()], self._dtype)
-            for kind, gradient in zip(TIME_CONSTANTS, found, strict=True)
-            if (of := weights.get(f"{name}_{kind}")) is not None
-        }
+        return _Population(*constants_ms, vectors, has_time_constants(weights, name))
 
     def _recurrent(self, weights: Weights, layer: int) -> np.ndarray | None:
         return weights[f"hidden{layer + 1}_hidden{layer + 1}"] if self.network.recurrent else None
@@ -222,7 +215,7 @@ class EventDrivenEngine:
             layer, name, (into, out) = layers[number], f"hidden{number + 1}", self._names(number)
             events = self.kernels.sort(layer.as_events(), network.hidden[number], adjoint)
             self.kernels.gather([Source(events, self._no_delay, gradients[out])], population.tau_syn_ms, adjoint)
-            penalty = self._count_penalty(run.inference.spike_counts[number], objective, group)
+            penalty = count_penalty(run.inference.spike_counts[number], objective)[group].astype(self._dtype)
             population, recurrent = run.populations[name], self._recurrent(weights, number)
             adjoint, bounded = self.kernels.adjoint_hidden(
                 layer, weights[out], adjoint, recurrent, penalty, population.vectors, number > 0
@@ -268,16 +261,6 @@ class EventDrivenEngine:
         scale = 1.0 / (tau_mem_ms * network.steps * samples)
         drive = (-slopes * scale).astype(self._dtype)
         return self.kernels.adjoint_output(drive, np.asarray(objective.weighting, self._dtype), vectors), 0
-
-    def _count_penalty(self, counts: np.ndarray, objective: Objective, group: slice) -> np.ndarray:
-        seen = np.broadcast_to(counts.mean(axis=0), counts.shape) if objective.regulariser_batch else counts
-        excess = seen[group] - objective.regulariser_target
-        return (objective.regulariser_strength * excess / len(counts)).astype(self._dtype)
-
-
-def _learned(weights: Weights, population: str) -> bool:
-    """Say whether a population has time constants among the weights, whose gradients are therefore wanted."""
-    return any(f"{population}_{kind}" in weights for kind in TIME_CONSTANTS)
 
 
 def _spikes(layer: Layer, labels: np.ndarray) -> Batch:

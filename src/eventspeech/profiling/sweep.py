@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from eventspeech import machine
 from eventspeech.data import store
+from eventspeech.engines.genn import install
 from eventspeech.errors import UserError
 from eventspeech.files import write_json
 from eventspeech.params import Params
@@ -123,7 +124,7 @@ def unavailable(device: str, engine: str) -> str | None:
         return problem
     if not any((ENGINES / name).exists() for name in (f"{engine}.py", engine)):
         return f"this version of eventspeech has no engine '{engine}'"
-    return None
+    return install.problem(install.CUDA) if device == "cuda" and engine == "genn" else None
 
 
 def profile(

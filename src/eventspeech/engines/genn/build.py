@@ -1,0 +1,78 @@
+"""Generating and compiling a GeNN model, once for each plan: the code is kept in the user's cache folder."""
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from eventspeech import machine
+from eventspeech.errors import UserError
+from eventspeech.files import full_disk, refused_access
+
+logger = logging.getLogger("eventspeech")
+
+
+def folder(key: str) -> Path:
+    """Return where the code of the model with this key is kept."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "eventspeech" / "genn" / hashlib.sha256(key.encode()).hexdigest()[:20]
+
+
+def build_and_load(model, key: str, what: str) -> None:
+    """Compile a model unless that was done before, and load it.
+
+    Processes that need the same model wait for the one that builds it.
+
+    Args:
+        model: a complete GeNN model.
+        key: all that shapes its code.
+        what: the model in words.
+
+    Raises:
+        UserError: the code does not compile, or the cache folder cannot be written to.
+    """
+    path = folder(f"{key} {machine.version('pygenn')}")
+    with refused_access(path), full_disk(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / "lock").open("w") as lock, (path / "build.log").open("a") as log:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = path / "done"
+            if not done.exists():
+                logger.info("Building the GeNN model (%s), once; kept in %s", what, path)
+            start = time.monotonic()
+            try:
+                with output_to(log.fileno()):
+                    model.build(str(path), always_rebuild=not done.exists())
+            except (subprocess.CalledProcessError, FileNotFoundError) as error:
+                raise UserError(
+                    f"GeNN's code for {what} does not compile ({error}); {path / 'build.log'} says why: is there a C++ "
+                    "compiler, and for the GPU does CUDA_PATH name the toolkit PyGeNN was built with?"
+                ) from error
+            model.load()
+            if not done.exists():
+                logger.info("Built the GeNN model in %.0f s", time.monotonic() - start)
+                done.touch()
+
+
+@contextlib.contextmanager
+def output_to(file: int) -> Iterator[None]:
+    """Send what child processes print to ``file``, not to standard output and error: GeNN runs `make`."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    kept = os.dup(1), os.dup(2)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, number)
+            os.close(old)
