@@ -112,6 +112,18 @@ class NativeKernels(HostKernels):
         self._share(samples, work)
         return layer
 
+    def counts(self, layer: Layer, size: int) -> np.ndarray:
+        """Return int64[B, H]: spikes of each neuron."""
+        samples, steps = layer.starts.shape[0], layer.starts.shape[1] - 1
+        found = np.zeros((samples, size), np.int64)
+        self._share(
+            samples,
+            lambda first, last: self._call(
+                "count_spikes", layer.spikes, layer.starts, layer.capacity, first, last, steps, size, found
+            ),
+        )
+        return found
+
     def forward_output(
         self, events: Events, weights, vectors: Vectors, weighting, keep_trace: bool
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -302,7 +314,8 @@ class NativeKernels(HostKernels):
         wide = _pad_columns(weights)
         tiles = wide.shape[1] // TILE
         tiled = self._space.array("weights", (tiles, len(wide) // copies, copies, TILE))
-        tiled[:] = wide.reshape(copies, -1, tiles, TILE).transpose(2, 1, 0, 3)
+        by_tile = wide.reshape(copies, -1, tiles, TILE).transpose(2, 1, 0, 3)
+        self._share(tiles, lambda first, last: np.copyto(tiled[first:last], by_tile[first:last]))
         return tiled
 
     def _call(self, name: str, *arguments) -> None:

@@ -573,6 +573,16 @@ void find_starts(const int32_t *steps_of, const int64_t *offsets, int64_t first,
     }
 }
 
+/* counts[s][h]: spikes of each neuron, for samples first..last; [B][H], zeros before. */
+void count_spikes(const int32_t *spikes, const int64_t *spike_starts, int64_t capacity, int64_t first, int64_t last,
+                  int64_t steps, int64_t neurons, int64_t *counts)
+{
+    for (int64_t s = first; s < last; s++) {
+        const int32_t *who = spikes + s * capacity;
+        for (int64_t e = 0; e < spike_starts[s * (steps + 1) + steps]; e++) counts[s * neurons + who[e]]++;
+    }
+}
+
 /* Sort events by block of samples, unit, sample and time, for blocks first..last. event_rows: sample * adjoint_rows +
    step of each event, all samples' together from 0 on; unit_starts: [blocks][U + 1]; place: scratch [U + 1]. */
 void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t first, int64_t last,
