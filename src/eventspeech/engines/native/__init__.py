@@ -138,10 +138,10 @@ class NativeKernels(HostKernels):
 
         def work(first: int, last: int) -> None:
             drive = self._space.array(("output drive", first), (padded // TILE, steps, TILE))
-            state = np.empty(2 * padded, np.float32)
+            voltages = np.empty((steps, padded), np.float32) if keep_trace else None
             self._call(
                 "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
-                drive, state, logits, trace if keep_trace else None,
+                drive, voltages, logits, trace if keep_trace else None,
             )  # fmt: skip
 
         self._share(samples, work)

@@ -15,6 +15,7 @@
 #define CHUNK 256
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef double doubles __attribute__((vector_size(8 * LANES)));
 typedef int8_t bytes __attribute__((vector_size(LANES)));
 
 /* one binary for all x86-64 machines of a cluster: the best version is chosen when the library is loaded */
@@ -271,28 +272,31 @@ CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t f
 }
 
 /* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]; trace: [B][N][O], V[n], or null. drive: scratch
-   [P / TILE][N][TILE]; state: scratch [2 P]. */
+   [P / TILE][N][TILE]; voltages: scratch [N][P], or null without trace. */
 CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            int64_t units, const float *weights, const float *a, const float *b, const float *c,
-                           int64_t outputs, int64_t padded, const double *weighting, float *drive, float *state,
+                           int64_t outputs, int64_t padded, const double *weighting, float *drive, float *voltages,
                            double *logits, float *trace)
 {
     const int64_t no_delay = 0;
-    float *voltage = state, *current = state + padded;
     for (int64_t s = first; s < last; s++) {
         for (int64_t t = 0; t < padded / TILE; t++)
             project(rows, starts + s * (steps + 1), steps, &no_delay, 1, weights + t * units * TILE,
                     drive + t * steps * TILE);
-        memset(state, 0, 2 * padded * sizeof(float));
-        for (int64_t n = 0; n < steps; n++) {
-            for (int64_t o = 0; o < outputs; o++) logits[s * outputs + o] += weighting[n] * voltage[o];
-            if (trace) memcpy(trace + (s * steps + n) * outputs, voltage, outputs * sizeof(float));
-            for (int64_t o = 0; o < padded; o += LANES) {
-                vec i = at(current + o);
-                put(voltage + o, at(a + o) * at(voltage + o) + at(c + o) * i);
-                put(current + o, at(b + o) * i + at(drive + (o / TILE * steps + n) * TILE + o % TILE));
+        for (int64_t o = 0; o < padded; o += LANES) {
+            const float *arriving = drive + o / TILE * steps * TILE + o % TILE;
+            vec voltage = {0}, current = {0};
+            doubles total = {0};
+            for (int64_t n = 0; n < steps; n++) {
+                total += weighting[n] * __builtin_convertvector(voltage, doubles);
+                if (trace) put(voltages + n * padded + o, voltage);
+                voltage = at(a + o) * voltage + at(c + o) * current;
+                current = at(b + o) * current + at(arriving + n * TILE);
             }
+            for (int64_t l = 0; l < LANES && o + l < outputs; l++) logits[s * outputs + o + l] = total[l];
         }
+        for (int64_t n = 0; trace && n < steps; n++)
+            memcpy(trace + (s * steps + n) * outputs, voltages + n * padded, outputs * sizeof(float));
     }
 }
 
