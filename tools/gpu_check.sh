@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Checks and measures engine `cuda` on a machine with an NVIDIA GPU, in about eight minutes: tests, speed by size and
-# batch, limits, an epoch of SHD's size, GeNN beside it where PyGeNN is installed, the memory checker. Run it from the project's folder:
+# batch, limits, an epoch of SHD's size, GeNN beside it where PyGeNN is installed, the memory checker. Run it from the
+# project's folder:
 #     tools/gpu_check.sh OUT [WHEELS]
-# OUT gets the results; WHEELS is a folder of wheels of what Python lacks there, for machines without internet. A step that
-# fails or takes too long hides none of the others; summary.txt says how each ended, and the exit status is 1 then.
+# OUT gets the results; WHEELS is a folder of wheels of what Python lacks there, for machines without internet. A step
+# that fails or takes too long hides none of the others; summary.txt says how each ended, and the exit status is 1 then.
 set -u
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 if [ -n "${2:-}" ]; then
