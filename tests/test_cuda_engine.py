@@ -224,9 +224,11 @@ def test_probes_do_what_they_count():
 @compiles
 def test_the_benchmark_measures_all_of_it(monkeypatch, tmp_path):
     real = engines.create
-    monkeypatch.setattr(
-        engines, "create", lambda name, on, *rest: cuda_on_host.Engine(on) if name == "cuda" else real(name, on, *rest)
-    )
+
+    def made(name, on, *rest, **options):
+        return cuda_on_host.Engine(on) if name == "cuda" else real(name, on, *rest, **options)
+
+    monkeypatch.setattr(engines, "create", made)
     monkeypatch.setattr(benchmark_gpu, "BASE", {"hidden": 20, "batch": 2})
     monkeypatch.setattr(benchmark_gpu, "LOSSES", ("gaussian", "max"))
     rates = {"cache_bytes_per_s": 1e6, "memory_bytes_per_s": 1e5, "operations_per_s": 1e7}
