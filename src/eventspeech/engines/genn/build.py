@@ -35,7 +35,7 @@ def build_and_load(model, key: str, what: str) -> None:
         what: the model in words.
 
     Raises:
-        UserError: the code does not compile, or the cache folder cannot be written to.
+        UserError: the code does not compile or load, or the cache folder cannot be written to.
     """
     path = folder(f"{key} {machine.version('pygenn')}")
     with refused_access(path), full_disk(path):
@@ -43,21 +43,37 @@ def build_and_load(model, key: str, what: str) -> None:
         with (path / "lock").open("w") as lock, (path / "build.log").open("a") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             done = path / "done"
-            if not done.exists():
+            if done.exists():
+                _build(model, path, log.fileno(), what, False)
+            else:
                 logger.info("Building the GeNN model (%s), once; kept in %s", what, path)
-            start = time.monotonic()
-            try:
-                with output_to(log.fileno()):
-                    model.build(str(path), always_rebuild=not done.exists())
-            except (subprocess.CalledProcessError, FileNotFoundError) as error:
-                raise UserError(
-                    f"GeNN's code for {what} does not compile ({error}); {path / 'build.log'} says why: is there a C++ "
-                    "compiler, and for the GPU does CUDA_PATH name the toolkit PyGeNN was built with?"
-                ) from error
-            model.load()
-            if not done.exists():
+                start = time.monotonic()
+                _build(model, path, log.fileno(), what, True)
                 logger.info("Built the GeNN model in %.0f s", time.monotonic() - start)
                 done.touch()
+            _load(model, what)
+
+
+def _build(model, path: Path, log: int, what: str, anew: bool) -> None:
+    """Let GeNN generate the code and compile it; it compiles what has changed, or ``anew`` everything."""
+    try:
+        with output_to(log):
+            model.build(str(path), always_rebuild=anew)
+    except (subprocess.CalledProcessError, FileNotFoundError, RuntimeError) as error:  # the last from GeNN's C++
+        raise UserError(
+            f"GeNN's code for {what} does not compile ({error}); {path / 'build.log'} says why: is there a C++ "
+            "compiler, and for the GPU does CUDA_PATH name the toolkit PyGeNN was built with?"
+        ) from error
+
+
+def _load(model, what: str) -> None:
+    try:
+        model.load()
+    except RuntimeError as error:
+        raise UserError(
+            f"GeNN cannot load the model for {what} ({error}); free the device's memory, or lower "
+            "train.batch_size (evaluate.batch_size)."
+        ) from error
 
 
 @contextlib.contextmanager
