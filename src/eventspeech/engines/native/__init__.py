@@ -97,13 +97,13 @@ class NativeKernels(HostKernels):
             np.empty((samples, capacity), np.float32),
             np.empty((samples, steps + 1), np.int64),
         )
-        tiled, inside = self._tiled(weights, len(delays)), None if recurrent is None else _pad_columns(recurrent)
+        tiled, inside = self._tiled(weights, len(delays)), self._recurrent(recurrent)
         a, b, c, _, _, _ = self._vectors(vectors)
         units = weights.shape[0] // len(delays)
 
         def work(first: int, last: int) -> None:
             drive = self._space.array(("drive", first), (padded // TILE, steps, TILE))
-            state = np.empty(4 * padded + TILE, np.float32)
+            state = self._space.array(("state", first), (4 * padded + TILE,))
             self._call(
                 "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
                 padded, drive, state, capacity, *layer,
@@ -207,16 +207,16 @@ class NativeKernels(HostKernels):
         samples, steps = layer.starts.shape[0], layer.starts.shape[1] - 1
         neurons, capacity = penalty.shape[1], layer.spikes.shape[1]
         padded = _padded(neurons)
-        wide = np.zeros((neurons, 0), np.float32) if above is None else _pad_columns(above)
+        wide = np.zeros((neurons, 0), np.float32) if above is None else self._aligned("above", above)
         difference_above = None if adjoint_above is None else adjoint_above.difference
-        inside = None if recurrent is None else _pad_columns(recurrent)
+        inside = self._recurrent(recurrent)
         found = self._empty_adjoint(samples, steps, padded, keep_difference)
         difference = found.difference if keep_difference else None
         floored = np.zeros(samples, np.int64)
         a, b, _, k, p, q = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            state = np.empty(4 * padded, np.float32)
+            state = self._space.array(("state", first), (4 * padded,))
             self._call(
                 "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
                 wide, wide.shape[1], difference_above, inside, penalty, timing, float(DENOMINATOR_FLOOR),
@@ -234,7 +234,7 @@ class NativeKernels(HostKernels):
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         neurons, units = weights.shape[1], weights.shape[0] // len(delays)
         padded, rows = _padded(neurons), adjoint.current.shape[2]
-        tiled, inside = self._tiled(weights, len(delays)), None if recurrent is None else _pad_columns(recurrent)
+        tiled, inside = self._tiled(weights, len(delays)), self._recurrent(recurrent)
         spikes, spike_starts, capacity = (
             (layer.spikes, layer.starts, layer.spikes.shape[1]) if layer else (None, None, 0)
         )
@@ -300,7 +300,7 @@ class NativeKernels(HostKernels):
         ]  # fmt: skip
 
     def _vectors(self, vectors: Vectors) -> list[np.ndarray]:
-        return [_pad_columns(vector[None, :])[0] for vector in vectors]
+        return list(self._aligned("vectors", np.stack(vectors)))
 
     def _empty_adjoint(self, samples: int, steps: int, padded: int, keep_difference: bool) -> Adjoint:
         # two buffers by turns: a layer's adjoint is written while the one of the layer above is read
@@ -308,6 +308,16 @@ class NativeKernels(HostKernels):
         current = self._space.array(("current", self._turn), (padded // TILE, samples, steps + self._tail, TILE))
         size = samples if keep_difference else 0
         return Adjoint(current, self._space.array(("difference", self._turn), (size, steps + 1, padded)))
+
+    def _recurrent(self, weights: np.ndarray | None) -> np.ndarray | None:
+        return None if weights is None else self._aligned("recurrent", weights)
+
+    def _aligned(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Return float32[rows, P]: a copy with zero columns up to whole tiles, which begin where cache lines do."""
+        found = self._space.array(name, (len(array), _padded(array.shape[1])))
+        found[:, : array.shape[1]] = array
+        found[:, array.shape[1] :] = 0
+        return found
 
     def _tiled(self, weights: np.ndarray, copies: int = 1) -> np.ndarray:
         """Return [K * U, H] weights as float32[P / TILE, U, K, TILE]: all copies of a unit side by side."""
