@@ -72,8 +72,29 @@ def _pulled(group) -> np.ndarray:
     return group.vars["g"].view.reshape(group.src.num_neurons, -1).copy()
 
 
+def draw(table: Path) -> None:
+    """Draw the curves of a table that :func:`main` wrote, as a PNG beside it."""
+    import matplotlib.pyplot as plt
+    import pandas as pd
+
+    from eventspeech.report.figures import COLOURS, STYLE
+
+    rows = pd.read_csv(table)
+    with plt.style.context(STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(6.4, 2.6), layout="constrained")
+        for (name, unit), panel in zip({"loss": 1, "accuracy": 100}.items(), panels, strict=True):
+            for (engine, curve), colour in zip(rows.groupby("engine"), COLOURS, strict=False):
+                for part, line in {"training": "-", "validation": "--"}.items():
+                    label = f"{engine}, {'held out' if part == 'validation' else part}"
+                    panel.plot(curve["epoch"], unit * curve[f"{part}_{name}"], line, color=colour, label=label)
+            panel.set(xlabel="epoch", ylabel="accuracy (%)" if unit == 100 else "mean loss")
+            panel.xaxis.get_major_locator().set_params(integer=True)
+        panels[0].legend()
+        figure.savefig(table.with_suffix(".png"))
+
+
 def main(spikes: Path, out: Path) -> None:
-    """Train both and write the curves."""
+    """Train both, write the curves and draw them."""
     samples = store.load(spikes)
     on = Network(CHANNELS, (HIDDEN,), len(samples.class_names), True, STEPS, STEP_MS, TAU_MEM_MS, TAU_SYN_MS)
     data = batches.on_grid(samples, STEP_MS, STEPS)
@@ -98,6 +119,7 @@ def main(spikes: Path, out: Path) -> None:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    draw(out)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,9 @@ def plot(result: dict, path: Path) -> None:
     axes = list(dict.fromkeys(row["axis"] for row in result["points"]))
     counts = sorted({row["threads"] for row in result["points"]})
     with plt.style.context(STYLE):
-        figure, panels = plt.subplots(1, len(axes), figsize=(2.6 * len(axes), 2.6), sharey=True, squeeze=False)
+        figure, panels = plt.subplots(
+            1, len(axes), figsize=(2.6 * len(axes), 2.7), sharey=True, squeeze=False, layout="constrained"
+        )
         for panel, axis in zip(panels[0], axes, strict=True):
             for count, colour in zip(counts, COLOURS, strict=False):
                 rows = [row for row in result["points"] if (row["axis"], row["threads"]) == (axis, count)]
