@@ -6,6 +6,7 @@ Plain threads run ``kernels.c`` side by side. Weights and adjoints are cut into 
 import ctypes
 import functools
 import itertools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -102,8 +103,8 @@ class NativeKernels(HostKernels):
         units = weights.shape[0] // len(delays)
 
         def work(first: int, last: int) -> None:
-            drive = self._space.array(("drive", first), (padded // TILE, steps, TILE))
-            state = self._space.array(("state", first), (4 * padded + TILE,))
+            drive = self._scratch("drive", (padded // TILE, steps, TILE))
+            state = self._scratch("state", (4 * padded + TILE,))
             self._call(
                 "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
                 padded, drive, state, capacity, *layer,
@@ -137,7 +138,7 @@ class NativeKernels(HostKernels):
         a, b, c, _, _, _ = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            drive = self._space.array(("output drive", first), (padded // TILE, steps, TILE))
+            drive = self._scratch("output drive", (padded // TILE, steps, TILE))
             voltages = np.empty((steps, padded), np.float32) if keep_trace else None
             self._call(
                 "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
@@ -173,8 +174,8 @@ class NativeKernels(HostKernels):
         a, b, c, _, _, _ = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            drive = self._space.array(("output drive", first), (padded // TILE, steps, TILE))
-            state, when = np.empty(6 * padded, np.float32), np.empty(padded, np.int32)
+            drive = self._scratch("output drive", (padded // TILE, steps, TILE))
+            state, when = self._scratch("state", (6 * padded,)), np.empty(padded, np.int32)
             self._call(
                 "max_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, drive, state, when,
                 *found,
@@ -216,7 +217,7 @@ class NativeKernels(HostKernels):
         a, b, _, k, p, q = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            state = self._space.array(("state", first), (4 * padded,))
+            state = self._scratch("state", (4 * padded,))
             self._call(
                 "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
                 wide, wide.shape[1], difference_above, inside, penalty, timing, float(DENOMINATOR_FLOOR),
@@ -243,7 +244,7 @@ class NativeKernels(HostKernels):
         found = np.empty((samples, 3, padded), np.float32)
 
         def work(first: int, last: int) -> None:
-            drive = self._space.array(("tile drive", first), (steps, TILE))
+            drive = self._scratch("tile drive", (steps, TILE))
             self._call(
                 "sum_products", *events, samples, first, last, steps, delays, len(delays), units, tiled, inside,
                 a, b, c, padded, spikes, spike_starts, capacity, inverse_k, adjoint.current, rows, drive, found,
@@ -327,6 +328,10 @@ class NativeKernels(HostKernels):
         by_tile = wide.reshape(copies, -1, tiles, TILE).transpose(2, 1, 0, 3)
         self._share(tiles, lambda first, last: np.copyto(tiled[first:last], by_tile[first:last]))
         return tiled
+
+    def _scratch(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array of anything for the thread that asks."""
+        return self._space.array((name, threading.get_ident()), shape)
 
     def _call(self, name: str, *arguments) -> None:
         compiled.call(self._library, name, *arguments)
