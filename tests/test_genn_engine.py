@@ -37,9 +37,9 @@ genn = pytest.mark.genn
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
+def _own_code(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.chdir(tmp_path_factory.mktemp("study"))
         yield
 
 
@@ -367,7 +367,7 @@ print(engine_for(network).infer(make_weights(network), make_batch(), make_object
 
 @genn
 def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
     with pytest.raises(UserError, match=r"does not compile .*build\.log says why"):
         Model(compose.Plan(make_network(hidden=(4,)), "sum", (), 1, install.CPU))
@@ -387,7 +387,7 @@ def test_errors_of_genn_become_a_sentence(monkeypatch, tmp_path, method, message
     def fail(self, *_, **__):
         raise RuntimeError("no nvcc")
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(GeNNModel, "build", lambda *_, **__: None)
     monkeypatch.setattr(GeNNModel, method, fail)
     with pytest.raises(UserError, match=message):

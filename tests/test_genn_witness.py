@@ -126,7 +126,7 @@ def scaled(gradients):
 @pytest.mark.genn
 def test_mlgenn_is_within_the_derived_difference(tmp_path, monkeypatch):
     pytest.importorskip("ml_genn")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     network = make_network(1.0)
     weights, batch, objective = make_weights(network, np.float32), make_batch(1.0), make_objective(network)
     found = mlgenn_gradients(network, weights, batch, tmp_path)

@@ -6,6 +6,8 @@ PARAMS = Path("params.yaml")
 RAW = Path("data/raw")
 SPIKES = Path("data/spikes")
 RESULTS = Path("results")
+GENN = RESULTS / "genn"
+"""Code that GeNN has generated and compiled; can be deleted at any time."""
 REPORTS = Path("reports")
 PRESETS = Path(__file__).parents[2] / "workflow" / "presets"
 

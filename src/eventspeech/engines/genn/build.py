@@ -1,4 +1,4 @@
-"""Generating and compiling a GeNN model, once for each plan: the code is kept in the user's cache folder."""
+"""Generating and compiling a GeNN model, once for each plan: the code is kept beside the results."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eventspeech import machine
+from eventspeech import machine, paths
 from eventspeech.errors import UserError
 from eventspeech.files import full_disk, refused_access
 
@@ -20,8 +20,7 @@ logger = logging.getLogger("eventspeech")
 
 def folder(key: str) -> Path:
     """Return where the code of the model with this key is kept."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "eventspeech" / "genn" / hashlib.sha256(key.encode()).hexdigest()[:20]
+    return paths.GENN.absolute() / hashlib.sha256(key.encode()).hexdigest()[:20]
 
 
 def build_and_load(model, key: str, what: str) -> None:
@@ -35,7 +34,7 @@ def build_and_load(model, key: str, what: str) -> None:
         what: the model in words.
 
     Raises:
-        UserError: the code does not compile or load, or the cache folder cannot be written to.
+        UserError: the code does not compile or load, or its folder cannot be written to.
     """
     path = folder(f"{key} {machine.version('pygenn')}")
     with refused_access(path), full_disk(path):
