@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and measures engine `cuda` on a machine with an NVIDIA GPU, in about eight minutes: tests, speed by size and
+# Checks and measures engine `cuda` on a machine with an NVIDIA GPU: tests, speed by size and
 # batch, limits, an epoch of SHD's size, GeNN beside it where PyGeNN is installed, the memory checker. Run it from the
 # project's folder:
 #     tools/gpu_check.sh OUT [WHEELS]

@@ -33,7 +33,7 @@ def load(samples: int, steps: int, spikes: int, seed: int = 0) -> Batch:
         step = np.minimum(rng.gamma(2.0, 0.15, drawn), 0.999) * steps
         band = rng.choice([0.3, 0.6, 0.8], drawn, p=[0.3, 0.3, 0.4])
         channel = np.clip((band + rng.normal(0, 0.12, drawn)) * CHANNELS, 0, CHANNELS - 1)
-        key = np.unique(step.astype(np.int64) * CHANNELS + channel.astype(np.int64))
+        key = batches.sorted_once(step.astype(np.int64) * CHANNELS + channel.astype(np.int64))
         if len(key) > spikes:
             key = np.sort(rng.choice(key, spikes, replace=False))
         parts.append(key)

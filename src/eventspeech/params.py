@@ -442,8 +442,6 @@ class Params(Group):
     @pydantic.model_validator(mode="after")
     def _folds_fit_the_protocol(self) -> "Params":
         protocol, folds = self.validation.protocol, self.study.folds
-        if len(set(folds)) != len(folds):
-            raise ValueError("study.folds lists a value twice")
         if protocol == "leave_one_out" and len(folds) < 2:
             raise ValueError(
                 "validation.protocol is leave_one_out, but study.folds names one speaker, which leaves nobody to learn "
@@ -489,9 +487,10 @@ class Params(Group):
                 f"compare.reference is '{self.compare.reference}', which study.losses does not train; "
                 f"choose from {', '.join(self.study.losses)}"
             )
-        for where, values in {"study.losses": self.study.losses, "study.seeds": self.study.seeds}.items():
+        for name in Study.model_fields:
+            values = getattr(self.study, name)
             if len(set(values)) != len(values):
-                raise ValueError(f"{where} lists a value twice")
+                raise ValueError(f"study.{name} lists a value twice")
         longest = (self.network.delays.copies - 1) * self.network.delays.interval_ms
         if longest >= self.preprocess.trial_ms:
             raise ValueError(

@@ -19,7 +19,6 @@ from eventspeech.engines.kernels.host import HostKernels
 from eventspeech.engines.kernels.types import Adjoint, Events, Layer, Peaks, Sorted, Source, Vectors
 
 TILE = 32
-LANES = 16
 CACHE_BYTES = 2**19
 """Adjoints of a tile that are summed at once: a part of a second-level cache, which may be shared by two threads. Must
 not depend on the machine, since it decides the order of summation."""
@@ -338,10 +337,7 @@ class NativeKernels(HostKernels):
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:
         edges = np.linspace(0, count, self._threads + 1).round().astype(int).tolist()
-        self._share_ranges(list(itertools.pairwise(edges)), work)
-
-    def _share_ranges(self, ranges: list[tuple[int, int]], work: Callable[[int, int], None]) -> None:
-        ranges = [(first, last) for first, last in ranges if last > first]
+        ranges = [(first, last) for first, last in itertools.pairwise(edges) if last > first]
         if self._pool is None or len(ranges) < 2:
             for first, last in ranges:
                 work(first, last)
