@@ -70,7 +70,8 @@ class NativeKernels(HostKernels):
         self._tail = 1 + longest_delay
         self._space = compiled.Workspace()
         self._turn = 0
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        compiled.keep_freed_memory()
 
     def samples_at_once(self, steps: int, width: int) -> int:
         """Return how many samples the backward pass takes at once: whole blocks of `sort`."""
@@ -137,11 +138,10 @@ class NativeKernels(HostKernels):
         a, b, c, _, _, _ = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            drive = self._scratch("output drive", (padded // TILE, steps, TILE))
             voltages = np.empty((steps, padded), np.float32) if keep_trace else None
             self._call(
                 "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
-                drive, voltages, logits, trace if keep_trace else None,
+                voltages, logits, trace if keep_trace else None,
             )  # fmt: skip
 
         self._share(samples, work)
@@ -336,14 +336,27 @@ class NativeKernels(HostKernels):
         compiled.call(self._library, name, *arguments)
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:
-        edges = np.linspace(0, count, self._threads + 1).round().astype(int).tolist()
-        ranges = [(first, last) for first, last in itertools.pairwise(edges) if last > first]
-        if self._pool is None or len(ranges) < 2:
-            for first, last in ranges:
+        """Call ``work(first, last)`` for ranges that make up ``count``; a thread that is done takes the next one."""
+        ranges = _ranges(count, self._threads)
+        left = iter(ranges)
+
+        def take() -> None:
+            for first, last in left:
                 work(first, last)
-            return
-        for future in [self._pool.submit(work, first, last) for first, last in ranges]:
-            future.result()
+
+        others = [self._pool.submit(take) for _ in ranges[1 : self._threads]] if self._pool else []
+        take()
+        for other in others:
+            other.result()
+
+
+@functools.cache
+def _ranges(count: int, threads: int) -> list[tuple[int, int]]:
+    """Cut ``count`` into one large range a thread, and small ones for threads that are done before the others."""
+    large = np.linspace(0, 0.75 * count, threads + 1)
+    small = np.linspace(0.75 * count, count, 4 * threads + 1)
+    edges = np.unique(np.concatenate([large, small]).round().astype(int)).tolist()
+    return list(itertools.pairwise(edges))
 
 
 def _even_ranges(unit_starts: np.ndarray, parts: int) -> list[tuple[int, int]]:

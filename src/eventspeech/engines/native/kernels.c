@@ -271,29 +271,37 @@ CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t f
     }
 }
 
-/* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]; trace: [B][N][O], V[n], or null. drive: scratch
-   [P / TILE][N][TILE]; voltages: scratch [N][P], or null without trace. */
+/* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]; trace: [B][N][O], V[n], or null. weights:
+   [P / TILE][U][TILE]; voltages: scratch [N][P], or null without trace. */
 CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            int64_t units, const float *weights, const float *a, const float *b, const float *c,
-                           int64_t outputs, int64_t padded, const double *weighting, float *drive, float *voltages,
-                           double *logits, float *trace)
+                           int64_t outputs, int64_t padded, const double *weighting, float *voltages, double *logits,
+                           float *trace)
 {
-    const int64_t no_delay = 0;
     for (int64_t s = first; s < last; s++) {
-        for (int64_t t = 0; t < padded / TILE; t++)
-            project(rows, starts + s * (steps + 1), steps, &no_delay, 1, weights + t * units * TILE,
-                    drive + t * steps * TILE);
-        for (int64_t o = 0; o < padded; o += LANES) {
-            const float *arriving = drive + o / TILE * steps * TILE + o % TILE;
-            vec voltage = {0}, current = {0};
-            doubles total = {0};
+        const int64_t *when = starts + s * (steps + 1);
+        for (int64_t h = 0; h < padded; h += TILE) {
+            const float *tile = weights + h * units;
+            vec voltage[2] = {{0}}, current[2] = {{0}};
+            doubles total[2] = {{0}};
             for (int64_t n = 0; n < steps; n++) {
-                total += weighting[n] * __builtin_convertvector(voltage, doubles);
-                if (trace) put(voltages + n * padded + o, voltage);
-                voltage = at(a + o) * voltage + at(c + o) * current;
-                current = at(b + o) * current + at(arriving + n * TILE);
+                vec arriving[2] = {{0}};
+                for (int64_t e = when[n]; e < when[n + 1]; e++) {
+                    const float *row = tile + rows[e] * (int64_t)TILE;
+                    arriving[0] += at(row);
+                    arriving[1] += at(row + LANES);
+                }
+#pragma GCC unroll 2
+                for (int half = 0; half < 2; half++) {
+                    int64_t o = h + half * LANES;
+                    total[half] += weighting[n] * __builtin_convertvector(voltage[half], doubles);
+                    if (trace) put(voltages + n * padded + o, voltage[half]);
+                    voltage[half] = at(a + o) * voltage[half] + at(c + o) * current[half];
+                    current[half] = at(b + o) * current[half] + arriving[half];
+                }
             }
-            for (int64_t l = 0; l < LANES && o + l < outputs; l++) logits[s * outputs + o + l] = total[l];
+            for (int64_t l = 0; l < TILE && h + l < outputs; l++)
+                logits[s * outputs + h + l] = total[l / LANES][l % LANES];
         }
         for (int64_t n = 0; trace && n < steps; n++)
             memcpy(trace + (s * steps + n) * outputs, voltages + n * padded, outputs * sizeof(float));
@@ -359,18 +367,21 @@ CLONES void output_adjoint(const float *drive, const float *weighting, int64_t s
                            const float *k, const float *p, const float *q, float *adjoint, float *difference)
 {
     for (int64_t s = first; s < last; s++)
-        for (int64_t o = 0; o < padded; o += LANES) {
-            float *lam = adjoint + ((o / TILE * samples + s) * adjoint_rows) * TILE + o % TILE;
-            float *diff = difference + s * (steps + 1) * padded + o;
-            vec lam_v = {0}, lam_i = {0}, push = at(drive + s * padded + o);
-            for (int64_t n = steps; n < adjoint_rows; n++) put(lam + n * TILE, lam_i);
-            put(diff + steps * padded, lam_i);
-            for (int64_t n = steps - 1; n >= 0; n--) {
-                lam_i = at(b + o) * lam_i + at(k + o) * lam_v;
-                lam_v = at(a + o) * lam_v + weighting[n] * push;
-                put(lam + n * TILE, lam_i);
-                put(diff + n * padded, at(p + o) * lam_v - at(q + o) * lam_i);
-            }
+        for (int64_t t = 0; t < padded / TILE; t++) {
+            float *lam = adjoint + (t * samples + s) * adjoint_rows * TILE;
+            float *diff = difference + s * (steps + 1) * padded + t * TILE;
+            vec lam_v[2] = {{0}}, lam_i[2] = {{0}};
+            memset(lam + steps * TILE, 0, (adjoint_rows - steps) * TILE * sizeof(float));
+            memset(diff + steps * padded, 0, TILE * sizeof(float));
+            for (int64_t n = steps - 1; n >= 0; n--)
+#pragma GCC unroll 2
+                for (int half = 0; half < 2; half++) {
+                    int64_t l = half * LANES, o = t * TILE + l;
+                    lam_i[half] = at(b + o) * lam_i[half] + at(k + o) * lam_v[half];
+                    lam_v[half] = at(a + o) * lam_v[half] + weighting[n] * at(drive + s * padded + o);
+                    put(lam + n * TILE + l, lam_i[half]);
+                    put(diff + n * padded + l, at(p + o) * lam_v[half] - at(q + o) * lam_i[half]);
+                }
         }
 }
 
@@ -569,11 +580,10 @@ void find_starts(const int32_t *steps_of, const int64_t *offsets, int64_t first,
                  int64_t *starts)
 {
     for (int64_t s = first; s < last; s++) {
-        int64_t *when = starts + s * (steps + 1), e = offsets[s];
-        for (int64_t n = 0; n <= steps; n++) {
-            while (e < offsets[s + 1] && steps_of[e] < n) e++;
-            when[n] = e;
-        }
+        int64_t *when = starts + s * (steps + 1);
+        for (int64_t n = 0; n <= steps; n++) when[n] = offsets[s];
+        for (int64_t e = offsets[s]; e < offsets[s + 1]; e++) when[steps_of[e] + 1] = e + 1; /* the last of a step */
+        for (int64_t n = 1; n <= steps; n++) when[n] = when[n] > when[n - 1] ? when[n] : when[n - 1];
     }
 }
 
@@ -601,10 +611,14 @@ void sort_by_unit(const int32_t *rows, const int64_t *starts, int64_t samples, i
         place[0] = before[begin];
         for (int64_t u = 0; u < units; u++) place[u + 1] += place[u];
         memcpy(unit_starts + k * (units + 1), place, (units + 1) * sizeof(int64_t));
-        for (int64_t s = begin; s < end; s++)
-            for (int64_t n = 0; n < steps; n++)
-                for (int64_t e = starts[s * (steps + 1) + n]; e < starts[s * (steps + 1) + n + 1]; e++)
-                    event_rows[place[rows[e]]++] = (int32_t)(s * adjoint_rows + n);
+        for (int64_t s = begin; s < end; s++) {
+            const int64_t *when = starts + s * (steps + 1);
+            for (int64_t n = 0; n < steps; n++) {
+                const int32_t row = (int32_t)(s * adjoint_rows + n);
+                const int64_t until = when[n + 1];
+                for (int64_t e = when[n]; e < until; e++) event_rows[place[rows[e]]++] = row;
+            }
+        }
     }
 }
 
