@@ -25,6 +25,7 @@ def library(folder: str, *flags: str) -> Extension:
         f"eventspeech.{folder.replace('/', '.')}._kernels",
         [f"src/eventspeech/{folder}/kernels.c"],
         extra_compile_args=[] if sys.platform == "win32" else [*common, *flags],
+        depends=["src/eventspeech/compiled.h"],
         optional=True,
     )
 

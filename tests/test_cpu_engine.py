@@ -171,6 +171,20 @@ def test_native_kernels_equal_numba_at_the_size_of_the_study():
     assert_close(fast.weights, slow.weights, 1e-4)
 
 
+@built
+def test_long_silence_changes_no_result_and_numpy_keeps_its_arithmetic():
+    network = Network(20, (8,), 3, True, 2000, 1.0, 20.0, 5.0)
+    rng = np.random.default_rng(0)
+    steps = np.sort(rng.integers(0, 100, 300)).astype(np.int32)  # then currents decay to 1e-165 of what they were
+    batch = Batch(np.array([0, 300]), steps, rng.integers(0, 20, 300).astype(np.int32), np.array([1]))
+    objective = Objective(losses.on_grid(Shape(kind="exponential"), 2000), 1e-6)
+    weights = initial_weights(network, NetworkParams(input_mean=0.3), 0)
+    slow, fast = (CpuEngine(network, 1, kernels=k).gradients(weights, batch, objective) for k in ("numba", "native"))
+    assert slow.inference.spike_counts[0].sum() > 0
+    assert_close(fast.weights, slow.weights, 1e-5)
+    assert np.all(np.full(40, 1e-39, np.float32) * np.float32(0.5) > 0)
+
+
 def test_nothing_leaks_between_batches_or_from_inference_to_training():
     network = make_network()
     weights, objective = make_weights(network, np.float32), make_objective()

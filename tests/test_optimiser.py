@@ -61,6 +61,15 @@ def test_compiled_and_numpy_agree_to_the_bit(monkeypatch):
     assert all(compiled.state()[name].tobytes() == array.tobytes() for name, array in plain.state().items())
 
 
+def test_averages_that_fade_away_become_zero_and_numpy_keeps_its_arithmetic(kernels):
+    optimiser, weights = adam(np.zeros(40))
+    for gradient in [np.full(40, 1e-30, np.float32), *[np.zeros(40, np.float32)] * 300]:
+        optimiser.step(weights, {"0": gradient}, RATE)
+    if optimiser_module.library() is not None:
+        assert np.all(optimiser.first["0"] == 0)  # 1e-31 * 0.9^300 = 2e-45, which takes processors 15 times as long
+    assert np.all(np.full(40, 1e-39, np.float32) * np.float32(0.5) > 0)
+
+
 def test_the_first_step_by_hand():
     # after bias correction m is g and v is g^2: a step of rate g / (|g| + epsilon); for the second gradient epsilon
     # under the root would give 3e-7, and epsilon added before the correction of v 8.7e-5

@@ -8,17 +8,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../../compiled.h"
+
 #define LANES 8
 #define BLOCK (2 * LANES)
 #define TAPS 6
-
-/* one binary for all x86-64 machines of a cluster: the best version is chosen when the library is loaded */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
-#define INLINE static inline __attribute__((always_inline))
 
 /* unrolled before they are vectorised, such short loops would stay scalar */
 #define EACH_LANE _Pragma("GCC unroll 1") for (int lane = 0; lane < LANES; lane++)

@@ -10,23 +10,20 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../../compiled.h"
+
 #define TILE 32
 #define LANES 16
 #define CHUNK 256
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef double doubles __attribute__((vector_size(8 * LANES)));
+typedef float half_vec __attribute__((vector_size(2 * LANES)));
+typedef double doubles __attribute__((vector_size(4 * LANES))); /* half a vec's: larger ones would not stay in registers */
 typedef int8_t bytes __attribute__((vector_size(LANES)));
 
-/* one binary for all x86-64 machines of a cluster: the best version is chosen when the library is loaded */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CHOOSE
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#ifdef CHOOSE
 #include <immintrin.h>
-#else
-#define CLONES
 #endif
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE vec at(const float *p) { return *(const vec *)p; }
 INLINE void put(float *p, vec v) { *(vec *)p = v; }
@@ -251,6 +248,7 @@ CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t f
                            float *drive, float *state, int64_t capacity, int32_t *spikes, float *denominators,
                            int64_t *spike_starts)
 {
+    FLUSH_DENORMALS;
     advance *step = advance_here();
     /* a drive of some steps stays in the second-level cache; with a delay line events reach further than that */
     const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps;
@@ -271,6 +269,15 @@ CLONES void hidden_forward(const int32_t *rows, const int64_t *starts, int64_t f
     }
 }
 
+/* total += weight times v, in double precision */
+INLINE void add_weighted(doubles total[2], double weight, vec v)
+{
+    half_vec halves[2];
+    memcpy(halves, &v, sizeof v);
+    total[0] += weight * __builtin_convertvector(halves[0], doubles);
+    total[1] += weight * __builtin_convertvector(halves[1], doubles);
+}
+
 /* Outputs, samples first..last: logits[s][o] = sum_n weighting[n] V[n]; trace: [B][N][O], V[n], or null. weights:
    [P / TILE][U][TILE]; voltages: scratch [N][P], or null without trace. */
 CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
@@ -278,12 +285,13 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
                            int64_t outputs, int64_t padded, const double *weighting, float *voltages, double *logits,
                            float *trace)
 {
+    FLUSH_DENORMALS;
     for (int64_t s = first; s < last; s++) {
         const int64_t *when = starts + s * (steps + 1);
         for (int64_t h = 0; h < padded; h += TILE) {
             const float *tile = weights + h * units;
             vec voltage[2] = {{0}}, current[2] = {{0}};
-            doubles total[2] = {{0}};
+            doubles total[4] = {{0}};
             for (int64_t n = 0; n < steps; n++) {
                 vec arriving[2] = {{0}};
                 for (int64_t e = when[n]; e < when[n + 1]; e++) {
@@ -294,14 +302,14 @@ CLONES void output_forward(const int32_t *rows, const int64_t *starts, int64_t f
 #pragma GCC unroll 2
                 for (int half = 0; half < 2; half++) {
                     int64_t o = h + half * LANES;
-                    total[half] += weighting[n] * __builtin_convertvector(voltage[half], doubles);
+                    add_weighted(total + 2 * half, weighting[n], voltage[half]);
                     if (trace) put(voltages + n * padded + o, voltage[half]);
                     voltage[half] = at(a + o) * voltage[half] + at(c + o) * current[half];
                     current[half] = at(b + o) * current[half] + arriving[half];
                 }
             }
             for (int64_t l = 0; l < TILE && h + l < outputs; l++)
-                logits[s * outputs + h + l] = total[l / LANES][l % LANES];
+                logits[s * outputs + h + l] = total[l / (LANES / 2)][l % (LANES / 2)];
         }
         for (int64_t n = 0; trace && n < steps; n++)
             memcpy(trace + (s * steps + n) * outputs, voltages + n * padded, outputs * sizeof(float));
@@ -328,6 +336,7 @@ CLONES void max_forward(const int32_t *rows, const int64_t *starts, int64_t firs
                         int64_t outputs, int64_t padded, float *drive, float *state, int32_t *when, double *values,
                         int32_t *peaks, float *shares)
 {
+    FLUSH_DENORMALS;
     const int64_t no_delay = 0;
     float *voltage = state, *current = state + padded, *before = state + 2 * padded;
     float *best = state + 3 * padded, *rise = state + 4 * padded, *fall = state + 5 * padded;
@@ -366,6 +375,7 @@ CLONES void output_adjoint(const float *drive, const float *weighting, int64_t s
                            int64_t steps, int64_t adjoint_rows, int64_t padded, const float *a, const float *b,
                            const float *k, const float *p, const float *q, float *adjoint, float *difference)
 {
+    FLUSH_DENORMALS;
     for (int64_t s = first; s < last; s++)
         for (int64_t t = 0; t < padded / TILE; t++) {
             float *lam = adjoint + (t * samples + s) * adjoint_rows * TILE;
@@ -379,10 +389,11 @@ CLONES void output_adjoint(const float *drive, const float *weighting, int64_t s
                     int64_t l = half * LANES, o = t * TILE + l;
                     lam_i[half] = at(b + o) * lam_i[half] + at(k + o) * lam_v[half];
                     lam_v[half] = at(a + o) * lam_v[half] + weighting[n] * at(drive + s * padded + o);
-                    put(lam + n * TILE + l, lam_i[half]);
-                    put(diff + n * padded + l, at(p + o) * lam_v[half] - at(q + o) * lam_i[half]);
+                    stream(lam + n * TILE + l, lam_i[half]);
+                    stream(diff + n * padded + l, at(p + o) * lam_v[half] - at(q + o) * lam_i[half]);
                 }
         }
+    streamed();
 }
 
 /* The same from the maxima. drive, shares: [B][P]; peaks: [B][P]; see kernels.adjoint.maximum. */
@@ -391,6 +402,7 @@ CLONES void max_adjoint(const float *drive, const int32_t *peaks, const float *s
                         const float *b, const float *k, const float *p, const float *q, float *adjoint,
                         float *difference)
 {
+    FLUSH_DENORMALS;
     for (int64_t s = first; s < last; s++)
         for (int64_t o = 0; o < padded; o += LANES) {
             float *lam = adjoint + ((o / TILE * samples + s) * adjoint_rows) * TILE + o % TILE;
@@ -480,6 +492,7 @@ CLONES void hidden_adjoint(const int32_t *spikes, const float *denominators, con
                            const float *a, const float *b, const float *k, const float *p, const float *q, float *state,
                            float *adjoint, float *difference, int64_t *floored)
 {
+    FLUSH_DENORMALS;
     int64_t plane = samples * adjoint_rows * TILE;
     float *lam_v = state, *lam_i = state + padded, *scratch = state + 2 * padded, *jumps = state + 3 * padded;
     retreat *back = retreat_here();
@@ -527,6 +540,7 @@ CLONES void sum_products(const int32_t *rows, const int64_t *starts, int64_t sam
                          const int32_t *spikes, const int64_t *spike_starts, int64_t capacity, const float *inverse_k,
                          const float *adjoint, int64_t adjoint_rows, float *drive, float *products)
 {
+    FLUSH_DENORMALS;
     const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps; /* as in hidden_forward */
     for (int64_t t = 0; t < padded / TILE; t++)
         for (int64_t s = first; s < last; s++) {
@@ -724,6 +738,7 @@ INLINE void add_sums(const struct source *from, const float *scale, int64_t colu
 CLONES void gather(const struct source *sources, int64_t count, int64_t blocks, int64_t block_rows, int64_t plane_rows,
                    const float *adjoint, int64_t padded, const float *scale, int64_t neurons)
 {
+    FLUSH_DENORMALS;
     int64_t units = 0;
     for (int64_t c = 0; c < count; c++) units += sources[c].last - sources[c].first;
     const int64_t lines_each = units ? block_rows * (TILE / LANES) / units : 0;
