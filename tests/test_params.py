@@ -241,7 +241,10 @@ IMPOSSIBLE = {
         r"train\.tau_syn_min_ms = 1 lets time constants fall below network\.step_ms = 2; raise it",
     ),
     "drawn below the step": (
-        {"train": {"tau_mem_min_ms": 0.5}, "network": {"time_constants": "heterogeneous"}},
+        {
+            "train": {"tau_mem_min_ms": 0.5, "learn_time_constants": "none"},
+            "network": {"time_constants": "heterogeneous"},
+        },
         r"train\.tau_mem_min_ms = 0\.5 lets time constants fall below network\.step_ms = 1; raise it",
     ),
     "bound above the start": (
@@ -280,7 +283,9 @@ def test_the_pieces_of_the_published_recipe_are_off_unless_asked_for():
 
 
 def test_bounds_of_time_constants_that_nobody_learns_do_not_matter():
-    assert params.validate(changed("network.step_ms", 2)).train.tau_syn_min_ms == 1
+    content = changed("network.step_ms", 2)
+    content["train"]["learn_time_constants"] = "none"
+    assert params.validate(content).train.tau_syn_min_ms == 1
 
 
 @pytest.mark.parametrize("content", [None, [], "text", 3])
