@@ -8,7 +8,7 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -345,7 +345,10 @@ class NativeKernels(HostKernels):
                 work(first, last)
 
         others = [self._pool.submit(take) for _ in ranges[1 : self._threads]] if self._pool else []
-        take()
+        try:
+            take()
+        finally:  # they write where the caller reads
+            wait(others)
         for other in others:
             other.result()
 
