@@ -1,5 +1,7 @@
 """Adam against its paper's algorithm, written out in float64."""
 
+import platform
+
 import numpy as np
 import pytest
 
@@ -61,12 +63,12 @@ def test_compiled_and_numpy_agree_to_the_bit(monkeypatch):
     assert all(compiled.state()[name].tobytes() == array.tobytes() for name, array in plain.state().items())
 
 
-def test_averages_that_fade_away_become_zero_and_numpy_keeps_its_arithmetic(kernels):
+def test_averages_that_fade_away_become_zero_and_numpy_keeps_its_arithmetic():
     optimiser, weights = adam(np.zeros(40))
     for gradient in [np.full(40, 1e-30, np.float32), *[np.zeros(40, np.float32)] * 300]:
         optimiser.step(weights, {"0": gradient}, RATE)
-    if optimiser_module.library() is not None:
-        assert np.all(optimiser.first["0"] == 0)  # 1e-31 * 0.9^300 = 2e-45, which takes processors 15 times as long
+    if optimiser_module.library() is not None and platform.machine() in ("x86_64", "AMD64"):
+        assert np.all(optimiser.first["0"] == 0)  # else some 1e-45 for ever, at 15 times the cost
     assert np.all(np.full(40, 1e-39, np.float32) * np.float32(0.5) > 0)
 
 
