@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import tiny
+from support import tiny
 
 from eventspeech import baseline, model_file, training
 from eventspeech.data import store

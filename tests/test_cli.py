@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-import tiny
 import yaml
+from support import tiny
 
 from eventspeech import __version__, cli, gradient_check, model_file, presets, training
 from eventspeech.data import store

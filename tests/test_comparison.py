@@ -5,10 +5,10 @@ import json
 import math
 import shutil
 
-import fake_results
 import numpy as np
 import pytest
 from scipy import stats
+from support import fake_results
 
 from eventspeech import comparison
 from eventspeech.errors import DataError, ParameterError

@@ -1,8 +1,8 @@
 """Engine `cpu`: against the dense oracle, against `exact`, and the properties the contract promises."""
 
-import dense
 import numpy as np
 import pytest
+from support import dense
 
 from eventspeech import benchmark_engine, gradient_check, losses
 from eventspeech.data import batches, store

@@ -3,11 +3,11 @@
 import sys
 from types import SimpleNamespace
 
-import cuda_on_host
 import numpy as np
 import pytest
 import test_cpu_engine as cases
 import test_readouts as readouts
+from support import cuda_on_host
 
 from eventspeech import benchmark_engine, benchmark_gpu, benchmark_gpu_limit, engines, losses, machine
 from eventspeech.data.batches import Batch

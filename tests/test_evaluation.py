@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import yaml
+from support import tiny
 
 from eventspeech import baseline, evaluation, losses, machine, model_file, seeds, training
 from eventspeech.data import augmentation, batches, store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
+from support import tiny
 from test_cpu_engine import (
     NETWORKS,
     STEPS,

@@ -15,9 +15,9 @@ Adjoints, and with them lambda, are divided by tau_mem once more. So its gradien
 
 import contextlib
 
-import dense
 import numpy as np
 import pytest
+from support import dense
 from test_cpu_engine import CLASSES, INPUTS, make_weights
 
 from eventspeech import benchmark_mlgenn, losses

@@ -2,11 +2,10 @@
 
 import csv
 
-import dense
 import numpy as np
 import pytest
 import test_cpu_engine as cases
-import tiny
+from support import dense, tiny
 
 from eventspeech import evaluation, gradient_check, losses, machine, training
 from eventspeech.data import store

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 
-import fake_results
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from support import fake_results
 
 from eventspeech import cli, comparison
 from eventspeech.errors import DataError

@@ -1,8 +1,8 @@
 """Learned and heterogeneous time constants: their start, their place among the weights, and their gradients."""
 
-import dense
 import numpy as np
 import pytest
+from support import dense
 from test_cpu_engine import (
     CLASSES,
     INPUTS,

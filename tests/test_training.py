@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tiny
+from support import tiny
 
 from eventspeech import engines, machine, model_file, params, schedule, training
 from eventspeech.data import batches, store
@@ -268,7 +268,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import tiny
+from support import tiny
 from eventspeech import files, model_file, training
 from eventspeech.engines import cpu
 from test_training import on_call, outputs

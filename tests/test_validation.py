@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tiny
+from support import tiny
 
 from eventspeech import baseline, machine, model_file, params, training, validation
 from eventspeech.data import store

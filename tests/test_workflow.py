@@ -23,7 +23,7 @@ import pytest
 import yaml
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
-from forked import run
+from support.forked import run
 
 from eventspeech import params, paths, presets
 from eventspeech.errors import ParameterError
@@ -61,7 +61,8 @@ class Project:
         fake = folder / "bin" / "eventspeech"
         fake.parent.mkdir()
         # -I -S: no site-packages, which would make most of a fake stage's time
-        fake.write_text(f"#!{PYTHON} -IS\n" + (ROOT / "tests" / "fake_eventspeech.py").read_text(encoding="utf-8"))
+        stand_in = (ROOT / "tests" / "support" / "fake_eventspeech.py").read_text(encoding="utf-8")
+        fake.write_text(f"#!{PYTHON} -IS\n" + stand_in)
         fake.chmod(0o755)
         self.environment = os.environ | {
             "PATH": os.pathsep.join([str(fake.parent), os.environ["PATH"]]),
