@@ -180,9 +180,7 @@ def test_truncated_file(tmp_path, fraction):
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(
-        st.lists(st.tuples(st.floats(0, 2, width=16), st.integers(0, 699)), max_size=12), min_size=1, max_size=5
-    )
+    st.lists(st.lists(st.tuples(st.floats(0, 2, width=16), st.integers(0, 699)), max_size=12), min_size=1, max_size=5)
 )
 def test_what_is_written_is_read(tmp_path, rows):
     samples = [(np.array([t for t, _ in row]) * 1000.0, np.array([c for _, c in row], int)) for row in rows]

@@ -120,7 +120,7 @@ def test_the_page_shows_the_numbers_of_the_files(rendered):
     losses = pd.read_csv(rendered / "results" / "compare" / "losses.csv").set_index("loss")
     assert f"{100 * losses.loc['gaussian', 'test_mean']:.1f} [" in page
     baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "held_out" / "metrics.json").read_text())
-    assert f"<td class=\"number\">{100 * baseline['accuracy']:.1f}</td>" in page
+    assert f'<td class="number">{100 * baseline["accuracy"]:.1f}</td>' in page
 
 
 def test_a_changed_file_changes_the_number(own):

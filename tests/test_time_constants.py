@@ -358,5 +358,3 @@ def test_slow_weightings_leave_no_rest_at_the_step_of_the_study():
     found = CpuEngine(gradient_check.network(case, 1.0), dtype=np.float64).gradients(weights, batch, on_grid).weights
     for name in only_constants(exact):
         assert np.linalg.norm(found[name]) < 2 * np.linalg.norm(exact[name]), name
-
-

@@ -274,9 +274,7 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
         columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in HISTORY}
         epochs = [int(row["epoch"]) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"{path} is damaged ({type(error).__name__}: {error}); run the stage `train` again."
-        ) from error
+        raise DataError(f"{path} is damaged ({type(error).__name__}: {error}); run the stage `train` again.") from error
     if not rows or epochs != list(range(1, len(rows) + 1)) or not np.isfinite(columns["validation_accuracy"]).all():
         raise DataError(f"{path} lacks epochs or accuracies; run the stage `train` again.")
     return columns

@@ -109,9 +109,7 @@ def problem(case: Case, seed: int) -> tuple[Weights, list[Sample], np.ndarray]:
     weights |= time_constants(case, seed)
     rng = seeds.generator(seed, "gradient check")
     counts = (10, 14, 6, 0) if len(case.delays_ms) == 1 else (5, 7, 3, 0)
-    samples = [
-        Sample(np.sort(rng.uniform(0, 0.8 * TRIAL_MS, count)), rng.integers(0, 6, count)) for count in counts
-    ]
+    samples = [Sample(np.sort(rng.uniform(0, 0.8 * TRIAL_MS, count)), rng.integers(0, 6, count)) for count in counts]
     return weights, samples, np.array([0, 3, 1, 2])
 
 

@@ -15,6 +15,7 @@ from eventspeech.errors import ParameterError
 CHANNELS = 700
 """Cochlea channels of SHD, SSC and the embedded encoder."""
 
+
 class Group(BaseModel):
     """A frozen group of parameters that refuses unknown keys, NaN and infinity."""
 
