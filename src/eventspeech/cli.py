@@ -25,7 +25,8 @@ def _download(arguments: argparse.Namespace) -> None:
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
-    from eventspeech import params, preprocess
+    from eventspeech import params
+    from eventspeech.stages import preprocess
 
     preprocess.preprocess(
         params.load(arguments.params), arguments.raw, arguments.split, arguments.spikes, arguments.statistics

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from eventspeech import download, files, params, paths, preprocess, validation
+from eventspeech import download, files, params, paths, validation
 from eventspeech.data import store
 from eventspeech.data.sources import hdf5
 from eventspeech.errors import DataError
+from eventspeech.stages import preprocess
 
 SAMPLES = [([1.0, 500.0, 1250.0], [0, 699, 5]), ([], []), ([500.0], [7])]
 
