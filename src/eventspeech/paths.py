@@ -9,7 +9,7 @@ RESULTS = Path("results")
 GENN = RESULTS / "genn"
 """Code that GeNN has generated and compiled; can be deleted at any time."""
 REPORTS = Path("reports")
-PRESETS = Path(__file__).parents[2] / "workflow" / "presets"
+PRESETS = Path(__file__).parent / "presets"
 
 
 def spikes(split: str) -> Path:

@@ -28,7 +28,7 @@ from eventspeech.errors import DataError, UserError
 from eventspeech.files import read_npz, sha256, write_json, write_npz, write_text
 from eventspeech.network import Weights
 from eventspeech.optimiser import Adam
-from eventspeech.params import Params, Schedule
+from eventspeech.params import Params, Schedule, select
 from eventspeech.progress import clock
 from eventspeech.validation import only, speakers, split
 
@@ -363,7 +363,7 @@ def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
 
 def _fingerprint(params: Params, loss: str, seed: int, fold: str, spikes: Path) -> str:
     """Return a digest of all that decides the result, so that only an equal training is continued."""
-    read = params.select("train", loss)
+    read = select(params, "train", loss)
     text = json.dumps([__version__, read, loss, seed, fold, sha256(spikes)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

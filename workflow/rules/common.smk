@@ -1,6 +1,7 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
 from functools import cache
 
+from eventspeech.params import select
 from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
 
 with one_sentence():
@@ -52,7 +53,7 @@ wildcard_constraints:
 @cache
 def values_read(verb, loss):
     """Return one line `key = value` for each leaf that ``verb`` reads, with the changes of ``loss``."""
-    return lines(PARAMETERS.select(verb, loss))
+    return lines(select(PARAMETERS, verb, loss))
 
 
 def read_by(verb):

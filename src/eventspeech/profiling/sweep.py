@@ -24,7 +24,7 @@ from eventspeech.data import store
 from eventspeech.engines.genn import install
 from eventspeech.errors import UserError
 from eventspeech.files import write_json
-from eventspeech.params import Params
+from eventspeech.params import Params, select
 from eventspeech.profiling import meters
 from eventspeech.profiling.meters import Meter, Window
 
@@ -192,7 +192,7 @@ def blank(params: Params, device: str, engine: str, batch_size: int) -> dict[str
         "energy_estimate_reason": "no model chosen",
         "windows": [],
         "meter": None,
-        "parameters": params.select("profile"),
+        "parameters": select(params, "profile"),
         "machine": machine.facts(),
     }
 

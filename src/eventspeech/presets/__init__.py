@@ -1,4 +1,4 @@
-"""Parameter files to start from: the folder ``workflow/presets``, one file a preset."""
+"""Parameter files to start from: the files of this folder, one file a preset."""
 
 from eventspeech import paths
 from eventspeech.errors import UserError
@@ -18,7 +18,7 @@ def text(name: str) -> str:
     """
     known = names()
     if not known:
-        raise UserError(f"There is no preset in {paths.PRESETS}; run from a checkout of the repository.")
+        raise UserError(f"There is no preset in {paths.PRESETS}; install the package again.")
     if name not in known:
         raise UserError(f"There is no preset '{name}'; choose from {', '.join(known)}.")
     return (paths.PRESETS / f"{name}.yaml").read_text(encoding="utf-8")

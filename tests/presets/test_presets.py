@@ -1,12 +1,15 @@
 """Every preset is a valid parameter file, and the numbers that were converted stay converted."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
 from eventspeech import cli, network, params, paths, presets
 from eventspeech.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -22,11 +25,11 @@ def test_names_begin_with_default():
 
 
 def test_default_preset_is_the_parameter_file():
-    files = ["params.yaml", "workflow/presets"]
-    git = ["git", "-C", str(paths.PRESETS.parents[1]), "diff", "--quiet", "HEAD", "--", *files]
+    files = ["params.yaml", "src/eventspeech/presets"]
+    git = ["git", "-C", str(ROOT), "diff", "--quiet", "HEAD", "--", *files]
     if subprocess.run(git, capture_output=True, check=False).returncode:
         pytest.skip("params.yaml or a preset is edited here (or this is no checkout)")
-    assert (paths.PRESETS.parents[1] / "params.yaml").read_text(encoding="utf-8") == presets.text("default")
+    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == presets.text("default")
 
 
 def test_recordings_hold_out_other_speakers_for_the_test():
@@ -125,7 +128,7 @@ def test_command_prints_the_file(capsys):
     assert capsys.readouterr().out == presets.text("thesis")
 
 
-def test_without_a_checkout(monkeypatch, tmp_path):
+def test_without_its_files(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "PRESETS", tmp_path)
-    with pytest.raises(UserError, match="run from a checkout"):
+    with pytest.raises(UserError, match="install the package again"):
         presets.text("default")

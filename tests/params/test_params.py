@@ -190,17 +190,17 @@ def test_changes_are_made_for_their_loss_only_and_as_deep_as_they_lie():
 def test_what_a_verb_reads_holds_the_changes_of_its_loss():
     plain = params.validate(DEFAULT)
     study = params.validate(changed("shape.gaussian.changes", {"augmentation": {"shift_channels": 3}}))
-    assert study.select("train", "gaussian") == {
-        **plain.select("train", "gaussian"),
-        "augmentation": {**plain.select("train", "gaussian")["augmentation"], "shift_channels": 3},
+    assert params.select(study, "train", "gaussian") == {
+        **params.select(plain, "train", "gaussian"),
+        "augmentation": {**params.select(plain, "train", "gaussian")["augmentation"], "shift_channels": 3},
         "shape.gaussian": study.for_loss("gaussian").shape["gaussian"].model_dump(mode="json"),
     }
     for verb in params.READ_BY:
         reads = "shape" in params.READ_BY[verb]
-        assert (study.select(verb, "exponential") == plain.select(verb, "exponential")) != reads, verb
-    assert study.select("report", "gaussian") == study.select("report", "exponential")
+        assert (params.select(study, verb, "exponential") == params.select(plain, verb, "exponential")) != reads, verb
+    assert params.select(study, "report", "gaussian") == params.select(study, "report", "exponential")
     profiled = study.model_copy(update={"profile": study.profile.model_copy(update={"loss": "gaussian"})})
-    assert profiled.select("profile")["augmentation"]["shift_channels"] == 3
+    assert params.select(profiled, "profile")["augmentation"]["shift_channels"] == 3
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -346,11 +346,13 @@ def test_a_dump_is_a_valid_file():
 def test_each_verb_reads_existing_groups_and_not_more():
     parameters = params.validate(DEFAULT)
     for verb in params.READ_BY:
-        parameters.select(verb, "gaussian")
+        params.select(parameters, verb, "gaussian")
     wider = params.validate(changed("shape.gaussian.width", 0.3))
-    assert wider.select("train", "gaussian") != parameters.select("train", "gaussian")
-    assert wider.select("train", "exponential") == parameters.select("train", "exponential")
+    assert params.select(wider, "train", "gaussian") != params.select(parameters, "train", "gaussian")
+    assert params.select(wider, "train", "exponential") == params.select(parameters, "train", "exponential")
     seeds = params.validate(changed("study.seeds", [0, 1, 2, 3]))
-    assert seeds.select("train", "gaussian") == parameters.select("train", "gaussian")
+    assert params.select(seeds, "train", "gaussian") == params.select(parameters, "train", "gaussian")
     titled = params.validate(changed("report.formats", ["pdf"]))
-    assert [v for v in params.READ_BY if titled.select(v, "gaussian") != parameters.select(v, "gaussian")] == ["report"]
+    assert [
+        v for v in params.READ_BY if params.select(titled, v, "gaussian") != params.select(parameters, v, "gaussian")
+    ] == ["report"]

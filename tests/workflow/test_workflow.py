@@ -29,7 +29,7 @@ from eventspeech import params, paths, presets
 from eventspeech.errors import ParameterError
 from eventspeech.workflow import effective_parameters, lines
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 FOLDS = ["s1", "s2"]
 
@@ -192,7 +192,7 @@ def test_the_two_graphs_are_one(finished):
                 assert {key for key in read if any(f"{leaf}.".startswith(f"{key}.") for leaf in leaves)} == read
                 assert all(any(f"{leaf}.".startswith(f"{key}.") for key in read) for leaf in leaves)
             loss = stage.name.partition("@")[2].partition("-")[0]
-            assert read == set(params.validate(tiny_parameters()).select(verb, loss))
+            assert read == set(params.select(params.validate(tiny_parameters()), verb, loss))
 
 
 def test_only_evaluate_has_the_test_split_among_its_inputs(finished):
@@ -256,7 +256,7 @@ def test_every_preset_spells_out_what_dvc_watches(name):
     content = yaml.safe_load(presets.text(name))
     validated = params.validate(content)
     for verb in params.READ_BY:
-        for key in validated.select(verb, validated.study.losses[0]):
+        for key in params.select(validated, verb, validated.study.losses[0]):
             value = content
             for part in key.split("."):
                 assert part in value, f"{name} does not spell out {key}"

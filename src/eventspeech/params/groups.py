@@ -1,0 +1,20 @@
+"""What all groups of parameters have in common."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CHANNELS = 700
+"""Cochlea channels of SHD, SSC and the embedded encoder."""
+
+
+class Group(BaseModel):
+    """A frozen group of parameters that refuses unknown keys, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+Fold = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
+"""Names a folder, hence letters, digits, _ and - only."""

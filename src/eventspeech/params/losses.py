@@ -1,0 +1,91 @@
+"""Parameters of the losses, the entries of `shape`."""
+
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from eventspeech.params.groups import Group
+
+SHAPE_DEFAULTS: dict[str, dict[str, float]] = {
+    "sum": {},
+    "exponential": {},
+    "linear": {},
+    "gaussian": {"gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2},
+    "bell": {"height": 1.0, "centre": 0.3, "width": 0.2},
+    "sigmoid": {"centre": 0.5, "width": 0.2},
+    "max": {},
+    "first_spike": {"tau0_ms": 1.0, "tau1_ms": 100.0, "alpha": 5e-5},
+}
+"""The parameters that each kind takes; those of `gaussian`, `sigmoid` and `first_spike` are the published ones."""
+
+WEIGHTED = tuple(kind for kind in SHAPE_DEFAULTS if kind not in ("max", "first_spike"))
+"""The kinds that sum the output voltage under a weight."""
+
+OUTPUT_DEFAULTS: dict[str, dict[str, float]] = {"first_spike": {"output_mean": 1.2, "output_sd": 0.6}}
+"""Initial output weights of kinds that need other ones than `network`'s: outputs that shall fire (published)."""
+
+MOST_TRIALS_OF_TAU1 = 50.0
+"""Largest T / tau1 of `first_spike`: exp(T / tau1) must fit single precision (which ends at exp(88)) with room."""
+
+
+class Changes(Group):
+    """What one loss does otherwise: the keys that differ from the groups of these names, as deep as they lie."""
+
+    train: dict[str, Any] = Field({})
+    network: dict[str, Any] = Field({})
+    augmentation: dict[str, Any] = Field({})
+
+
+class Shape(Group):
+    """One loss: the weight w(x), x = t/T, that the output voltage is summed under, or its maximum, or the first spike.
+
+    Equations: :mod:`eventspeech.losses`. With `changes` it is an entry of an ablation.
+    """
+
+    kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"]
+    mean_weight: PositiveFloat | None = Field(None, description="scale w so that its mean over [0, 1] is this")
+    learning_rate: PositiveFloat | None = Field(None, description="overrides train.learning_rate for this loss")
+    gain: PositiveFloat | None = Field(None, description="gaussian: g")
+    offset: float | None = Field(None, description="gaussian: o")
+    slope: float | None = Field(None, description="gaussian: d")
+    centre: float | None = Field(None, description="gaussian: m; bell: b; sigmoid: where the weight is one half")
+    width: PositiveFloat | None = Field(None, description="gaussian: s; bell: c; sigmoid: scale of the fall")
+    height: PositiveFloat | None = Field(None, description="bell: a")
+    tau0_ms: PositiveFloat | None = Field(None, description="first_spike: differences of spike times that matter")
+    tau1_ms: PositiveFloat | None = Field(None, description="first_spike: scale of the push towards early spikes")
+    alpha: NonNegativeFloat | None = Field(None, description="first_spike: strength of that push")
+    output_mean: float | None = Field(None, description="overrides network.output_mean for this loss")
+    output_sd: NonNegativeFloat | None = Field(None, description="overrides network.output_sd for this loss")
+    changes: Changes = Changes()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_defaults_of_kind(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("kind") not in SHAPE_DEFAULTS:
+            return content
+        defaults = SHAPE_DEFAULTS[content["kind"]] | OUTPUT_DEFAULTS.get(content["kind"], {})
+        return defaults | {key: value for key, value in content.items() if value is not None or key not in defaults}
+
+    @pydantic.model_validator(mode="after")
+    def _refuse_parameters_of_other_kinds(self) -> "Shape":
+        taken = SHAPE_DEFAULTS[self.kind]
+        for key in {key for defaults in SHAPE_DEFAULTS.values() for key in defaults}:
+            if key not in taken and getattr(self, key) is not None:
+                known = ", ".join(taken) or "none"
+                raise ValueError(f"kind {self.kind} takes no {key} (it takes: {known}); remove it")
+        if self.mean_weight is not None and self.kind not in WEIGHTED:
+            raise ValueError(f"kind {self.kind} has no weight that mean_weight could scale; remove it")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _say_it_once(self) -> "Shape":
+        for group, key in (("train", "learning_rate"), ("network", "output_mean"), ("network", "output_sd")):
+            if key in getattr(self.changes, group) and getattr(self, key) is not None:
+                raise ValueError(f"{key} stands here and in changes.{group}; remove one of them")
+        return self
+
+    def output_weights(self) -> dict[str, float]:
+        """Return what this loss changes about `network`'s initial weights."""
+        found = {"output_mean": self.output_mean, "output_sd": self.output_sd}
+        return {key: value for key, value in found.items() if value is not None}

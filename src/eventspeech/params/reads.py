@@ -1,0 +1,47 @@
+"""Which parameters each stage reads: what decides whether it must run again."""
+
+from typing import Any
+
+from eventspeech.params.after import Profile
+from eventspeech.params.groups import Group
+from eventspeech.params.study import Params
+from eventspeech.params.training import Train
+
+
+def _leaves(group: str, kind: type[Group], *left_out: str) -> tuple[str, ...]:
+    return tuple(f"{group}.{field}" for field in kind.model_fields if field not in left_out)
+
+
+READ_BY: dict[str, tuple[str, ...]] = {
+    "download": ("download",),
+    "preprocess": ("preprocess", "cochlea"),
+    "baseline": ("baseline", "validation"),
+    "train": ("train", "network", "augmentation", "validation", "shape.{loss}"),
+    "evaluate": ("evaluate",),
+    "compare": ("study", "compare"),
+    # a measured epoch knows nothing of how many there are, or of other batch sizes
+    "profile": (
+        *_leaves("profile", Profile, "cpu_batch_sizes", "cuda_batch_sizes"),
+        *_leaves("train", Train, "epochs", "batch_size", "schedule", "silent_lift", "select"),
+        "network",
+        "augmentation",
+        "shape.{loss}",
+    ),
+    "report": tuple(Params.model_fields),
+}
+"""Which groups or leaves each verb reads; Snakemake rules and DVC stages declare exactly these."""
+
+
+def select(params: Params, verb: str, loss: str | None = None) -> dict[str, Any]:
+    """Return what ``verb`` reads, as plain values: what decides whether it must run again."""
+    loss = params.profile.loss if verb == "profile" else loss
+    of_loss = any("{loss}" in template for template in READ_BY[verb])
+    content = (params.for_loss(loss) if of_loss else params).model_dump(mode="json")
+    selected = {}
+    for template in READ_BY[verb]:
+        key = template.format(loss=loss)
+        value: Any = content
+        for part in key.split("."):
+            value = value[part]
+        selected[key] = value
+    return selected

@@ -1,0 +1,37 @@
+"""Sentences about parameters that are refused: key, value and remedy."""
+
+from typing import Any
+
+from eventspeech.params.groups import Group
+from eventspeech.params.losses import Shape
+
+
+def sentence(problem: Any, root: type[Group], inside: tuple[str, ...] = ()) -> str:
+    """Return what is wrong and what to do, of one of pydantic's problems with a ``root``."""
+    key = ".".join(str(part) for part in (*inside, *problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        group = _group_at(root, problem["loc"][:-1])
+        known = f" (known there: {', '.join(group.model_fields)})" if group else ""
+        return f"unknown key {key}; remove it or correct its spelling{known}"
+    if problem["type"] == "missing":
+        return f"{key} is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    if problem["type"] == "value_error":  # of a whole group, whose content would fill the screen
+        return f"{key}: {message}"
+    if problem["type"] == "string_type":
+        message += ", so put it in quotes"
+    return f"{key} = {problem['input']!r} is not valid: {message[0].lower()}{message[1:]}"
+
+
+def _group_at(root: type[Group], location: tuple) -> type[Group] | None:
+    group: Any = root
+    if location[:1] == ("shape",):
+        group, location = Shape, location[2:]
+    for part in location:
+        field = group.model_fields.get(part) if isinstance(part, str) else None
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Group)):
+            return None
+        group = field.annotation
+    return group

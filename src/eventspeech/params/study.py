@@ -1,0 +1,210 @@
+"""A whole parameter file: the groups, named like the stages that read them, and what they must be together."""
+
+from typing import Any
+
+import pydantic
+from pydantic import Field, NonNegativeInt
+
+from eventspeech.errors import ParameterError
+from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
+from eventspeech.params.groups import Fold, Group, Name
+from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
+from eventspeech.params.network import Network
+from eventspeech.params.refusals import sentence
+from eventspeech.params.speech import Cochlea, Download, Preprocess
+from eventspeech.params.training import Augmentation, Train, Validation
+
+
+class Study(Group):
+    """What is compared with what."""
+
+    losses: list[Name] = Field(min_length=1, description="names of entries of `shape`, each trained once per seed")
+    seeds: list[NonNegativeInt] = Field(min_length=1, description="paired over losses: same weights, same order")
+    folds: list[Fold] = Field(
+        min_length=1,
+        description="each is trained once per loss and seed; leave_one_out: all training speakers; random: any names; "
+        "held_out, official: the protocol's name (the default)",
+    )
+
+
+class Params(Group):
+    """A whole parameter file."""
+
+    study: Study
+    shape: dict[Name, Shape]
+    download: Download = Download()
+    cochlea: Cochlea = Cochlea()
+    preprocess: Preprocess = Preprocess()
+    validation: Validation
+    network: Network = Network()
+    train: Train = Train()
+    augmentation: Augmentation = Augmentation()
+    evaluate: Evaluate = Evaluate()
+    baseline: Baseline = Baseline()
+    compare: Compare = Compare()
+    profile: Profile = Profile()
+    report: Report = Report()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _name_the_only_fold(cls, content: Any) -> Any:
+        study, validation = (content.get(name) for name in ("study", "validation"))
+        if not isinstance(study, dict) or study.get("folds") is not None:
+            return content
+        protocol = validation.get("protocol", "held_out") if isinstance(validation, dict) else "held_out"
+        return content if protocol == "leave_one_out" else content | {"study": study | {"folds": [protocol]}}
+
+    @pydantic.model_validator(mode="after")
+    def _folds_fit_the_protocol(self) -> "Params":
+        protocol, folds = self.validation.protocol, self.study.folds
+        if protocol == "leave_one_out" and len(folds) < 2:
+            raise ValueError(
+                "validation.protocol is leave_one_out, but study.folds names one speaker, which leaves nobody to learn "
+                "from; list every training speaker there, or choose the protocol random"
+            )
+        if protocol in ("held_out", "official") and folds != [protocol]:
+            raise ValueError(
+                f"study.folds is [{', '.join(folds)}], but validation.protocol {protocol} has one fold; set "
+                f"study.folds to [{protocol}]"
+            )
+        if protocol == "official" and not self.download.has_validation:
+            raise ValueError(
+                f"validation.protocol is official, but the source {self.download.source} has no validation split of "
+                "its own (ssc has, and hdf5 with download.hdf5_validation); choose held_out, leave_one_out or random"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _speakers_are_in_training(self) -> "Params":
+        if self.download.source != "recordings":
+            return self
+        folds = self.study.folds if self.validation.protocol == "leave_one_out" else []
+        for where, names in {"study.folds": folds, "validation.speakers": self.validation.speakers}.items():
+            for name in set(names) & set(self.download.recordings.test_speakers):
+                raise ValueError(
+                    f"{where} names '{name}', whom download.recordings.test_speakers keeps out of the training split; "
+                    "take the name out of one of them"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        for where, names in {
+            "study.losses": self.study.losses,
+            "compare.reference": [self.compare.reference],
+            "profile.loss": [self.profile.loss],
+        }.items():
+            for name in names:
+                if name not in self.shape:
+                    raise ValueError(f"{where} names '{name}', which is not in shape ({', '.join(self.shape)})")
+        if self.compare.reference not in self.study.losses:
+            raise ValueError(
+                f"compare.reference is '{self.compare.reference}', which study.losses does not train; "
+                f"choose from {', '.join(self.study.losses)}"
+            )
+        for name in Study.model_fields:
+            values = getattr(self.study, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"study.{name} lists a value twice")
+        longest = (self.network.delays.copies - 1) * self.network.delays.interval_ms
+        if longest >= self.preprocess.trial_ms:
+            raise ValueError(
+                f"network.delays reach {longest:g} ms, past the end of the trial (preprocess.trial_ms = "
+                f"{self.preprocess.trial_ms:g}); use fewer copies or a shorter interval"
+            )
+        if self.network.step_ms > self.network.tau_syn_ms or self.network.step_ms > self.network.tau_mem_ms:
+            raise ValueError("network.step_ms is longer than a time constant; make it shorter than both")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _time_constants_are_possible(self) -> "Params":
+        learned, heterogeneous = self.train.learn_time_constants, self.network.time_constants == "heterogeneous"
+        if heterogeneous and learned == "population":
+            raise ValueError(
+                "network.time_constants is heterogeneous, one for each neuron, but train.learn_time_constants is "
+                "population; set it to neuron or none, or network.time_constants to homogeneous"
+            )
+        if learned == "none" and not heterogeneous:
+            return self
+        for kind in ("tau_mem", "tau_syn"):
+            shortest, start = getattr(self.train, f"{kind}_min_ms"), getattr(self.network, f"{kind}_ms")
+            if shortest < self.network.step_ms:
+                raise ValueError(
+                    f"train.{kind}_min_ms = {shortest:g} lets time constants fall below network.step_ms = "
+                    f"{self.network.step_ms:g}; raise it to that at least"
+                )
+            if shortest > start:
+                raise ValueError(
+                    f"train.{kind}_min_ms = {shortest:g} is above network.{kind}_ms = {start:g}, where time constants "
+                    "start; lower it"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _late_spikes_stay_finite(self) -> "Params":
+        for name, shape in self.shape.items():
+            if shape.tau1_ms is not None and self.preprocess.trial_ms > MOST_TRIALS_OF_TAU1 * shape.tau1_ms:
+                raise ValueError(
+                    f"shape.{name}.tau1_ms = {shape.tau1_ms:g} makes exp(T / tau1) overflow at preprocess.trial_ms = "
+                    f"{self.preprocess.trial_ms:g}; make it at least {self.preprocess.trial_ms / MOST_TRIALS_OF_TAU1:g}"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _source_is_described(self) -> "Params":
+        source, synthetic = self.download.source, self.download.synthetic
+        if source == "synthetic" and synthetic.test_takes >= synthetic.takes:
+            raise ValueError("download.synthetic.test_takes leaves no take for training; raise takes")
+        if source == "synthetic" and synthetic.test_speakers > synthetic.speakers - 2:
+            raise ValueError(
+                "download.synthetic.test_speakers leaves fewer than two speakers for training and validation; raise "
+                "speakers"
+            )
+        if source == "recordings" and self.download.recordings.folder is self.download.recordings.manifest is None:
+            raise ValueError(
+                "download.source is recordings but download.recordings names neither a folder nor a manifest; set one"
+            )
+        for split in ("train", "test"):
+            if source == "hdf5" and getattr(self.download, f"hdf5_{split}") is None:
+                raise ValueError(
+                    f"download.source is hdf5 but download.hdf5_{split} names no file; set it to a file in SHD's layout"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _changes_are_possible(self) -> "Params":
+        problems = []
+        for name in self.shape:
+            try:
+                self.for_loss(name)
+            except pydantic.ValidationError as error:
+                problems += [sentence(problem, Params, ("shape", name, "changes")) for problem in error.errors()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def for_loss(self, loss: str) -> "Params":
+        """Return the parameters with which ``loss`` is trained: its changes are made and stand there no longer.
+
+        Raises:
+            ParameterError: there is no such loss; lists those there are.
+        """
+        if loss not in self.shape:
+            raise ParameterError(f"There is no loss '{loss}' in shape; choose from {', '.join(self.shape)}.")
+        changes = self.shape[loss].changes
+        if changes == Changes():
+            return self
+        content = _laid_over(self.model_dump(), changes.model_dump())
+        for shape in content["shape"].values():
+            del shape["changes"]
+        return Params.model_validate(content)
+
+
+def _laid_over(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``content`` with the values of ``changes``; nested mappings are laid over one another likewise."""
+    nested = {
+        key: _laid_over(content[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(content.get(key), dict)
+    }
+    return content | changes | nested
