@@ -2,7 +2,7 @@
 
 Needs lauscher installed (``pip install lauscher==1.0.1``) and about three minutes of one core:
 
-    python tests/data/make_lauscher_reference.py
+    python tests/data/cochlea/make_lauscher_reference.py
 
 The file holds the sound, the membrane's velocity and the hair cell's firing probability of some channels, and the
 number of spikes of each channel in each of :data:`REPEATS` independent runs of the bushy cells.

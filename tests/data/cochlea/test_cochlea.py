@@ -16,7 +16,7 @@ from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Cochlea
 
 PARAMETERS = Cochlea()
-REFERENCE = Path(__file__).parent / "data" / "lauscher_reference.npz"
+REFERENCE = Path(__file__).with_name("lauscher_reference.npz")
 
 
 @pytest.fixture(scope="module")
