@@ -19,7 +19,8 @@ logger = logging.getLogger("eventspeech")
 
 
 def _download(arguments: argparse.Namespace) -> None:
-    from eventspeech import download, params
+    from eventspeech import params
+    from eventspeech.stages import download
 
     download.download(params.load(arguments.params), arguments.raw)
 

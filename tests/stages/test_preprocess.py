@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from eventspeech import download, files, params, paths, validation
+from eventspeech import files, params, paths, validation
 from eventspeech.data import store
 from eventspeech.data.sources import hdf5
 from eventspeech.errors import DataError
-from eventspeech.stages import preprocess
+from eventspeech.stages import download, preprocess
 
 SAMPLES = [([1.0, 500.0, 1250.0], [0, 699, 5]), ([], []), ([500.0], [7])]
 
@@ -170,7 +170,7 @@ def test_failed_download_leaves_the_old_folder(parameters, raw, tmp_path):
 @pytest.fixture
 def fake_audio(monkeypatch):
     """Stand in for the sources of audio: what they write and what the encoder is asked for."""
-    from eventspeech.data import audio_source
+    from eventspeech.data import encoding
     from eventspeech.data.sources import recordings
 
     asked = []
@@ -186,7 +186,7 @@ def fake_audio(monkeypatch):
         return make_store().crop(trial_ms)
 
     monkeypatch.setattr(recordings, "index", index)
-    monkeypatch.setattr(audio_source, "encode_split", encode_split)
+    monkeypatch.setattr(encoding, "encode_split", encode_split)
     return asked
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from eventspeech import files
 from eventspeech.data import audio, cochlea, store
-from eventspeech.data.index import INDEX, Entry, natural, read_index
+from eventspeech.data.recordings_index import INDEX, Entry, natural, read_index
 from eventspeech.errors import DataError
 from eventspeech.params import Cochlea
 from eventspeech.seeds import derive_seed

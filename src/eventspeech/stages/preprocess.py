@@ -11,9 +11,9 @@ import numpy as np
 from eventspeech import files, machine
 from eventspeech.data import store
 from eventspeech.data.store import SpikeStore
-from eventspeech.download import RECORDINGS, SOURCE
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Params
+from eventspeech.stages.download import RECORDINGS, SOURCE
 
 logger = logging.getLogger("eventspeech")
 
@@ -118,9 +118,9 @@ def _splits(raw: Path, source: dict[str, Any]) -> list[str]:
 def _read(params: Params, raw: Path, source: dict[str, Any], split: str) -> SpikeStore:
     """Return the whole split: what lies beyond the trial is cut off afterwards, so that it can be counted."""
     if "files" not in source:
-        from eventspeech.data import audio_source
+        from eventspeech.data import encoding
 
-        return audio_source.encode_split(raw, split, params.cochlea, math.inf, machine.threads())
+        return encoding.encode_split(raw, split, params.cochlea, math.inf, machine.threads())
     from eventspeech.data.sources import hdf5
 
     paths = {name: _verified(raw, source, name) for name in source["files"]}  # all: names are taken from all

@@ -1,36 +1,22 @@
-"""Sources of audio: bad files and their messages, synthesis, folders of recordings, and the way into the store."""
+"""Folders of recordings and manifests as a source."""
 
 import csv
-import subprocess
-import sys
 
-import numpy as np
 import pytest
-import soundfile
+from support import speech
+from support.speech import RATE_HZ, write_tone
 
 from eventspeech import files
-from eventspeech.data import audio, audio_source
-from eventspeech.data.index import read_index
-from eventspeech.data.sources import recordings, synthetic
+from eventspeech.data.recordings_index import read_index
+from eventspeech.data.sources import recordings
 from eventspeech.errors import DataError, ParameterError
-from eventspeech.params import Cochlea, Recordings, Synthetic
-
-RATE_HZ = 8000
-
-
-def write_tone(path, frequency_hz=500.0, seconds=0.03, rate_hz=RATE_HZ, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = 0.5 * np.sin(2 * np.pi * frequency_hz * np.arange(round(seconds * rate_hz)) / rate_hz)
-    soundfile.write(path, samples, rate_hz, **options)
-    return samples
+from eventspeech.params import Recordings
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Two words by three speakers, two takes each."""
-    for number, name in enumerate(f"{w}_{s}_{t}.wav" for w in ("2", "10") for s in ("ann", "bob", "cy") for t in "01"):
-        write_tone(tmp_path / "speech" / name, 300.0 + 50 * number)
-    return tmp_path / "speech"
+    return speech.make_folder(tmp_path / "speech")
 
 
 def index(out, **parameters):
@@ -42,79 +28,6 @@ def manifest(folder, text):
     path = folder / "list.csv"
     path.write_text(text, encoding="utf-8")
     return str(path)
-
-
-# reading
-
-
-@pytest.mark.parametrize("rate_hz", [4000, 8000, 22_050, 192_000])
-@pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_reads_wav_and_flac_of_many_rates(tmp_path, rate_hz, suffix):
-    written = write_tone(tmp_path / f"a{suffix}", rate_hz=rate_hz)
-    samples, rate = audio.read(tmp_path / f"a{suffix}")
-    assert rate == rate_hz and samples.dtype == np.float64
-    np.testing.assert_allclose(samples, written, atol=2**-15)
-
-
-def test_channels_are_averaged(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.tile([[0.5, 0.0], [0.0, 0.5]], (100, 1)) * [1, -1], 8000, subtype="DOUBLE")
-    np.testing.assert_allclose(audio.read(tmp_path / "a.wav")[0], np.tile([0.25, -0.25], 100))
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere\.wav does not exist"):
-        audio.read(tmp_path / "nowhere.wav")
-
-
-def test_text_named_wav(tmp_path):
-    (tmp_path / "a.wav").write_text("not audio at all", encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.wav cannot be read as audio .*; replace"):
-        audio.read(tmp_path / "a.wav")
-
-
-def test_empty_recording(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.empty(0), 8000)
-    with pytest.raises(DataError, match=r"a\.wav is empty .*remove"):
-        audio.read(tmp_path / "a.wav")
-
-
-def test_very_short_recording(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.array([0.1, -0.1]), 8000)
-    with pytest.raises(DataError, match="shorter than 5 ms"):
-        audio.read(tmp_path / "a.wav")
-
-
-@pytest.mark.parametrize("value", [0.0, 0.25])
-def test_silent_recording(tmp_path, value):
-    soundfile.write(tmp_path / "a.wav", np.full(800, value), 8000)
-    with pytest.raises(DataError, match=r"a\.wav is silent"):
-        audio.read(tmp_path / "a.wav")
-
-
-def test_nan(tmp_path):
-    samples = np.ones(800)
-    samples[7] = np.nan
-    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
-    with pytest.raises(DataError, match=r"a\.wav holds samples that are NaN"):
-        audio.read(tmp_path / "a.wav")
-
-
-@pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_truncated_file(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 40_000), 8000)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"truncated|cannot be read as audio"):
-        audio.read(path)
-
-
-def test_rate_out_of_range(tmp_path):
-    write_tone(tmp_path / "a.wav", rate_hz=2000)
-    with pytest.raises(DataError, match="2000 Hz; convert"):
-        audio.read(tmp_path / "a.wav")
-
-
-# a folder of recordings
 
 
 def test_index_of_a_folder(folder, tmp_path):
@@ -207,108 +120,3 @@ def test_copies_are_refused(folder, tmp_path):
     (folder / "2_cy_9.wav").write_bytes((folder / "2_ann_0.wav").read_bytes())
     with pytest.raises(DataError, match="copies of one recording"):
         index(tmp_path / "raw", folder=str(folder))
-
-
-# into the store
-
-
-def test_encoding_a_split(folder, tmp_path):
-    raw = tmp_path / "raw"
-    index(raw, folder=str(folder))
-    train = audio_source.encode_split(raw, "train", Cochlea(), 1000.0, 2)
-    test = audio_source.encode_split(raw, "test", Cochlea(), 1000.0, 1)
-    assert (len(train), len(test)) == (8, 4)
-    assert train.class_names == test.class_names == ("2", "10")
-    assert train.speaker_names == test.speaker_names == ("ann", "bob", "cy")
-    assert set(test.speakers) == {2} and np.all(np.diff(train.offsets) > 0)
-    again = audio_source.encode_split(raw, "train", Cochlea(), 1000.0, 1)
-    np.testing.assert_array_equal(again.times_ms, train.times_ms)
-    other = audio_source.encode_split(raw, "train", Cochlea(seed=1), 1000.0, 2)
-    assert len(other.times_ms) != len(train.times_ms) or np.any(other.times_ms != train.times_ms)
-    cut = audio_source.encode_split(raw, "train", Cochlea(), 10.0, 2)
-    assert len(cut.times_ms) == np.sum(train.times_ms < 10)
-
-
-def test_a_recording_is_encoded_alike_wherever_it_lies(folder, tmp_path):
-    index(tmp_path / "raw", folder=str(folder))
-    folder.rename(tmp_path / "moved")
-    (tmp_path / "moved" / "2_bob_1.wav").unlink()
-    index(tmp_path / "again", folder=str(tmp_path / "moved"))
-    after = audio_source.encode_split(tmp_path / "again", "test", Cochlea(), 1000.0, 1)
-    (tmp_path / "moved").rename(folder)
-    before = audio_source.encode_split(tmp_path / "raw", "test", Cochlea(), 1000.0, 1)
-    np.testing.assert_array_equal(after.times_ms, before.times_ms)
-
-
-def test_changed_and_missing_files(folder, tmp_path):
-    raw = tmp_path / "raw"
-    index(raw, folder=str(folder))
-    write_tone(folder / "2_ann_0.wav", 1234.0)
-    with pytest.raises(DataError, match=r"2_ann_0\.wav has changed .* run `download` again"):
-        audio_source.encode_split(raw, "train", Cochlea(), 1000.0, 1)
-    (folder / "2_ann_0.wav").unlink()
-    with pytest.raises(DataError, match=r"2_ann_0\.wav does not exist any more"):
-        audio_source.encode_split(raw, "train", Cochlea(), 1000.0, 1)
-
-
-def test_bad_index(tmp_path):
-    with pytest.raises(DataError, match="run `download` first"):
-        read_index(tmp_path)
-    (tmp_path / "recordings.csv").write_text("path,label\na,b\n", encoding="utf-8")
-    with pytest.raises(DataError, match="not an index of recordings"):
-        read_index(tmp_path)
-
-
-# synthesis
-
-
-def test_synthetic_set(tmp_path):
-    parameters = Synthetic(speakers=3, takes=2, test_speakers=1, test_takes=1)
-    synthetic.make(parameters, tmp_path)
-    entries = read_index(tmp_path)
-    assert len(entries) == 3 * 20 * 2 == len(list((tmp_path / "audio").glob("*.wav")))
-    assert tuple(dict.fromkeys(entry.label for entry in entries)) == synthetic.WORDS
-    assert {(e.speaker, e.take) for e in entries if e.split == "train"} == {("s01", 1), ("s02", 1)}
-    assert {e.speaker for e in entries} == {"s01", "s02", "s03"}
-    durations = np.array([entry.duration_s for entry in entries])
-    assert 0.15 < durations.min() and durations.max() < 1.2
-    assert len({entry.sha256 for entry in entries}) == len(entries), "takes differ"
-    # fewer takes: the same files, and none left over
-    synthetic.make(Synthetic(speakers=3, takes=1, test_speakers=1, test_takes=0), tmp_path)
-    fewer = {entry.path: entry.sha256 for entry in read_index(tmp_path)}
-    assert len(fewer) == 60 == len(list((tmp_path / "audio").glob("*.wav")))
-    assert fewer.items() <= {entry.path: entry.sha256 for entry in entries}.items()
-
-
-def test_a_take_depends_on_its_own_names_alone():
-    speaker = synthetic.speaker(4)
-    first, _ = synthetic.say("sieben", speaker, 1, 5)
-    synthetic.say("zero", synthetic.speaker(2), 0, 5)
-    again, _ = synthetic.say("sieben", speaker, 1, 5)
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, synthetic.say("sieben", speaker, 2, 5)[0])
-    assert not np.array_equal(first, synthetic.say("sieben", speaker, 1, 6)[0])
-
-
-def test_a_take_is_the_same_in_another_process():
-    code = (
-        "import hashlib; from eventspeech.data.sources import synthetic as s;"
-        "print(hashlib.sha256(s.say('eight', s.speaker(2), 0, 3)[0].tobytes()).hexdigest())"
-    )
-    runs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
-    }
-    assert len(runs) == 1 and len(runs.pop()) == 65
-
-
-def test_speakers_are_distinct_and_mixed():
-    speakers = [synthetic.speaker(number) for number in range(1, 65)]
-    assert len({(s.variant, s.rate_wpm, s.pitch) for s in speakers}) == 64
-    assert all(s.variant in (synthetic.FEMALE if n % 2 == 0 else synthetic.MALE) for n, s in enumerate(speakers, 1))
-
-
-def test_every_speaker_of_the_default_can_speak():
-    for number in range(1, 2 * max(len(synthetic.MALE), len(synthetic.FEMALE)) + 1):
-        for word in ("one", "fuenf"):
-            samples, rate_hz = synthetic.say(word, synthetic.speaker(number), 0, 0)
-            assert 0.15 < len(samples) / rate_hz < 1.2

@@ -18,8 +18,8 @@ import pytest
 from eventspeech import files, params, paths
 from eventspeech.data.sources import hdf5, shd
 from eventspeech.data.store import from_samples
-from eventspeech.download import download
 from eventspeech.errors import DataError, UserError
+from eventspeech.stages.download import download
 
 NAMES = {"train": "shd_train.h5.zip", "test": "shd_test.h5.zip"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventspeech.data import audio
-from eventspeech.data.index import SPLITS, Entry, entry, natural, write_index
+from eventspeech.data.recordings_index import SPLITS, Entry, entry, natural, write_index
 from eventspeech.errors import DataError, ParameterError
 from eventspeech.params import Recordings
 from eventspeech.progress import track

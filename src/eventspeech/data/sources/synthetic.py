@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from eventspeech import seeds
-from eventspeech.data.index import entry, write_index
+from eventspeech.data.recordings_index import entry, write_index
 from eventspeech.errors import UserError
 from eventspeech.params import Synthetic
 from eventspeech.progress import track
