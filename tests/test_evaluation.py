@@ -20,8 +20,8 @@ from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz, write_npz
 from eventspeech.network import from_json
-from eventspeech.profiling import sweep
 from eventspeech.report.results import Results
+from eventspeech.stages import profile
 
 ROOT = Path(__file__).parents[1]
 FILES = ("metrics.json", "predictions.csv", "confusion.csv", "examples.npz")
@@ -361,7 +361,7 @@ def test_only_evaluate_can_open_the_test_split(tmp_path, monkeypatch):
     stages = {
         "train": lambda: training.train(params, "exponential", 0, given, outputs),
         "baseline": lambda: baseline.train(params, given, out / "m.npz", out / "s.json"),
-        "profile": lambda: sweep.profile(params, "cpu", 1, given, out / "p.json"),
+        "profile": lambda: profile.profile(params, "cpu", 1, given, out / "p.json"),
         "report": lambda: study.training_store,
     }
     for stage, run in stages.items():
@@ -381,7 +381,11 @@ def test_no_other_module_asks_for_the_test_split():
                 calls[node.attr].add(file.stem)
             if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("data.store"):
                 assert not {alias.name for alias in node.names} & set(calls), file
-    assert calls == {"load_test": {"evaluation"}, "_read": set(), "load": {"training", "baseline", "sweep", "results"}}
+    assert calls == {
+        "load_test": {"evaluation"},
+        "_read": set(),
+        "load": {"training", "baseline", "profile", "results"},
+    }
 
 
 def test_a_training_split_is_no_test(tmp_path, trained):

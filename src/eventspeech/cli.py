@@ -72,9 +72,9 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _profile(arguments: argparse.Namespace) -> None:
     from eventspeech import params
-    from eventspeech.profiling import sweep
+    from eventspeech.stages import profile
 
-    sweep.profile(
+    profile.profile(
         params.load(arguments.params), arguments.device, arguments.batch_size, arguments.spikes, arguments.out
     )
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TextIO
 
 from eventspeech import machine
+from eventspeech.meters.choose import for_device
 from eventspeech.params import Download
-from eventspeech.profiling import meters
 
 OLDEST_PYTHON = (3, 11)
 
@@ -219,7 +219,7 @@ def _compiler() -> Check:
 
 
 def _rapl() -> Check:
-    meter = meters.for_device("cpu")
+    meter = for_device("cpu")
     with contextlib.closing(meter):
         facts = meter.facts()
     if facts["meter"] == "none":
@@ -228,7 +228,7 @@ def _rapl() -> Check:
 
 
 def _nvidia() -> Check:
-    meter = meters.for_device("cuda")
+    meter = for_device("cuda")
     with contextlib.closing(meter):
         facts = meter.facts()
     if facts["meter"] == "none":

@@ -220,7 +220,7 @@ def _require_finite(number: int, *arrays: np.ndarray) -> None:
 
 
 class ProfiledEpoch(NamedTuple):
-    """What `profile` wants of an epoch: see `profiling.sweep.EpochResult`."""
+    """What `profile` wants of an epoch: see `stages.profile.EpochResult`."""
 
     accuracy: float
     loss: float

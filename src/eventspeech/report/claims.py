@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from eventspeech.records.measurement import is_valid
 from eventspeech.report import published
-from eventspeech.report.figures import is_valid, title
+from eventspeech.report.figures import title
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
 

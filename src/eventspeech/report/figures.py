@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from eventspeech import losses
 from eventspeech.files import atomic_path
 from eventspeech.params import WEIGHTED
+from eventspeech.records.measurement import is_valid
 from eventspeech.report.results import Results
 
 STYLE = Path(__file__).with_name("study.mplstyle")
@@ -633,11 +634,6 @@ def _log_values(axes: Axes, letter: str = "y") -> None:
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
-
-
-def is_valid(row: dict, key: str) -> bool:
-    """Whether a measurement is to be trusted: time and energy are judged apart."""
-    return row["status"] == "VALID" and (not key.startswith("energy") or row.get("energy_status") == "VALID")
 
 
 def _device(device: str) -> str:

@@ -24,9 +24,11 @@ from eventspeech.data import store
 from eventspeech.engines.genn import install
 from eventspeech.errors import UserError
 from eventspeech.files import write_json
-from eventspeech.params import Params, select
-from eventspeech.profiling import meters
-from eventspeech.profiling.meters import Meter, Window
+from eventspeech.meters.choose import for_device
+from eventspeech.meters.load import Load, other_cores
+from eventspeech.meters.window import Meter, NoMeter, Window
+from eventspeech.params import Params
+from eventspeech.records.measurement import blank, not_measured, sentence
 
 logger = logging.getLogger("eventspeech")
 
@@ -37,16 +39,6 @@ LARGEST_OTHER_LOAD = 0.1
 """Fraction of the cores that others may keep busy, idle or during a trial."""
 
 ENGINES = Path(__file__).parents[1] / "engines"
-
-MEASURED = (
-    "epoch_time_s", "epoch_time_low_s", "epoch_time_high_s", "epoch_times_s", "setup_s", "first_epoch_s", "compile_s",
-    "power_w", "energy_per_epoch_j", "energy_per_epoch_low_j", "energy_per_epoch_high_j", "energy_net_per_epoch_j",
-    "energy_per_sample_j", "energy_method", "energy_sampled_per_epoch_j", "energy_estimate_per_epoch_j",
-    "idle_power_w", "idle_reason", "host_energy_per_epoch_j", "host_energy_reason", "peak_memory_mib",
-    "temperature_c", "clock_mhz", "other_cores_idle", "other_cores", "accuracy", "loss_value", "updates_per_epoch",
-    "adam_damping",
-)  # fmt: skip
-"""Keys of a row that are ``null`` unless measured."""
 
 
 class EpochResult(Protocol):
@@ -78,37 +70,6 @@ class Trial:
     device: Window
     host: Window
     other_cores: float | None
-
-
-@dataclass(frozen=True)
-class Load:
-    """Processor time used so far (s): by the whole machine (``None`` if unknown), by this process; and when."""
-
-    machine_s: float | None
-    own_s: float
-    time_s: float
-
-    @classmethod
-    def now(cls) -> "Load":
-        """Read the counters; time that a hypervisor gave to others counts as used."""
-        try:
-            import psutil
-
-            used = psutil.cpu_times()
-            names = ("user", "nice", "system", "irq", "softirq", "steal")
-            busy = sum(getattr(used, name, 0.0) for name in names)
-        except Exception:  # some sandboxes have no /proc/stat
-            busy = None
-        return cls(busy, time.process_time(), time.monotonic())
-
-
-def other_cores(before: Load, after: Load) -> float | None:
-    """Return how many cores others kept busy between two readings, on average; ``None`` if unknown."""
-    elapsed_s = after.time_s - before.time_s
-    if before.machine_s is None or after.machine_s is None or elapsed_s <= 0:
-        return None
-    used_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
-    return max(0.0, used_s / elapsed_s)
 
 
 def engine_for(device: str, configured: str) -> str:
@@ -168,50 +129,9 @@ def profile(
     if problem is None:
         row.update(_measure(params, device, engine, batch_size, spikes, workload, meter))
     else:
-        row.update(_not_measured(problem))
+        row.update(not_measured(problem))
     write_json(out, row)
     logger.info("%s", sentence(row))
-
-
-def blank(params: Params, device: str, engine: str, batch_size: int) -> dict[str, Any]:
-    """Return a row without measurements: every key that any row has."""
-    return {
-        "device": device,
-        "batch_size": batch_size,
-        "engine": engine,
-        "loss": params.profile.loss,
-        "status": None,
-        "reason": None,
-        "trials": params.profile.trials,
-        "epochs": params.profile.epochs,
-        "samples": params.profile.samples,
-        "threads": machine.threads(),
-        **dict.fromkeys(MEASURED),
-        "energy_status": None,
-        "energy_reason": None,
-        "energy_estimate_reason": "no model chosen",
-        "windows": [],
-        "meter": None,
-        "parameters": select(params, "profile"),
-        "machine": machine.facts(),
-    }
-
-
-def _not_measured(reason: str) -> dict[str, Any]:
-    return {
-        "status": "not measured", "reason": reason, "energy_status": "not measured", "energy_reason": reason,
-        "idle_reason": reason, "host_energy_reason": reason,
-    }  # fmt: skip
-
-
-def sentence(row: dict[str, Any]) -> str:
-    """Say a row in one line."""
-    what = f"{row['device']}, batch {row['batch_size']}: {row['status']}"
-    if row["epoch_time_s"] is not None:
-        what += f", {row['epoch_time_s']:.3g} s an epoch of {row['samples']} samples"
-        energy = row["energy_per_epoch_j"]
-        what += ", energy not measured" if energy is None else f", {energy:.3g} J"
-    return what + (f" ({row['reason']})" if row["reason"] else "")
 
 
 def _measure(
@@ -219,9 +139,9 @@ def _measure(
     meter: Meter | None,
 ) -> dict[str, Any]:  # fmt: skip
     with contextlib.ExitStack() as stack:
-        meter = meter or meters.for_device(device)
+        meter = meter or for_device(device)
         stack.callback(meter.close)
-        host = meters.for_device("cpu") if device == "cuda" else meters.NoMeter("the device is the host")
+        host = for_device("cpu") if device == "cuda" else NoMeter("the device is the host")
         stack.callback(host.close)
 
         time.sleep(params.profile.cooldown_s)
@@ -230,12 +150,12 @@ def _measure(
         try:
             made = _make(params, engine, batch_size, samples, workload)
         except MemoryError:
-            return _not_measured(f"not enough memory for a batch of {batch_size}")
+            return not_measured(f"not enough memory for a batch of {batch_size}")
         except UserError as error:
             # the row of a GPU that cannot run must not stop a study that never asked for one
             if device != "cuda":
                 raise
-            return _not_measured(str(error))
+            return not_measured(str(error))
         epoch, begun = made
         for _ in range(params.profile.warmup_epochs):
             epoch()

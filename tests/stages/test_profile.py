@@ -1,19 +1,24 @@
-"""The profile sweep: its arithmetic and verdicts without hardware, and whole rows from a fake training."""
+"""The profile stage: its arithmetic and verdicts without hardware, and whole rows from a fake training."""
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support import replay
+from support.replay import ReplayMeter
 
 from eventspeech import params
 from eventspeech.data import store
 from eventspeech.errors import DataError, UserError
-from eventspeech.profiling import meters, sweep
-from eventspeech.profiling.meters import NoMeter, ReplayMeter, Window
-from eventspeech.profiling.sweep import Load, Trial
+from eventspeech.meters.load import Load, other_cores
+from eventspeech.meters.window import NoMeter, Window
+from eventspeech.records import measurement
+from eventspeech.stages import profile
+from eventspeech.stages.profile import Trial
 
 
 def counted(name, duration_s, energy_j, **options):
@@ -33,26 +38,26 @@ BEGUN = {"setup_s": 0.5, "first_epoch_s": 4.0}
 
 
 def summarise(trials, idle=IDLE, facts=None, samples=128):
-    return sweep.summarise("cuda", trials, idle, samples, BEGUN, facts or {"meter": "nvml"})
+    return profile.summarise("cuda", trials, idle, samples, BEGUN, facts or {"meter": "nvml"})
 
 
 class TestArithmetic:
     def test_energy_is_a_median_of_joules_per_epoch(self):
         windows = [counted("trial", 4.0, joules) for joules in (800.0, 840.0, 2000.0)]
-        assert sweep.per_epoch(windows, [2, 2, 2]) == (420.0, None)
+        assert profile.per_epoch(windows, [2, 2, 2]) == (420.0, None)
 
     def test_one_unknown_trial_makes_the_energy_unknown(self):
-        energy, reason = sweep.per_epoch([counted("trial", 1.0, 5.0), unknown()], [1, 1])
+        energy, reason = profile.per_epoch([counted("trial", 1.0, 5.0), unknown()], [1, 1])
         assert energy is None
         assert reason == "1 of 2 trials have no energy: no counters"
-        assert sweep.per_epoch([unknown()], [1]) == (None, "no counters")
+        assert profile.per_epoch([unknown()], [1]) == (None, "no counters")
 
     def test_net_energy(self):
         windows = [counted("trial", 4.0, 800.0), counted("trial", 4.0, 840.0)]
-        assert sweep.net_per_epoch(windows, [2, 2], 30.0) == pytest.approx((340 + 360) / 2)
-        assert sweep.net_per_epoch(windows, [2, 2], None) is None
-        assert sweep.net_per_epoch([*windows, unknown()], [2, 2, 2], 30.0) is None
-        assert sweep.net_per_epoch(windows, [2, 2], 1000.0) is None  # below the baseline is noise, not energy
+        assert profile.net_per_epoch(windows, [2, 2], 30.0) == pytest.approx((340 + 360) / 2)
+        assert profile.net_per_epoch(windows, [2, 2], None) is None
+        assert profile.net_per_epoch([*windows, unknown()], [2, 2, 2], 30.0) is None
+        assert profile.net_per_epoch(windows, [2, 2], 1000.0) is None  # below the baseline is noise, not energy
 
     def test_row(self):
         trials = [
@@ -83,10 +88,10 @@ class TestArithmetic:
 
     def test_a_model_estimates_only_what_was_not_measured(self):
         row = {"energy_per_epoch_j": None, "epoch_time_s": 2.0}
-        assert sweep.estimate(row, None) == {}
-        found = sweep.estimate(row, 65.0)
+        assert profile.estimate(row, None) == {}
+        found = profile.estimate(row, 65.0)
         assert found["energy_estimate_per_epoch_j"] == 130.0 and "a model: 65 W" in found["energy_estimate_reason"]
-        assert sweep.estimate(row | {"energy_per_epoch_j": 5.0}, 65.0) == {"energy_estimate_reason": "measured"}
+        assert profile.estimate(row | {"energy_per_epoch_j": 5.0}, 65.0) == {"energy_estimate_reason": "measured"}
 
     def test_unknown_is_none_with_a_reason_never_zero(self):
         idle = Trial((1.0,), unknown("idle"), unknown("idle"), None)
@@ -101,7 +106,7 @@ class TestArithmetic:
 
 class TestVerdict:
     def verdict(self, times_s=(1.0, 1.01), trials=None, idle=IDLE):
-        return sweep.verdict(times_s, trials or [trial(times_s)], idle, 4)
+        return profile.verdict(times_s, trials or [trial(times_s)], idle, 4)
 
     def test_valid(self):
         assert self.verdict() == ("VALID", None)
@@ -155,9 +160,9 @@ class TestVerdict:
         assert (row["energy_status"], row["energy_reason"]) == ("INVALID", "too short")
 
     def test_load_of_others(self):
-        assert sweep.other_cores(Load(10.0, 1.0, 0.0), Load(18.0, 5.0, 2.0)) == pytest.approx(2.0)
-        assert sweep.other_cores(Load(10.0, 1.0, 0.0), Load(12.0, 5.0, 2.0)) == 0.0
-        assert sweep.other_cores(Load(None, 1.0, 0.0), Load(None, 5.0, 2.0)) is None
+        assert other_cores(Load(10.0, 1.0, 0.0), Load(18.0, 5.0, 2.0)) == pytest.approx(2.0)
+        assert other_cores(Load(10.0, 1.0, 0.0), Load(12.0, 5.0, 2.0)) == 0.0
+        assert other_cores(Load(None, 1.0, 0.0), Load(None, 5.0, 2.0)) is None
 
 
 @pytest.mark.parametrize(
@@ -165,14 +170,14 @@ class TestVerdict:
     [("cpu", "cpu", "cpu"), ("cpu", "cuda", "cpu"), ("cuda", "cpu", "cuda"), ("cuda", "genn", "genn")],
 )
 def test_engine_for(device, configured, engine):
-    assert sweep.engine_for(device, configured) == engine
+    assert profile.engine_for(device, configured) == engine
 
 
 def test_a_gpu_is_not_measured_with_a_genn_that_cannot_use_it(monkeypatch):
-    monkeypatch.setattr(sweep.machine, "cuda_problem", lambda: None)
-    monkeypatch.setattr(sweep.install, "problem", lambda backend: f"no backend {backend}")
-    assert sweep.unavailable("cuda", "genn") == "no backend cuda"
-    assert sweep.unavailable("cpu", "cpu") is None
+    monkeypatch.setattr(profile.machine, "cuda_problem", lambda: None)
+    monkeypatch.setattr(profile.install, "problem", lambda backend: f"no backend {backend}")
+    assert profile.unavailable("cuda", "genn") == "no backend cuda"
+    assert profile.unavailable("cpu", "cpu") is None
 
 
 @pytest.fixture
@@ -217,7 +222,7 @@ class Training:
 
 def test_row_of_a_cpu_without_counters(study, spikes, tmp_path):
     training = Training()
-    sweep.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=training, meter=NoMeter("no counters"))
+    profile.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=training, meter=NoMeter("no counters"))
     row = json.loads((tmp_path / "out.json").read_text())
     assert training.epochs == 1 + 1 + 3 * 2  # first, warm-up, trials
     assert training.engine == "cpu"
@@ -235,9 +240,9 @@ def test_row_of_a_cpu_without_counters(study, spikes, tmp_path):
 
 def test_row_of_a_replayed_gpu(study, spikes, tmp_path):
     windows = [counted("idle", 1.0, 70.0), *[counted("trial", 10.0, 2000.0 + i) for i in range(3)]]
-    meters.record(windows, tmp_path / "windows.csv")
+    replay.record(windows, tmp_path / "windows.csv")
     training = Training()
-    sweep.profile(
+    profile.profile(
         study, "cuda", 8, spikes, tmp_path / "out.json", workload=training,
         meter=ReplayMeter(tmp_path / "windows.csv"),
     )  # fmt: skip
@@ -251,30 +256,30 @@ def test_row_of_a_replayed_gpu(study, spikes, tmp_path):
 
 
 def test_all_rows_have_the_same_keys(study, spikes, tmp_path, monkeypatch):
-    sweep.profile(study, "cpu", 4, spikes, tmp_path / "a.json", workload=Training())
+    profile.profile(study, "cpu", 4, spikes, tmp_path / "a.json", workload=Training())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    sweep.profile(study, "cuda", 4, spikes, tmp_path / "b.json")
+    profile.profile(study, "cuda", 4, spikes, tmp_path / "b.json")
     rows = [json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json")]
     assert list(rows[0]) == list(rows[1])
-    assert all(key in rows[0] for key in sweep.MEASURED)
+    assert all(key in rows[0] for key in measurement.MEASURED)
 
 
 def test_without_cuda_nothing_is_imported_or_read(tmp_path):
     code = f"""
 import sys
 from eventspeech import params
-from eventspeech.profiling import sweep
+from eventspeech.stages import profile
 study = params.validate({{"study": {{"losses": ["e"], "seeds": [0]}}, "shape": {{"e": {{"kind": "exponential"}}}},
     "validation": {{"speakers": ["a"]}}, "profile": {{"loss": "e"}}, "compare": {{"reference": "e"}}}})
-sweep.profile(study, "cuda", 4, "no-such-file.npz", {str(tmp_path / "out.json")!r})
+profile.profile(study, "cuda", 4, "no-such-file.npz", {str(tmp_path / "out.json")!r})
 sys.exit(any(name in sys.modules for name in ("numba", "scipy", "pandas")))
 """
-    environment = {"PATH": "", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {"PATH": "", "CUDA_VISIBLE_DEVICES": ""}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
     row = json.loads((tmp_path / "out.json").read_text())
     assert (row["status"], row["reason"]) == ("not measured", "CUDA_VISIBLE_DEVICES hides every GPU")
     assert row["energy_reason"] == row["reason"]
-    assert all(row[key] is None for key in sweep.MEASURED if not key.endswith("reason"))
+    assert all(row[key] is None for key in measurement.MEASURED if not key.endswith("reason"))
 
 
 def refuse(error):
@@ -286,14 +291,14 @@ def refuse(error):
 
 def test_gpu_engine_that_refuses_is_not_measured(study, spikes, tmp_path):
     workload = refuse(UserError("The engine cuda needs cupy; install it."))
-    sweep.profile(study, "cuda", 4, spikes, tmp_path / "out.json", workload=workload, meter=NoMeter("none"))
+    profile.profile(study, "cuda", 4, spikes, tmp_path / "out.json", workload=workload, meter=NoMeter("none"))
     row = json.loads((tmp_path / "out.json").read_text())
     assert (row["status"], row["reason"]) == ("not measured", "The engine cuda needs cupy; install it.")
 
 
 def test_cpu_engine_that_refuses_is_the_users_error(study, spikes, tmp_path):
     with pytest.raises(UserError, match="wrong"):
-        sweep.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=refuse(UserError("wrong")))
+        profile.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=refuse(UserError("wrong")))
     assert not (tmp_path / "out.json").exists()
 
 
@@ -307,19 +312,19 @@ def test_the_changes_of_the_measured_loss_are_measured(study, spikes, tmp_path):
     changes = {"train": {"batch_size": 2, "learning_rate": 0.5}, "network": {"hidden": [3]}}
     content = study.model_dump() | {"shape": {"exponential": {"kind": "exponential", "changes": changes}}}
     with pytest.raises(UserError, match="enough"):
-        sweep.profile(params.validate(content), "cpu", 4, spikes, tmp_path / "out.json", workload=workload)
+        profile.profile(params.validate(content), "cpu", 4, spikes, tmp_path / "out.json", workload=workload)
     (given,) = seen
     assert (given.network.hidden, given.train.learning_rate) == ([3], 0.5)
     assert given.for_loss("exponential").train.batch_size == 4  # the sweep's own
 
 
 def test_no_memory_is_not_measured(study, spikes, tmp_path):
-    sweep.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=refuse(MemoryError()))
+    profile.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=refuse(MemoryError()))
     assert "not enough memory" in json.loads((tmp_path / "out.json").read_text())["reason"]
 
 
 def test_batch_larger_than_the_epoch_is_not_measured(study, spikes, tmp_path):
-    sweep.profile(study, "cpu", 16, spikes, tmp_path / "out.json", workload=Training())
+    profile.profile(study, "cpu", 16, spikes, tmp_path / "out.json", workload=Training())
     row = json.loads((tmp_path / "out.json").read_text())
     assert (row["status"], row["batch_size"]) == ("not measured", 16)
     assert "profile.samples" in row["reason"]
@@ -327,13 +332,14 @@ def test_batch_larger_than_the_epoch_is_not_measured(study, spikes, tmp_path):
 
 def test_missing_store_is_the_users_error(study, tmp_path):
     with pytest.raises(DataError, match="does not exist"):
-        sweep.profile(study, "cpu", 4, tmp_path / "none.npz", tmp_path / "out.json", workload=Training())
+        profile.profile(study, "cpu", 4, tmp_path / "none.npz", tmp_path / "out.json", workload=Training())
 
 
 def test_meter_is_closed_when_training_fails(study, spikes, tmp_path):
     meter = NoMeter("none")
     closed = []
     meter.close = lambda: closed.append(True)
+    workload = refuse(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
-        sweep.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=refuse(ZeroDivisionError()), meter=meter)
+        profile.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=workload, meter=meter)
     assert closed == [True]
