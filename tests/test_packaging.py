@@ -3,11 +3,13 @@
 import re
 import subprocess
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from eventspeech import __version__
@@ -21,6 +23,7 @@ CONSTRAINTS = [
 ]
 PINNED = {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in CONSTRAINTS}
 DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+PYTHONS = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["classifiers"]))
 GENN = "https://github.com/genn-team/genn/archive/refs/tags/"
 
 
@@ -47,6 +50,44 @@ def test_constraints_pin_each_package_once():
 @pytest.mark.parametrize("requirement", DIRECT, ids=str)
 def test_constraints_fulfil_pyproject(requirement):
     assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)])
+
+
+def installed_pins():
+    """Return the distributions that are installed here at their pin."""
+    found = []
+    for name, version in PINNED.items():
+        try:
+            found.append(distribution(name))
+        except PackageNotFoundError:  # belongs to an extra or to another Python
+            continue
+        if found[-1].version != version:
+            found.pop()
+    if len(found) < 100:
+        pytest.skip("this environment was not installed with constraints.txt")
+    return found
+
+
+def test_the_oldest_python_promised_is_the_first_one_listed():
+    assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
+    assert PYTHONS == [f"3.{minor}" for minor in range(11, 11 + len(PYTHONS))]
+
+
+def test_every_pin_serves_every_python_promised():
+    # the first of each, as Debian 12 ships 3.11.2: a pin that asks for 3.11.5 cannot be installed there
+    refused = [
+        f"{pin.name}=={pin.version} needs Python {pin.metadata['Requires-Python']}"
+        for pin in installed_pins()
+        if any(f"{python}.0" not in SpecifierSet(pin.metadata["Requires-Python"] or "") for python in PYTHONS)
+    ]
+    assert refused == []
+
+
+def test_no_pin_was_compiled_here():
+    # wheels of an index name the systems they serve (manylinux), those that pip builds itself the plain one
+    built = [
+        pin.name for pin in installed_pins() if re.search(r"^Tag: .*-linux_\w+$", pin.read_text("WHEEL") or "", re.M)
+    ]
+    assert built == []
 
 
 def test_environment_holds_the_direct_packages_at_the_constraints():
