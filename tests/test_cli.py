@@ -10,9 +10,11 @@ import pytest
 import yaml
 from support import tiny
 
-from eventspeech import __version__, cli, gradient_check, model_file, presets, training
+from eventspeech import __version__, cli, gradient_check, presets
 from eventspeech.data import store
 from eventspeech.errors import UserError
+from eventspeech.records import model as model_file
+from eventspeech.stages import train
 
 STAGES = ("download", "preprocess", "baseline", "train", "evaluate", "compare", "profile", "report")
 
@@ -35,7 +37,7 @@ def pretend(monkeypatch, error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(training, "train", fail)
+    monkeypatch.setattr(train, "train", fail)
 
 
 def module(*arguments, **environment):
@@ -60,8 +62,8 @@ def test_training_end_to_end(project, monkeypatch):
     ]  # fmt: skip
     # another process, another number of threads: the same bits
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    paths = training.Outputs(*(project / "again" / name for name in ("weights.npz", "history.csv", "s.json", "l.npz")))
-    training.train(tiny.make_params(), "exponential", 0, project / "train.npz", paths)
+    paths = train.Outputs(*(project / "again" / name for name in ("weights.npz", "history.csv", "s.json", "l.npz")))
+    train.train(tiny.make_params(), "exponential", 0, project / "train.npz", paths)
     assert paths.weights.read_bytes() == (project / "weights.npz").read_bytes()
 
 

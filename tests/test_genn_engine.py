@@ -22,7 +22,6 @@ from test_readouts import make_weights as make_readout_weights
 from test_readouts import objective as readout_objective
 from test_time_constants import make_constants
 
-from eventspeech import training
 from eventspeech.data.batches import take
 from eventspeech.engines import create
 from eventspeech.engines.cpu import CpuEngine
@@ -31,6 +30,7 @@ from eventspeech.engines.genn import engine as engine_module
 from eventspeech.engines.genn.engine import GennEngine
 from eventspeech.engines.genn.model import Model
 from eventspeech.errors import UserError
+from eventspeech.learning import trainer as training
 from eventspeech.params import WEIGHTED
 
 genn = pytest.mark.genn

@@ -7,7 +7,7 @@ import pytest
 import test_cpu_engine as cases
 from support import dense, tiny
 
-from eventspeech import evaluation, gradient_check, losses, machine, training
+from eventspeech import gradient_check, losses, machine
 from eventspeech.data import store
 from eventspeech.engines import exact, native
 from eventspeech.engines.base import FirstSpike
@@ -15,8 +15,10 @@ from eventspeech.engines.cpu import CpuEngine
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
 from eventspeech.engines.kernels import reference
 from eventspeech.files import read_json, read_npz
+from eventspeech.learning.trainer import Trainer
 from eventspeech.network import TIME_CONSTANTS, Network, populations
 from eventspeech.params import Shape
+from eventspeech.stages import evaluate, train
 
 CONSTANTS = FirstSpike(tau0_ms=4.0, tau1_ms=20.0, alpha=0.05)
 MAX = ExactObjective(None, readout="max")
@@ -328,14 +330,14 @@ def test_training_learns_and_the_test_agrees(tmp_path, monkeypatch, kind):
     chosen = tiny.make_params(
         study={"losses": ["exponential", kind]}, shape={kind: {"kind": kind}}, train={"epochs": 10}
     )
-    paths = training.Outputs(*(tmp_path / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
-    training.train(chosen, kind, 0, tmp_path / "train.npz", paths)
+    paths = train.Outputs(*(tmp_path / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
+    train.train(chosen, kind, 0, tmp_path / "train.npz", paths)
     summary = read_json(paths.summary)
     assert (summary["kind"], summary["mean_weight"]) == (kind, None)
     assert summary["best_validation_accuracy"] > 0.8
     files = ("metrics.json", "predictions.csv", "confusion.csv", "examples.npz")
-    outputs = evaluation.Outputs(*(tmp_path / name for name in files))
-    evaluation.evaluate(chosen, paths.weights, tmp_path / "test.npz", outputs)
+    outputs = evaluate.Outputs(*(tmp_path / name for name in files))
+    evaluate.evaluate(chosen, paths.weights, tmp_path / "test.npz", outputs)
     assert read_json(outputs.metrics)["accuracy"] > 0.8
     examples = read_npz(outputs.examples)
     np.testing.assert_array_equal(examples["predictions"], examples["logits"].argmax(axis=1))
@@ -348,7 +350,7 @@ def test_outputs_of_first_spike_start_strong_and_share_their_draws():
     spikes = tiny.make_store()
     shapes = {"first_spike": {"kind": "first_spike"}, "strong": {"kind": "max", "output_mean": 2.0, "output_sd": 0.0}}
     chosen = tiny.make_params(shape=shapes, study={"losses": ["exponential", "first_spike", "strong"]})
-    plain, first, strong = (training.Trainer(chosen, loss, 0, spikes).weights for loss in chosen.study.losses)
+    plain, first, strong = (Trainer(chosen, loss, 0, spikes).weights for loss in chosen.study.losses)
     for name in ("input_hidden1", "hidden1_hidden1"):
         np.testing.assert_array_equal(plain[name], first[name])
     np.testing.assert_allclose((first["hidden1_output"] - 1.2) / 0.6, plain["hidden1_output"] / 0.1, atol=1e-5)

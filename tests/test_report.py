@@ -14,10 +14,11 @@ import pytest
 import yaml
 from support import fake_results
 
-from eventspeech import cli, comparison
+from eventspeech import cli
 from eventspeech.errors import DataError
 from eventspeech.report import claims, figures, published, render, tables, text
 from eventspeech.report import results as study_results
+from eventspeech.stages.compare import compare as write_comparison
 
 FIGURES = [
     "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
@@ -40,7 +41,7 @@ def make(root, **options):
 
 def compare(root, chosen):
     results = root / "results"
-    comparison.compare(chosen, results / "train", results / "evaluate", results / "compare")
+    write_comparison(chosen, results / "train", results / "evaluate", results / "compare")
 
 
 def load(root, chosen):

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import benchmark_engine, files, losses, machine, params, training
+from eventspeech import benchmark_engine, files, losses, machine, params
 from eventspeech.benchmark_engine import CLASSES, timed
 from eventspeech.data import batches
 from eventspeech.data.store import SpikeStore
+from eventspeech.learning.trainer import Trainer
 
 logger = logging.getLogger("eventspeech")
 
@@ -47,7 +48,7 @@ def measure(
     logger.info("benchmark epoch: drawing %d samples", samples)
     store = _store(samples, steps, spikes)
     start = time.perf_counter()
-    trainer = training.Trainer(_params(engine, hidden, steps, batch), "loss", 0, store)
+    trainer = Trainer(_params(engine, hidden, steps, batch), "loss", 0, store)
     preparation_s = time.perf_counter() - start
     first = next(trainer.presented(1))
     trainer.weights.update(
@@ -120,12 +121,12 @@ def _store(samples: int, steps: int, spikes: int) -> SpikeStore:
     )
 
 
-def _optimiser_s(trainer: training.Trainer) -> float:
+def _optimiser_s(trainer: Trainer) -> float:
     gradients = {name: np.zeros_like(array) for name, array in trainer.weights.items()}
     return float(np.median([timed(lambda: trainer.optimiser.step(trainer.weights, gradients, 0.0)) for _ in range(9)]))
 
 
-def _checkpoint_s(trainer: training.Trainer) -> float:
+def _checkpoint_s(trainer: Trainer) -> float:
     arrays = {**trainer.weights, **trainer.optimiser.state()}
     with tempfile.TemporaryDirectory() as folder:
         return timed(lambda: files.write_npz(Path(folder) / "checkpoint.npz", arrays, compress=False))

@@ -35,39 +35,43 @@ def _preprocess(arguments: argparse.Namespace) -> None:
 
 
 def _baseline(arguments: argparse.Namespace) -> None:
-    from eventspeech import baseline, params
+    from eventspeech import params
+    from eventspeech.stages import baseline
 
     baseline.train(params.load(arguments.params), arguments.spikes, arguments.model, arguments.summary, arguments.fold)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from eventspeech import params, training
+    from eventspeech import params
+    from eventspeech.stages import train
 
-    training.train(
+    train.train(
         params.load(arguments.params),
         arguments.loss,
         arguments.seed,
         arguments.spikes,
-        training.Outputs(arguments.weights, arguments.history, arguments.summary, arguments.checkpoint),
+        train.Outputs(arguments.weights, arguments.history, arguments.summary, arguments.checkpoint),
         arguments.fold,
     )
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from eventspeech import evaluation, params
+    from eventspeech import params
+    from eventspeech.stages import evaluate
 
-    evaluation.evaluate(
+    evaluate.evaluate(
         params.load(arguments.params),
         arguments.model,
         arguments.spikes,
-        evaluation.Outputs(arguments.metrics, arguments.predictions, arguments.confusion, arguments.examples),
+        evaluate.Outputs(arguments.metrics, arguments.predictions, arguments.confusion, arguments.examples),
     )
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from eventspeech import comparison, params
+    from eventspeech import params
+    from eventspeech.stages import compare
 
-    comparison.compare(params.load(arguments.params), arguments.models, arguments.evaluations, arguments.out)
+    compare.compare(params.load(arguments.params), arguments.models, arguments.evaluations, arguments.out)
 
 
 def _profile(arguments: argparse.Namespace) -> None:

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from eventspeech import files, params, paths, validation
+from eventspeech import files, params, paths
 from eventspeech.data import store
 from eventspeech.data.sources import hdf5
 from eventspeech.errors import DataError
+from eventspeech.learning import folds
 from eventspeech.stages import download, preprocess
 
 SAMPLES = [([1.0, 500.0, 1250.0], [0, 699, 5]), ([], []), ([500.0], [7])]
@@ -123,7 +124,7 @@ def test_the_sources_own_validation_split_comes_marked(parameters, tmp_path, raw
     assert spikes.validation.tolist() == [False] * 3 + [True] * 3
     assert [spikes.speaker_names[index] for index in spikes.speakers] == ["0", "1", "0", "0", "7", "0"]
     assert files.read_json(out[1])["samples_of_official_validation"] == 3
-    learned, held_out = validation.split(parameters, spikes)
+    learned, held_out = folds.split(parameters, spikes)
     assert (len(learned), len(held_out)) == (3, 3)
     preprocess.preprocess(parameters, raw, "test", *out)
     assert store.load_test(out[0]).validation is None

@@ -11,7 +11,7 @@ Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 
 
 class Validation(Group):
-    """Which samples choose the epoch; see :mod:`eventspeech.validation`. The folds are in ``study.folds``."""
+    """Which samples choose the epoch; see :mod:`eventspeech.learning.folds`. The folds are in ``study.folds``."""
 
     protocol: Protocol = "held_out"
     speakers: list[str] = Field(default_factory=list, description="held_out: the speakers of the training split")

@@ -114,7 +114,7 @@ def profile(
         params: of the study; ``profile`` says how long to measure.
         spikes: training split.
         out: JSON to write.
-        workload: see :data:`Workload`; default ``eventspeech.training.workload``.
+        workload: see :data:`Workload`; default ``eventspeech.learning.workload.workload``.
         meter: of the device; default the one this machine has.
 
     Raises:
@@ -198,7 +198,7 @@ def _make(
 ) -> tuple[Callable[[], EpochResult], dict[str, float]]:
     """Set the training up and run a first epoch; return the epoch and the seconds both took."""
     start_s = time.monotonic()
-    workload = workload or importlib.import_module("eventspeech.training").workload
+    workload = workload or importlib.import_module("eventspeech.learning.workload").workload
     train = params.train.model_copy(update={"engine": engine, "batch_size": batch_size})
     epoch = workload(params.model_copy(update={"train": train}), params.profile.loss, batch_size, samples)
     ready_s = time.monotonic()

@@ -9,275 +9,27 @@ chance after having learned) is flagged and stays in the means. Columns whose na
 it out, and are filled only where a run collapsed.
 """
 
-import csv
-import itertools
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import optimize, stats
 
-from eventspeech.errors import DataError, ParameterError
-from eventspeech.files import read_json, write_csv, write_json
+from eventspeech.errors import ParameterError
+from eventspeech.files import write_csv, write_json
 from eventspeech.params import Params
+from eventspeech.records.run import Run, read_runs
+from eventspeech.statistics import differences_of, estimate, means_of, paired
 
 logger = logging.getLogger("eventspeech")
 
 EARLY_EPOCHS = 10
 """Length of the window of early learning, cut down to the shortest run."""
 
-POWER = 0.8
-"""Chance of finding a difference that the `detectable` column belongs to."""
-
-ONE_SEED = "one seed: no interval"
 
 STANDING = ("best_validation", "final_validation", "test", "test_unheard")
 """Measures whose mean is told without the collapsed runs, too."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Mean of ``n`` values with its Student-t interval; ``None`` where ``reason`` says why it is unknown."""
-
-    n: int
-    mean: float | None
-    sd: float | None
-    low: float | None
-    high: float | None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean difference of ``n`` pairs, its interval, the paired t-test's p, and what ``n`` pairs could have shown.
-
-    ``verdict`` is 'higher' or 'lower' if the interval excludes zero, else 'undecided'; ``detectable`` is the smallest
-    true difference that a test at this confidence finds with a probability of :data:`POWER`, at the spread seen.
-    """
-
-    n: int
-    mean: float | None
-    sd: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    detectable: float | None
-    verdict: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training and its test. Accuracies are fractions; arrays have one entry an epoch, float64[E]."""
-
-    loss: str
-    seed: int
-    fold: str
-    training: np.ndarray
-    validation: np.ndarray
-    hidden_spikes: np.ndarray
-    floored: np.ndarray
-    best_epoch: int
-    best: float
-    test: float
-    heard: float | None
-    unheard: float | None
-    chance: float
-    collapse_epoch: int | None  # told by `train`: see `collapse`
-    duration_s: float | None
-    ms_per_sample: float | None
-
-    @property
-    def final(self) -> float:
-        """Validation accuracy after the last epoch."""
-        return float(self.validation[-1])
-
-    def early(self, epochs: int) -> float:
-        """Mean validation accuracy over the first ``epochs`` epochs."""
-        return float(self.validation[:epochs].mean())
-
-    def epochs_to(self, accuracy: float) -> int | None:
-        """First epoch (from 1) whose validation accuracy reaches ``accuracy``; ``None`` if none does."""
-        reached = np.flatnonzero(self.validation >= accuracy)
-        return int(reached[0]) + 1 if len(reached) else None
-
-
-def estimate(values: Sequence[float | None], confidence: float) -> Estimate:
-    """Return the mean and the Student-t interval of the values that are known."""
-    known = np.array([value for value in values if value is not None], np.float64)
-    if len(known) == 0:
-        return Estimate(0, None, None, None, None, "no value")
-    mean = float(known.mean())
-    if len(known) == 1:
-        return Estimate(1, mean, None, None, None, ONE_SEED)
-    sd = float(known.std(ddof=1))
-    half = float(stats.t.ppf(0.5 + confidence / 2, len(known) - 1)) * sd / math.sqrt(len(known))
-    return Estimate(len(known), mean, sd, mean - half, mean + half)
-
-
-def paired(
-    values: Sequence[float | None], reference: Sequence[float | None], confidence: float, folds: int = 1
-) -> Difference:
-    """Compare two losses seed by seed; pairs with an unknown value are left out.
-
-    Args:
-        values: of the runs of a loss, in the order of seeds and, within each seed, of folds.
-        reference: of the same runs of the other loss.
-        confidence: of the interval.
-        folds: of each seed; their differences are averaged first, so that the result counts seeds.
-    """
-    apart = differences_of(values, reference)
-    left_out = sum(value is None for value in apart)
-    missing = f"{left_out} of {len(values)} pairs lack a value" if left_out else None
-    differences = [value for value in means_of(apart, folds) if value is not None]
-    if not differences:
-        return Difference(0, None, None, None, None, None, None, "undecided", missing or "no value")
-    result = estimate(differences, confidence)
-    if result.sd is None:
-        reason = "; ".join(filter(None, [missing, ONE_SEED]))
-        return Difference(1, result.mean, None, None, None, None, None, "undecided", reason)
-    # equal up to rounding: a spread of zero would make any difference certain
-    if result.sd <= 1e-9 * max(1.0, abs(result.mean)):
-        reason = "; ".join(filter(None, [missing, "all differences are equal: their spread is unknown"]))
-        return Difference(result.n, result.mean, 0.0, None, None, None, None, "undecided", reason)
-    p = float(2 * stats.t.sf(abs(result.mean) / (result.sd / math.sqrt(result.n)), result.n - 1))
-    verdict = "higher" if result.low > 0 else "lower" if result.high < 0 else "undecided"
-    if missing:  # runs that never get there are not missing at random
-        verdict = "undecided"
-    detectable = detectable_difference(result.sd, result.n, confidence)
-    return Difference(
-        result.n, result.mean, result.sd, result.low, result.high, p, detectable, verdict, missing
-    )  # fmt: skip
-
-
-def differences_of(values: Sequence[float | None], reference: Sequence[float | None]) -> list[float | None]:
-    """Return the differences of pairs; ``None`` where one value is unknown."""
-    pairs = zip(values, reference, strict=True)
-    return [None if None in (value, other) else float(value) - float(other) for value, other in pairs]
-
-
-def means_of(values: Sequence[float | None], folds: int) -> list[float | None]:
-    """Return the mean of each ``folds`` consecutive values, of those that are known; ``None`` if none is."""
-    groups = [[value for value in values[i : i + folds] if value is not None] for i in range(0, len(values), folds)]
-    return [float(np.mean(group)) if group else None for group in groups]
-
-
-def detectable_difference(sd: float, n: int, confidence: float, power: float = POWER) -> float:
-    """Return the true mean difference that a two-sided paired t-test of ``n`` pairs finds with probability ``power``.
-
-    Args:
-        sd: standard deviation of the differences.
-        n: pairs, at least 2.
-        confidence: one minus the level of the test.
-        power: probability of a result beyond the critical value.
-    """
-    critical = stats.t.ppf(0.5 + confidence / 2, n - 1)
-    # quantiles of the estimated spread: given the spread, the test is a matter of the normal distribution. The
-    # noncentral t of scipy 1.17 would say the same in one call, but is NaN far from its centre
-    middles = (np.arange(4000) + 0.5) / 4000
-    bounds = critical * np.sqrt(stats.chi2.ppf(middles, n - 1) / (n - 1))
-
-    def lack(shift: float) -> float:
-        return float(np.mean(stats.norm.sf(bounds - shift) + stats.norm.cdf(-bounds - shift))) - power
-
-    highest = critical
-    while lack(highest) < 0:
-        highest *= 2
-    return float(optimize.brentq(lack, 0.0, highest) * sd / math.sqrt(n))
-
-
-def read_runs(params: Params, models: Path, evaluations: Path) -> list[Run]:
-    """Read the study's runs, and only those, in the order of losses, seeds and folds.
-
-    Raises:
-        DataError: a run or its test is missing or damaged; names the file and the remedy.
-    """
-    jobs = itertools.product(params.study.losses, params.study.seeds, params.study.folds)
-    return [_read_run(job, *(Path(root, *map(str, job)) for root in (models, evaluations)), params) for job in jobs]
-
-
-def _read_run(job: tuple[str, int, str], model: Path, evaluation: Path, params: Params) -> Run:
-    loss, seed, fold = job
-    remedies = {
-        model / "history.csv": "train",
-        model / "summary.json": "train",
-        evaluation / "metrics.json": "evaluate",
-        evaluation / "confusion.csv": "evaluate",
-    }
-    for path, stage in remedies.items():
-        if not path.exists():
-            raise DataError(
-                f"{path} does not exist; run the stage `{stage}` for loss {loss}, seed {seed} and fold {fold}, or "
-                "take it out of study in the parameter file."
-            )
-    history = read_history(model / "history.csv")
-    summary, metrics = read_json(model / "summary.json"), read_json(evaluation / "metrics.json")
-    with (evaluation / "confusion.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
-        classes = len(stream.readline().split(",")) - 1
-    if classes < 2:
-        raise DataError(f"{evaluation / 'confusion.csv'} names no classes; run the stage `evaluate` again.")
-    _require_all_folds(params, summary)
-    try:
-        if not 1 <= summary["best_epoch"] <= len(history["validation_accuracy"]):
-            raise ValueError(f"best_epoch {summary['best_epoch']} is not in the history")
-        return Run(
-            loss=loss,
-            seed=seed,
-            fold=fold,
-            training=history["training_accuracy"],
-            validation=history["validation_accuracy"],
-            hidden_spikes=history["hidden_spikes"],
-            floored=history["floored_fraction"],
-            best_epoch=int(summary["best_epoch"]),
-            best=float(summary["best_validation_accuracy"]),
-            test=float(metrics["accuracy"]),
-            heard=metrics["accuracy_heard"],
-            unheard=metrics["accuracy_unheard"],
-            chance=1 / classes,
-            collapse_epoch=summary["collapsed_at_epoch"],
-            duration_s=summary.get("duration_s"),
-            ms_per_sample=summary.get("ms_per_sample"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"The results of loss {loss}, seed {seed} and fold {fold} are damaged ({type(error).__name__}: {error}); "
-            "run the stages `train` and `evaluate` again."
-        ) from error
-
-
-def _require_all_folds(params: Params, summary: dict) -> None:
-    """Refuse a leave-one-out over some of the speakers: a fold may have left the study after its training."""
-    trained_on = {*summary.get("heard_speakers", []), *summary.get("validation_speakers", [])}
-    if summary.get("protocol") == "leave_one_out" and trained_on != set(params.study.folds):
-        raise DataError(
-            "validation.protocol is leave_one_out, so study.folds has to list exactly the speakers of the training "
-            f"split: {', '.join(sorted(trained_on))}."
-        )
-
-
-HISTORY = ("training_accuracy", "validation_accuracy", "hidden_spikes", "floored_fraction")
-"""Columns of history.csv that are read here; beside them, `epoch` counts from 1."""
-
-
-def read_history(path: Path) -> dict[str, np.ndarray]:
-    """Read the columns :data:`HISTORY` of a training's history, float64[E] each; an empty cell is NaN.
-
-    Raises:
-        DataError: a column is missing, a cell is no number, an accuracy is unknown or the epochs have a gap.
-    """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in HISTORY}
-        epochs = [int(row["epoch"]) for row in rows]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} is damaged ({type(error).__name__}: {error}); run the stage `train` again.") from error
-    if not rows or epochs != list(range(1, len(rows) + 1)) or not np.isfinite(columns["validation_accuracy"]).all():
-        raise DataError(f"{path} lacks epochs or accuracies; run the stage `train` again.")
-    return columns
 
 
 def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:

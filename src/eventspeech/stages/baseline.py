@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import model_file, validation
 from eventspeech.data import store
 from eventspeech.data.store import SpikeStore
 from eventspeech.files import write_json
+from eventspeech.learning import folds
 from eventspeech.params import CHANNELS, Params
+from eventspeech.records import model as model_file
 
 logger = logging.getLogger("eventspeech")
 
@@ -36,8 +37,8 @@ def train(params: Params, spikes: Path, model: Path, summary: Path, fold: str | 
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    fold = validation.only(params) if fold is None else fold
-    learned, held_out = validation.split(params, store.load(spikes), fold)
+    fold = folds.only(params) if fold is None else fold
+    learned, held_out = folds.split(params, store.load(spikes), fold)
     settings = params.baseline
     inputs = features(learned, settings.time_bins, settings.channel_bins)
     scaler = StandardScaler().fit(inputs)
@@ -58,7 +59,7 @@ def train(params: Params, spikes: Path, model: Path, summary: Path, fold: str | 
         "time_bins": settings.time_bins,
         "channel_bins": settings.channel_bins,
         "class_names": list(learned.class_names),
-        **validation.speakers(learned, held_out),
+        **folds.speakers(learned, held_out),
     }
     model_file.save(model, arrays, meta)
     seen = {name: float(np.mean(predict(arrays, meta, part)[1] == part.labels)) for name, part in

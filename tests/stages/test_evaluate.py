@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from support import tiny
+from support import ROOT, tiny
 
-from eventspeech import baseline, evaluation, losses, machine, model_file, seeds, training
+from eventspeech import losses, machine, seeds
 from eventspeech.data import augmentation, batches, store
 from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz, write_npz
 from eventspeech.network import from_json
+from eventspeech.records import model as model_file
 from eventspeech.report.results import Results
-from eventspeech.stages import profile
+from eventspeech.stages import baseline, profile, train
+from eventspeech.stages import evaluate as evaluation
 
-ROOT = Path(__file__).parents[1]
 FILES = ("metrics.json", "predictions.csv", "confusion.csv", "examples.npz")
 
 
@@ -41,8 +42,8 @@ def test_a_network_of_another_shape_than_the_file_says_is_tested_as_it_was_train
         store.save(samples, tmp_path / f"{split}.npz", split)
     changes = {"network": {"hidden": [5], "recurrent": False, "delays": {"copies": 2, "interval_ms": 10}}}
     shape = {"small": {"kind": "exponential", "changes": changes}}
-    paths = training.Outputs(*(tmp_path / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
-    training.train(tiny.make_params(shape=shape), "small", 0, tmp_path / "train.npz", paths)
+    paths = train.Outputs(*(tmp_path / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
+    train.train(tiny.make_params(shape=shape), "small", 0, tmp_path / "train.npz", paths)
     outputs = evaluate(paths.weights, tmp_path / "test.npz", tmp_path)
     assert read_npz(outputs.examples)["hidden_units"].max() < 5
     s3 = read_json(outputs.metrics)["accuracy_by_speaker"]["s3"]["accuracy"]
@@ -151,8 +152,8 @@ def trained(tmp_path_factory):
     store.save(samples.select(samples.speakers != 2), folder / "train.npz", "train")
     samples = tiny.make_store(takes=2, seed=9)
     store.save(samples.select(np.random.default_rng(0).permutation(len(samples))), folder / "test.npz", "test")
-    paths = training.Outputs(*(folder / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
-    training.train(tiny.make_params(train={"epochs": 12}), "gaussian", 1, folder / "train.npz", paths)
+    paths = train.Outputs(*(folder / name for name in ("model.npz", "history.csv", "summary.json", "last.npz")))
+    train.train(tiny.make_params(train={"epochs": 12}), "gaussian", 1, folder / "train.npz", paths)
     return paths.weights, folder / "test.npz"
 
 
@@ -356,10 +357,10 @@ def test_only_evaluate_can_open_the_test_split(tmp_path, monkeypatch):
     store.save(tiny.make_store(), tmp_path / "train.npz", "test")
     params = tiny.make_params(train={"epochs": 1}, profile={"idle_s": 0.001})
     given, out = tmp_path / "train.npz", tmp_path / "out"
-    outputs = training.Outputs(*(out / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
+    outputs = train.Outputs(*(out / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
     study = Results(params, tmp_path, {}, [], {}, {}, {}, [], {})
     stages = {
-        "train": lambda: training.train(params, "exponential", 0, given, outputs),
+        "train": lambda: train.train(params, "exponential", 0, given, outputs),
         "baseline": lambda: baseline.train(params, given, out / "m.npz", out / "s.json"),
         "profile": lambda: profile.profile(params, "cpu", 1, given, out / "p.json"),
         "report": lambda: study.training_store,
@@ -381,11 +382,7 @@ def test_no_other_module_asks_for_the_test_split():
                 calls[node.attr].add(file.stem)
             if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("data.store"):
                 assert not {alias.name for alias in node.names} & set(calls), file
-    assert calls == {
-        "load_test": {"evaluation"},
-        "_read": set(),
-        "load": {"training", "baseline", "profile", "results"},
-    }
+    assert calls == {"load_test": {"evaluate"}, "_read": set(), "load": {"train", "baseline", "profile", "results"}}
 
 
 def test_a_training_split_is_no_test(tmp_path, trained):
@@ -413,7 +410,7 @@ def test_training_opens_no_store_but_the_one_it_is_given(tmp_path, monkeypatch):
 
     monkeypatch.setattr(store, "read_npz", spy)
     params = tiny.make_params(train={"epochs": 1})
-    outputs = training.Outputs(*(tmp_path / "out" / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
-    training.train(params, "exponential", 0, tmp_path / "train.npz", outputs)
+    outputs = train.Outputs(*(tmp_path / "out" / name for name in ("w.npz", "h.csv", "s.json", "c.npz")))
+    train.train(params, "exponential", 0, tmp_path / "train.npz", outputs)
     baseline.train(params, tmp_path / "train.npz", tmp_path / "out" / "m.npz", tmp_path / "out" / "b.json")
     assert opened == ["train.npz", "train.npz"]

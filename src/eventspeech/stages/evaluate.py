@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventspeech import baseline, engines, losses, machine, model_file, network, seeds
+from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
 from eventspeech.files import write_csv, write_json, write_npz
 from eventspeech.params import Params, Shape
+from eventspeech.records import model as model_file
+from eventspeech.stages import baseline
 
 logger = logging.getLogger("eventspeech")
 

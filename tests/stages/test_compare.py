@@ -7,11 +7,11 @@ import shutil
 
 import numpy as np
 import pytest
-from scipy import stats
 from support import fake_results
 
-from eventspeech import comparison
 from eventspeech.errors import DataError, ParameterError
+from eventspeech.stages.compare import STANDING, compare
+from eventspeech.statistics import ONE_SEED, estimate
 
 
 def rows(path):
@@ -25,74 +25,11 @@ def write(root, chosen, curves, tests=None):
         fake_results.training(root / "train" / loss / str(seed) / "held_out", loss, seed, np.array(accuracy, float))
         right = (tests or {}).get((loss, seed), 0.8)
         fake_results.evaluation(root / "evaluate" / loss / str(seed) / "held_out", {"loss": loss}, right, seed)
-    return lambda: comparison.compare(chosen, root / "train", root / "evaluate", root / "compare")
+    return lambda: compare(chosen, root / "train", root / "evaluate", root / "compare")
 
 
 def two(seeds=(0, 1, 2)):
     return fake_results.params(losses=["exponential", "gaussian"], seeds=list(seeds))
-
-
-def test_interval_of_three_values_by_hand():
-    result = comparison.estimate([0.8, 0.9, 1.0], 0.95)
-    half = 4.302653 * 0.1 / math.sqrt(3)  # the 97.5 % point of Student's t with two degrees of freedom
-    assert result.n == 3
-    assert result.sd == pytest.approx(0.1)
-    assert (result.low, result.mean, result.high) == pytest.approx((0.9 - half, 0.9, 0.9 + half), rel=1e-6)
-
-
-def test_unknown_values_are_left_out_and_one_value_has_no_interval():
-    assert comparison.estimate([None, None], 0.95).mean is None
-    alone = comparison.estimate([None, 0.7], 0.95)
-    assert (alone.n, alone.mean, alone.low) == (1, 0.7, None)
-    assert alone.reason == comparison.ONE_SEED
-
-
-@pytest.mark.parametrize("shift, verdict", [(0.3, "higher"), (-0.3, "lower"), (0.0, "undecided")])
-def test_paired_difference_agrees_with_the_paired_t_test(shift, verdict):
-    draws = np.random.default_rng(1)
-    reference = draws.normal(0.5, 0.2, 6)
-    values = reference + draws.normal(shift, 0.02, 6)
-    result = comparison.paired(list(values), list(reference), 0.9)
-    trusted = stats.ttest_rel(values, reference)
-    interval = trusted.confidence_interval(0.9)
-    assert result.p == pytest.approx(trusted.pvalue, rel=1e-9)
-    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
-    assert result.verdict == verdict
-    assert (result.verdict == "undecided") == (result.p > 0.1)
-
-
-def test_pairing_matters():
-    # equal spreads, yet every seed gains a little: an unpaired test would see nothing
-    reference = [0.1, 0.5, 0.9]
-    assert comparison.paired([0.12, 0.521, 0.919], reference, 0.95).verdict == "higher"
-    assert stats.ttest_ind([0.12, 0.521, 0.919], reference).pvalue > 0.9
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 10])
-def test_detectable_difference_has_the_promised_power(n):
-    found = comparison.detectable_difference(sd=1.0, n=n, confidence=0.95)
-    critical = stats.t.ppf(0.975, n - 1)
-    assert stats.nct.sf(critical, n - 1, found * math.sqrt(n)) == pytest.approx(0.8, abs=1e-4)
-
-
-def test_detectable_difference_scales_with_the_spread():
-    assert comparison.detectable_difference(0.03, 5, 0.95) == pytest.approx(
-        0.03 * comparison.detectable_difference(1.0, 5, 0.95)
-    )
-
-
-def test_equal_differences_decide_nothing():
-    result = comparison.paired([0.6, 0.7, 0.8], [0.5, 0.6, 0.7], 0.95)
-    assert result.verdict == "undecided"
-    assert result.p is None and "equal" in result.reason
-    assert result.mean == pytest.approx(0.1)
-
-
-def test_a_missing_value_is_told_and_decides_nothing():
-    result = comparison.paired([3, 4, None], [13, 14.1, 15], 0.95)
-    assert (result.n, result.verdict) == (2, "undecided")
-    assert result.high < 0  # the pairs that are left would have decided
-    assert "1 of 3 pairs" in result.reason
 
 
 def test_compare_by_hand(tmp_path):
@@ -100,7 +37,7 @@ def test_compare_by_hand(tmp_path):
     curves |= {("gaussian", 0): [0.4, 0.5, 0.55], ("gaussian", 1): [0.5, 0.8, 0.7]}
     write(tmp_path, None, curves)
     chosen = two([0, 1])
-    comparison.compare(chosen, tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
+    compare(chosen, tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
 
     curve = [row for row in rows(tmp_path / "compare" / "curves.csv") if row["loss"] == "exponential"]
     assert [float(row["mean"]) for row in curve] == pytest.approx([0.25, 0.5, 0.7])
@@ -134,7 +71,7 @@ def folded(root, folds, best, **study):
     for (loss, seed, fold), accuracy in best.items():
         fake_results.training(root / "train" / loss / str(seed) / fold, loss, seed, np.array([accuracy, accuracy]))
         fake_results.evaluation(root / "evaluate" / loss / str(seed) / fold, {"loss": loss}, 0.8, seed)
-    comparison.compare(chosen, root / "train", root / "evaluate", root / "compare")
+    compare(chosen, root / "train", root / "evaluate", root / "compare")
     return {path.stem: rows(path) for path in (root / "compare").glob("*.csv")}
 
 
@@ -170,10 +107,10 @@ def test_the_interval_over_folds_is_that_of_the_means_over_seeds(tmp_path):
     best = {("exponential", 0, f"f{i}"): 0.5 for i in range(3)}
     best |= {("gaussian", 0, f"f{i}"): 0.6 + 0.1 * i for i in range(3)}
     (row,) = [r for r in folded(tmp_path, ["f0", "f1", "f2"], best)["differences"] if r["measure"] == "best_validation"]
-    expected = comparison.estimate([0.1, 0.2, 0.3], 0.95)
+    expected = estimate([0.1, 0.2, 0.3], 0.95)
     bounds = [float(row["low_over_folds"]), float(row["high_over_folds"])]
     assert bounds == pytest.approx([expected.low, expected.high], rel=1e-5)
-    assert (row["pairs"], row["low"]) == ("1", "") and comparison.ONE_SEED in row["reason"]
+    assert (row["pairs"], row["low"]) == ("1", "") and ONE_SEED in row["reason"]
     # equal differences in all folds: their spread is unknown, not zero
     best |= {("gaussian", 0, f"f{i}"): 0.6 for i in range(3)}
     (row,) = [r for r in folded(tmp_path, ["f0", "f1", "f2"], best)["differences"] if r["measure"] == "best_validation"]
@@ -185,13 +122,6 @@ def test_one_fold_says_nothing_over_folds(tmp_path):
     found = folded(tmp_path, ["f0"], best)
     assert {row["low_over_folds"] for row in found["differences"]} == {""}
     assert {row["best_validation_sd_over_folds"] for row in found["losses"]} == {""}
-
-
-def test_a_fold_without_a_value_is_told():
-    result = comparison.paired([3, None, 4, 5], [13, 14, 14.5, 15], 0.95, folds=2)
-    assert (result.n, result.verdict) == (2, "undecided")
-    assert result.mean == pytest.approx((-10 + (-10.5 - 10) / 2) / 2)
-    assert "1 of 4 pairs" in result.reason
 
 
 @pytest.mark.parametrize("heard", [["b"], ["b", "c", "d"]], ids=["one too many", "one is missing"])
@@ -207,7 +137,7 @@ def test_a_leave_one_out_of_some_speakers_is_refused(tmp_path, heard):
         fake_results.evaluation(tmp_path / "evaluate" / "exponential" / "0" / fold, {}, 0.8, 0)
     speakers = ", ".join(["a", *heard])
     with pytest.raises(DataError, match=rf"study\.folds has to list exactly the speakers .*: {speakers}\."):
-        comparison.compare(chosen, tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
+        compare(chosen, tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
 
 
 def test_one_seed_gives_no_interval_but_a_reason(tmp_path):
@@ -215,7 +145,7 @@ def test_one_seed_gives_no_interval_but_a_reason(tmp_path):
     write(tmp_path, chosen, {("exponential", 4): [0.2, 0.9], ("gaussian", 4): [0.3, 0.8]})()
     row = rows(tmp_path / "compare" / "losses.csv")[0]
     assert float(row["best_validation_mean"]) == 0.9
-    assert row["best_validation_low"] == "" and comparison.ONE_SEED in row["reason"]
+    assert row["best_validation_low"] == "" and ONE_SEED in row["reason"]
     for difference in rows(tmp_path / "compare" / "differences.csv"):
         assert difference["verdict"] == "undecided"
         assert difference["p"] == "" and difference["reason"]
@@ -246,7 +176,7 @@ def test_a_collapsed_run_is_flagged_and_stays_in_the_means(tmp_path):
     assert losses["exponential"]["collapsed"] == "1"
     assert float(losses["exponential"]["final_validation_mean"]) == pytest.approx(0.43)
     assert float(losses["exponential"]["final_validation_mean_without_collapsed"]) == pytest.approx(0.8)
-    assert {losses["gaussian"][f"{name}_mean_without_collapsed"] for name in comparison.STANDING} == {""}
+    assert {losses["gaussian"][f"{name}_mean_without_collapsed"] for name in STANDING} == {""}
     differences = {row["measure"]: row for row in rows(tmp_path / "compare" / "differences.csv")}
     assert float(differences["final_validation"]["mean"]) == pytest.approx((0.05 - 0.06 + 0.2 - 0.8) / 2)
     assert float(differences["final_validation"]["mean_without_collapsed"]) == pytest.approx(0.2 - 0.8)
@@ -315,7 +245,7 @@ def test_no_speaker_unheard_leaves_the_cells_empty(tmp_path):
 
 def test_the_reference_must_be_in_the_study(tmp_path):
     with pytest.raises(ParameterError, match=r"study\.losses"):
-        comparison.compare(fake_results.params(losses=["gaussian"]), tmp_path, tmp_path, tmp_path / "compare")
+        compare(fake_results.params(losses=["gaussian"]), tmp_path, tmp_path, tmp_path / "compare")
 
 
 def test_a_single_loss_has_no_differences(tmp_path):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from support import tiny
 
-from eventspeech import baseline, model_file, training
 from eventspeech.data import store
 from eventspeech.errors import DataError
 from eventspeech.files import read_json
+from eventspeech.learning import folds
+from eventspeech.records import model as model_file
+from eventspeech.stages import baseline
 
 
 def of(samples, trial_ms=100.0):
@@ -41,7 +43,7 @@ def test_no_spike_is_lost_whatever_the_bins():
 def test_it_learns_from_the_training_speakers_alone(tmp_path):
     samples = tiny.make_store()
     params, arrays, meta, summary = fit(tmp_path, samples)
-    learned, held_out = training.split(params, samples)
+    learned, held_out = folds.split(params, samples)
     assert summary["validation_accuracy"] > 0.9
     assert summary["samples"] == len(learned)
     for name, part in (("training", learned), ("validation", held_out)):
@@ -68,7 +70,7 @@ def test_logits_are_those_of_scikit_learn(tmp_path):
     bins = {"time_bins": 3, "channel_bins": 4}
     params, arrays, meta, summary = fit(tmp_path, samples, baseline={**bins, "inverse_regularisation": 0.3})
     assert summary["features"] == 12
-    learned, held_out = training.split(params, samples)
+    learned, held_out = folds.split(params, samples)
     expected = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
     expected.fit(baseline.features(learned, 3, 4), learned.labels)
     logits, predictions = baseline.predict(arrays, meta, held_out)

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from support import tiny
 
-from eventspeech import baseline, machine, model_file, params, training, validation
+from eventspeech import machine, params
 from eventspeech.data import store
 from eventspeech.errors import DataError, ParameterError
 from eventspeech.files import read_json
+from eventspeech.learning.folds import speakers, split
+from eventspeech.records import model as model_file
+from eventspeech.stages import baseline
+from eventspeech.stages import train as training
 
 EACH = list(tiny.SPEAKERS)
 
@@ -40,7 +44,7 @@ def samples():
 
 def parts(chosen, samples, fold=None):
     """Return the numbers of the samples to learn from and of those that choose."""
-    return tuple(set(part.labels.tolist()) for part in validation.split(chosen, samples, fold))
+    return tuple(set(part.labels.tolist()) for part in split(chosen, samples, fold))
 
 
 def spoken_by(samples, *speakers):
@@ -94,7 +98,7 @@ def test_the_official_split_chooses_and_serves_no_other_protocol(samples):
 def test_both_splits_in_one_store_keep_their_spikes(tmp_path):
     one, other = tiny.make_store(takes=1), tiny.make_store(takes=2, seed=3)
     store.save(store.with_validation(one, other), tmp_path / "train.npz", "train")
-    learned, held_out = validation.split(of("official", source="ssc"), store.load(tmp_path / "train.npz"))
+    learned, held_out = split(of("official", source="ssc"), store.load(tmp_path / "train.npz"))
     for found, expected in ((learned, one), (held_out, other)):
         for name in ("offsets", "times_ms", "channels", "labels", "speakers"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -102,9 +106,9 @@ def test_both_splits_in_one_store_keep_their_spikes(tmp_path):
 
 def test_speakers_of_a_split():
     samples = tiny.make_store(takes=1)
-    found = validation.speakers(*validation.split(of("leave_one_out", EACH), samples, "s1"))
+    found = speakers(*split(of("leave_one_out", EACH), samples, "s1"))
     assert found == {"heard_speakers": ["s0", "s2", "s3"], "validation_speakers": ["s1"]}
-    found = validation.speakers(*validation.split(of("random", fraction=0.5), samples))
+    found = speakers(*split(of("random", fraction=0.5), samples))
     assert found == {"heard_speakers": EACH, "validation_speakers": []}, "heard, though they choose, too"
 
 
@@ -163,7 +167,7 @@ def test_folds_that_are_not_all_speakers_are_refused_before_any_work(tmp_path, s
 )
 def test_what_does_not_fit_the_data_is_refused(samples, chosen, fold, sentence):
     with pytest.raises(DataError, match=sentence):
-        validation.split(chosen, samples, fold)
+        split(chosen, samples, fold)
 
 
 # --- the parameter file -----------------------------------------------------------------------------------------------

@@ -1,0 +1,173 @@
+"""Weights, optimiser and data of one training; an epoch at a time."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from eventspeech import engines, losses, machine, network, seeds
+from eventspeech.data import augmentation, batches
+from eventspeech.data.store import SpikeStore
+from eventspeech.engines.base import Inference
+from eventspeech.errors import UserError
+from eventspeech.learning import schedule
+from eventspeech.optimiser import Adam
+from eventspeech.params import Params
+
+
+class EpochResult(NamedTuple):
+    """Means over the samples of an epoch; ``hidden_spikes`` per neuron and trial."""
+
+    loss: float
+    accuracy: float
+    hidden_spikes: float
+    floored_fraction: float
+    samples: int
+
+
+class Tally:
+    """Sums up the results of batches."""
+
+    def __init__(self) -> None:
+        self.samples = self.hits = self.floored = 0
+        self.loss = self.spikes = 0.0
+        self.neurons = 1
+        self.counts: list[np.ndarray] = []
+
+    def add(self, inference: Inference, labels: np.ndarray, floored: int = 0) -> None:
+        """Count one batch in."""
+        self.samples += len(labels)
+        self.hits += int(np.sum(inference.predictions == labels))
+        self.loss += float(inference.losses.sum())
+        found = [counts.sum(axis=0, dtype=np.int64) for counts in inference.spike_counts]
+        self.counts = [one + more for one, more in zip(self.counts, found, strict=True)] if self.counts else found
+        self.spikes += float(sum(counts.sum() for counts in found))
+        self.neurons = sum(map(len, found))
+        self.floored += floored
+
+    def result(self) -> EpochResult:
+        """Return the means."""
+        return EpochResult(
+            self.loss / self.samples,
+            self.hits / self.samples,
+            self.spikes / (self.samples * self.neurons),
+            self.floored / max(1.0, self.spikes),
+            self.samples,
+        )
+
+
+class Trainer:
+    """Weights, optimiser and data of one training; an epoch at a time.
+
+    Args:
+        params: all parameters; the groups network, train and augmentation are used, with the changes of ``loss``.
+        loss: an entry of ``params.shape``.
+        seed: base of everything random.
+        training: the samples to learn from.
+        batch_size: overrides ``params.train.batch_size``.
+
+    Attributes:
+        weights: weights and time constants, as they are now.
+        learning_rate: the full one; :func:`eventspeech.learning.schedule.ease_in` lowers it for the first batches.
+        last_rate: the one of the last batch.
+        silent: bool[H] for each hidden layer, the neurons that did not fire in the last epoch.
+        augmentation: what the network is shown of the training samples.
+    """
+
+    def __init__(self, params: Params, loss: str, seed: int, training: SpikeStore, batch_size: int | None = None):
+        params = params.for_loss(loss)
+        self.shape = params.shape[loss]
+        self.network = network.build(params.network, len(training.class_names), training.trial_ms)
+        self.objective = losses.objective(self.shape, self.network.steps, params.train.regulariser)
+        self.learning_rate = self.shape.learning_rate or params.train.learning_rate
+        self._shortest_ms = {"tau_mem_ms": params.train.tau_mem_min_ms, "tau_syn_ms": params.train.tau_syn_min_ms}
+        constants = network.initial_time_constants(
+            self.network,
+            seed,
+            params.train.learn_time_constants,
+            params.network.time_constants == "heterogeneous",
+            self._shortest_ms,
+            params.train.learn_output_time_constants,
+        )
+        drawn = params.network.model_copy(update=self.shape.output_weights())
+        weights = network.initial_weights(self.network, drawn, seed)
+        self.weights = weights | constants
+        # heterogeneous time constants are there without being learned, too
+        self.learns_constants = params.train.learn_time_constants != "none"
+        learned = self.weights if self.learns_constants else weights
+        self.optimiser = Adam(learned, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
+        self._batch_size = batch_size or params.train.batch_size
+        self.engine = engines.create(
+            params.train.engine, self.network, machine.threads(), self._batch_size, params.train.accumulate
+        )
+        self._ease_in, self._lift = params.train.ease_in, params.train.silent_lift
+        self.last_rate = self.learning_rate
+        self.silent: list[np.ndarray] = []
+        self._seed = seed
+        self.augmentation = augmentation.Augmentation(
+            params.augmentation, self.on_grid(training), self.network.steps, seed
+        )
+
+    def on_grid(self, samples: SpikeStore) -> batches.Batch:
+        """Put samples on the network's grid."""
+        return batches.on_grid(samples, self.network.step_ms, self.network.steps)
+
+    def for_validation(self, samples: SpikeStore) -> batches.Batch:
+        """Put held-out samples on the grid, with as many spikes as training leaves, drawn once."""
+        found, count = self.on_grid(samples), self.augmentation.spike_count
+        if count is None:
+            return found
+        return augmentation.normalise(found, count, seeds.generator(self._seed, "normalise", "validation"))
+
+    def presented(self, number: int) -> Iterator[batches.Batch]:
+        """Yield the batches of an epoch: all training samples in new order, augmented."""
+        return self.augmentation.epoch(number, self._batch_size)
+
+    def epoch(self, number: int) -> EpochResult:
+        """Learn from every training sample once."""
+        tally = Tally()
+        for batch in batches.ahead(self.presented(number)):
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
+                found = self.engine.gradients(self.weights, batch, self.objective)
+                self.last_rate = self.learning_rate * schedule.ease_in(self._ease_in, self.optimiser.updates)
+                self.optimiser.step(self.weights, found.weights, self.last_rate)
+                self._bound_time_constants()
+            tally.add(found.inference, batch.labels, found.floored)
+            require_finite(number, found.inference.losses, *self.weights.values())
+        self.silent = [counts == 0 for counts in tally.counts]
+        return tally.result()
+
+    def lift_silent(self) -> None:
+        """Raise the weights from the layer before to neurons that were silent in the last epoch, or to all.
+
+        The published code says silent and raises all. Recurrent weights stay, there and here.
+        """
+        if not self._lift.amount:
+            return
+        for layer, silent in enumerate(self.silent, 1):
+            before = f"hidden{layer - 1}" if layer > 1 else "input"
+            lifted = silent if self._lift.neurons == "silent" else np.ones_like(silent)
+            self.weights[f"{before}_hidden{layer}"] += np.float32(self._lift.amount) * lifted
+
+    def _bound_time_constants(self) -> None:
+        for name, array in self.weights.items():
+            for kind, shortest_ms in self._shortest_ms.items():
+                if name.endswith(kind):
+                    np.maximum(array, np.float32(shortest_ms), out=array)
+
+    def validate(self, samples: batches.Batch) -> EpochResult:
+        """Run samples forward, without augmentation."""
+        tally = Tally()
+        for first in range(0, len(samples), self._batch_size):
+            batch = batches.take(samples, np.arange(first, min(first + self._batch_size, len(samples))))
+            with np.errstate(over="ignore", invalid="ignore"):
+                tally.add(self.engine.infer(self.weights, batch, self.objective), batch.labels)
+        return tally.result()
+
+
+def require_finite(number: int, *arrays: np.ndarray) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise UserError(
+            f"The training diverged in epoch {number} (a loss or weight is not finite); lower train.learning_rate "
+            "or the initial weights in the parameter file."
+        )

@@ -1,0 +1,168 @@
+"""Stage `train`: one network, one loss, one seed, one fold.
+
+Everything random is derived from the seed and the epoch, never from the loss: losses compared under one seed share
+initial weights, order of samples and augmentation (a loss that has an output_mean or output_sd of its own shares the
+draws behind its output weights). The epoch is chosen as `train.select` says: by the accuracy on samples held out
+(:mod:`eventspeech.learning.folds`) or in training (ties: the lower loss), or it is the last; the test split cannot be
+read here. An interrupted training goes on from its checkpoint and ends with the same bits.
+"""
+
+import csv
+import io
+import json
+import logging
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eventspeech import losses, machine, network
+from eventspeech.data import augmentation, batches, store
+from eventspeech.files import write_json, write_text
+from eventspeech.learning import checkpoint
+from eventspeech.learning.folds import only, speakers, split
+from eventspeech.learning.trainer import Trainer, require_finite
+from eventspeech.network import Weights
+from eventspeech.params import Params
+from eventspeech.progress import clock
+from eventspeech.records import model as model_file
+from eventspeech.records.history import Row
+
+logger = logging.getLogger("eventspeech")
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Outputs(NamedTuple):
+    """Files of a training; the checkpoint is removed when the others are written."""
+
+    weights: Path
+    history: Path
+    summary: Path
+    checkpoint: Path
+
+
+def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, fold: str | None = None) -> None:
+    """Train, choose the epoch on samples held out, write weights, history and summary.
+
+    ``fold`` is one of ``study.folds``; it may be left out where there is one only.
+    """
+    params = params.for_loss(loss)
+    fold = only(params) if fold is None else fold
+    samples = store.load(spikes)
+    training, held_out = split(params, samples, fold)
+    augmentation.require_partners(params.augmentation, training.labels, training.class_names)
+    trainer = Trainer(params, loss, seed, training)
+    validation = trainer.for_validation(held_out)
+    name = f"train {loss}/{seed}" + (f"/{fold}" if len(params.study.folds) > 1 else "")
+    size = sum(array.size for array in trainer.weights.values())
+    logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
+    fingerprint = checkpoint.fingerprint_of(params, loss, seed, fold, spikes)
+    progress = checkpoint.resume(outputs.checkpoint, fingerprint, trainer, checkpoint.Progress(params.train.select))
+    start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
+    full_rate = trainer.learning_rate
+    for number in range(len(progress.rows) + 1, params.train.epochs + 1):
+        trainer.learning_rate = full_rate * progress.rate(params.train.schedule)
+        row = _run_epoch(trainer, number, validation)
+        if progress.better(row):
+            progress.best = {key: array.copy() for key, array in trainer.weights.items()}
+        progress.rows.append(row)
+        trainer.lift_silent()
+        progress.tell_of_collapse(name, len(validation), trainer)
+        if row.hidden_spikes == 0:
+            logger.warning("%s  epoch %d: no hidden neuron fired; raise network.input_mean or input_sd", name, number)
+        elapsed = time.monotonic() - start
+        if elapsed - said > SECONDS_BETWEEN_LINES or number in (1, params.train.epochs):
+            said = elapsed
+            left = elapsed / (number - resumed) * (params.train.epochs - number)
+            logger.info("%s", _line(name, row, params.train.epochs, left))
+        if number < params.train.epochs:
+            checkpoint.save(outputs.checkpoint, fingerprint, trainer, progress)
+    _write(params, loss, seed, fold, trainer, progress, training, held_out, outputs)
+    outputs.checkpoint.unlink(missing_ok=True)
+
+
+def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
+    start = time.perf_counter()
+    learned = trainer.epoch(number)
+    middle = time.perf_counter()
+    seen = trainer.validate(validation)
+    require_finite(number, np.array(seen.loss))
+    return Row(
+        number, learned.loss, learned.accuracy, seen.loss, seen.accuracy, learned.hidden_spikes,
+        trainer.last_rate, learned.floored_fraction, middle - start, time.perf_counter() - middle,
+    )  # fmt: skip
+
+
+def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
+    accuracies = f"training {100 * row.training_accuracy:.1f} %  validation {100 * row.validation_accuracy:.1f} %"
+    activity = f"{row.hidden_spikes:.1f} spikes/neuron"
+    return (
+        f"{name}  epoch {row.epoch}/{epochs}  loss {row.training_loss:.3f}  {accuracies}  {activity}"
+        f"  {clock(left_s)} left"
+    )
+
+
+def _write(params, loss, seed, fold, trainer, progress, training, held_out, outputs: Outputs) -> None:
+    best = progress.best_row()
+    meta = {
+        "kind": "spiking",
+        "loss": loss,
+        "seed": seed,
+        "fold": fold,
+        "epoch": best.epoch,
+        "network": json.loads(trainer.network.to_json()),
+        "shape": trainer.shape.model_dump(mode="json"),
+        "class_names": list(training.class_names),
+        **speakers(training, held_out),
+        "spike_count": trainer.augmentation.spike_count,
+    }
+    model_file.save(outputs.weights, progress.best, meta)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Row._fields)
+    writer.writerows(progress.rows)
+    write_text(outputs.history, text.getvalue())
+    seconds = sum(row.training_s + row.validation_s for row in progress.rows)
+    presented = trainer.augmentation.presented * len(progress.rows)
+    write_json(
+        outputs.summary,
+        {
+            "loss": loss,
+            "seed": seed,
+            "fold": fold,
+            "protocol": params.validation.protocol,
+            **speakers(training, held_out),
+            "kind": trainer.shape.kind,
+            "mean_weight": losses.mean_weight(trainer.shape),
+            "engine": params.train.engine,
+            "epochs": len(progress.rows),
+            "selected_by": params.train.select,
+            "best_epoch": best.epoch,
+            "best_validation_accuracy": best.validation_accuracy,
+            "best_validation_loss": best.validation_loss,
+            "final_validation_accuracy": progress.rows[-1].validation_accuracy,
+            "final_training_accuracy": progress.rows[-1].training_accuracy,
+            "collapsed_at_epoch": progress.collapsed_at(len(held_out), trainer),
+            "hidden_spikes": best.hidden_spikes,
+            "floored_fraction": best.floored_fraction,
+            "training_samples": len(training),
+            "presented_samples": trainer.augmentation.presented,
+            "validation_samples": len(held_out),
+            "weights": int(sum(array.size for array in progress.best.values())),
+            **_mean_time_constants(trainer, progress.best),
+            "duration_s": seconds,
+            "ms_per_sample": 1000 * sum(row.training_s for row in progress.rows) / presented,
+            "threads": machine.threads(),
+            "machine": machine.facts(),
+        },
+    )
+
+
+def _mean_time_constants(trainer: Trainer, weights: Weights) -> dict[str, dict[str, float]]:
+    """Return the mean over each population of what was learned, in ms; nothing if nothing was."""
+    if not trainer.learns_constants:
+        return {}
+    constants = {name: array for name, array in weights.items() if network.is_time_constant(name)}
+    return {"time_constants": {name: float(array.mean(dtype=np.float64)) for name, array in constants.items()}}

@@ -1,0 +1,176 @@
+"""Checkpoints: an interruption costs one epoch and no bit, and what is not this training's is ignored."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support import TESTS, tiny
+from support.training import DRAWN, OWN, RECIPE, SHARED, equal, interrupt, on_call, outputs, run
+
+from eventspeech.data import store
+from eventspeech.engines.cpu import CpuEngine
+from eventspeech.files import read_npz, write_npz
+from eventspeech.learning import checkpoint
+from eventspeech.records.history import Row
+from eventspeech.stages import train
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [{}, SHARED, OWN, DRAWN, RECIPE],
+    ids=["weights", "and shared constants", "and neurons' own", "drawn constants", "the recipe"],
+)
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, spikes, whole, monkeypatch, caplog, groups):
+    if groups:
+        whole = run(tmp_path / "whole", spikes, **groups)
+    # in the middle of epoch 4: six batches an epoch, twelve with as many blended samples again
+    batches_an_epoch = 12 if groups is RECIPE else 6
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CpuEngine, "gradients", on_call(3 * batches_an_epoch + 4, interrupt)(CpuEngine.gradients))
+        run(tmp_path / "cut", spikes, **groups)
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["last.npz"]
+    with caplog.at_level("INFO", "eventspeech"):
+        resumed = run(tmp_path / "cut", spikes, **groups)
+    assert "Going on after epoch 3" in caplog.text
+    assert equal(resumed, whole)
+    assert not resumed.checkpoint.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from support import tiny
+from eventspeech.stages import train
+from eventspeech.engines import cpu
+from support.training import on_call, outputs
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def in_an_epoch():
+    cpu.CpuEngine.gradients = on_call(3 * 6 + 4, kill)(cpu.CpuEngine.gradients)
+
+def while_a_checkpoint_is_written():  # the temporary file is whole, but not yet in its place
+    os.fsync = on_call(3, kill)(os.fsync)
+
+def while_the_outputs_are_written():  # weights are in place, history is half done
+    train.write_text = on_call(1, kill)(train.write_text)
+
+for moment in (in_an_epoch, while_a_checkpoint_is_written, while_the_outputs_are_written):
+    child = os.fork()
+    if child == 0:
+        moment()
+        folder = Path({folder!r}) / moment.__name__
+        train.train(tiny.make_params(), "exponential", 0, Path({spikes!r}), outputs(folder))
+        os._exit(0)
+    print(moment.__name__, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, spikes) -> tuple[Path, dict[str, int]]:
+    """Trainings killed at three moments, by forks of one process that has not computed anything itself."""
+    folder = tmp_path_factory.mktemp("killed")
+    script = KILLED.format(tests=str(TESTS), folder=str(folder), spikes=str(spikes))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return folder, {name: int(status) for name, status in (line.split() for line in done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [
+        ("in_an_epoch", ["last.npz"]),
+        ("while_a_checkpoint_is_written", ["last.npz"]),
+        ("while_the_outputs_are_written", ["last.npz", "weights.npz"]),
+    ],
+)
+def test_a_killed_training_leaves_whole_files_and_goes_on(spikes, whole, killed, caplog, moment, left):
+    folder, statuses = killed[0] / moment, killed[1]
+    assert statuses[moment] == -signal.SIGKILL
+    assert sorted(path.name for path in folder.iterdir() if not path.name.endswith(".part")) == left
+    for name in left:
+        read_npz(folder / name)
+    with caplog.at_level("INFO", "eventspeech"):
+        resumed = run(folder, spikes)
+    assert "Going on after epoch" in caplog.text
+    assert equal(resumed, whole)
+    assert not resumed.checkpoint.exists()
+
+
+@pytest.fixture
+def interrupted(tmp_path, spikes, monkeypatch) -> train.Outputs:
+    """A training that was interrupted in its second epoch."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "_run_epoch", on_call(2, interrupt)(train._run_epoch))
+        run(tmp_path, spikes)
+    return outputs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"loss": "gaussian"},
+        {"train": {"learning_rate": 0.011}},
+        {"train": {"epochs": 5}},
+        {"network": {"hidden": [13]}},
+        {"augmentation": {"shift_channels": 4}},
+        {"train": {"select": "last"}},
+        {"augmentation": {"blend": {"probabilities": [0.5, 0.5]}}},
+        SHARED,
+        {"validation": {"speakers": ["s2"]}},
+        {"shape": {"exponential": {"kind": "exponential", "mean_weight": 0.5}}},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_other_parameters_is_ignored(tmp_path, spikes, interrupted, caplog, change):
+    with caplog.at_level("INFO", "eventspeech"):
+        found = run(tmp_path, spikes, **change)
+    assert "belongs to other parameters or data and is ignored" in caplog.text
+    assert equal(found, run(tmp_path / "fresh", spikes, **change))
+
+
+def test_a_checkpoint_of_other_data_is_ignored(tmp_path, interrupted, caplog):
+    store.save(tiny.make_store(seed=1), tmp_path / "other.npz", "train")
+    with caplog.at_level("INFO", "eventspeech"):
+        run(tmp_path, tmp_path / "other.npz")
+    assert "belongs to other parameters or data and is ignored" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a flipped byte", "empty", "text", "another archive"])
+def test_a_damaged_checkpoint_is_ignored(tmp_path, spikes, whole, interrupted, caplog, damage):
+    content = bytearray(interrupted.checkpoint.read_bytes())
+    middle = len(content) // 2
+    content[middle] ^= 255
+    damaged = {"truncated": content[:middle], "a flipped byte": content, "empty": b"", "text": b"epoch 3"}
+    if damage == "another archive":
+        write_npz(interrupted.checkpoint, {"rows": np.zeros((3, 10))})
+    else:
+        interrupted.checkpoint.write_bytes(damaged[damage])
+    with caplog.at_level("INFO", "eventspeech"):
+        found = run(tmp_path, spikes)
+    assert "ignored" in caplog.text
+    assert equal(found, whole)
+
+
+def test_the_checkpoint_is_plain_arrays(interrupted):
+    kinds = {array.dtype.kind for array in read_npz(interrupted.checkpoint).values()}
+    assert kinds <= set("fiU")
+
+
+def test_a_collapse_of_training_accuracy_counts_too():
+    progress = checkpoint.Progress()
+    trainer = SimpleNamespace(network=SimpleNamespace(outputs=4), augmentation=SimpleNamespace(presented=100))
+    for number, accuracy in enumerate([0.3, 0.9, 0.25, 0.25, 0.25], 1):
+        row = dict.fromkeys(Row._fields, 0.5) | {"epoch": number, "training_accuracy": accuracy}
+        progress.rows.append(Row(**row))
+    assert progress.collapsed_at(100, trainer) == 3
