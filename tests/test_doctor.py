@@ -1,5 +1,6 @@
 """The doctor: never raises, fails only for what the default study needs, says the remedy."""
 
+import dataclasses
 import io
 import itertools
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from eventspeech import doctor
+from eventspeech.data.sources import shd
 from eventspeech.doctor import Check
 
 
@@ -115,10 +117,12 @@ def test_archives(monkeypatch, tmp_path):
     assert doctor._archives().status == "SKIP"
     folder = tmp_path / "data" / "archives" / "SHD"
     folder.mkdir(parents=True)
-    for name in doctor.SHD_MD5:
-        (folder / name).write_bytes(b"")
+    listed = shd.catalogue("shd")
+    for archive in listed:
+        (folder / archive.name).write_bytes(b"")
     assert "checksum" in doctor._archives().detail
-    monkeypatch.setattr(doctor, "SHD_MD5", dict.fromkeys(doctor.SHD_MD5, "d41d8cd98f00b204e9800998ecf8427e"))
+    of_nothing = [dataclasses.replace(archive, md5="d41d8cd98f00b204e9800998ecf8427e") for archive in listed]
+    monkeypatch.setattr(shd, "catalogue", lambda source: of_nothing)
     assert doctor._archives().status == "PASS"
 
 

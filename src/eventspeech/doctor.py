@@ -5,7 +5,6 @@ missing is a SKIP with the reason. Nothing is changed, and no network is used.
 """
 
 import contextlib
-import hashlib
 import importlib
 import os
 import platform
@@ -31,12 +30,6 @@ DISK_GIB = 1.0
 """Free disk the default study needs: outputs and caches take some 0.3 GiB."""
 
 MEMORY_GIB = 2.0
-
-SHD_MD5 = {
-    "shd_train.h5.zip": "f3252aeb598ac776c1b526422d90eecb",
-    "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
-}
-"""As published in tonic's catalogue."""
 
 ESPEAK = """
 import ctypes, espeakng_loader
@@ -282,16 +275,18 @@ def _internet() -> Check:
 
 
 def _archives() -> Check:
+    from eventspeech.data.sources import shd
+
     folder = Path(Download().archives)
-    found = {name: next(iter(sorted(folder.rglob(name))), None) for name in SHD_MD5}
-    missing = [name for name, path in found.items() if path is None]
+    listed = shd.catalogue("shd")
+    found = {archive: next(iter(sorted(folder.rglob(archive.name))), None) for archive in listed}
+    missing = [archive.name for archive, path in found.items() if path is None]
     if missing:
         detail = f"{' and '.join(missing)} not in {folder}"
         return Check("SKIP", detail, "`eventspeech download` with download.source: shd fetches them")
-    for name, path in found.items():
-        with path.open("rb") as stream:
-            if hashlib.file_digest(stream, "md5").hexdigest() != SHD_MD5[name]:
-                return Check("SKIP", f"{path} has a wrong checksum", "delete it and download it again")
+    for archive, path in found.items():
+        if path is not None and shd.md5(path) != archive.md5:
+            return Check("SKIP", f"{path} has a wrong checksum", "delete it and download it again")
     return Check("PASS", "both, with the published checksums")
 
 

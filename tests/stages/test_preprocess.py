@@ -171,16 +171,17 @@ def test_failed_download_leaves_the_old_folder(parameters, raw, tmp_path):
 @pytest.fixture
 def fake_audio(monkeypatch):
     """Stand in for the sources of audio: what they write and what the encoder is asked for."""
-    from eventspeech.data import encoding
+    from eventspeech.data import encoding, recordings_index
     from eventspeech.data.sources import recordings
 
     asked = []
 
     def index(_, out):
-        files.write_csv(
-            out / "recordings.csv", ["path", "label", "speaker", "split"],
-            [["a.wav", "zero", "ann", "train"], ["b.wav", "zero", "ben", "test"]],
-        )  # fmt: skip
+        rows = [
+            ["a.wav", "zero", "ann", "train", 0, 0.5, 8000, "1"],
+            ["b.wav", "zero", "ben", "test", 0, 0.5, 8000, "2"],
+        ]
+        files.write_csv(out / "recordings.csv", recordings_index.COLUMNS, rows)
 
     def encode_split(raw, split, cochlea, trial_ms, workers):
         asked.append((raw, split, cochlea, workers))

@@ -1,16 +1,28 @@
 """From indexed recordings to the spike store."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from eventspeech import files
+from eventspeech import files, machine
 from eventspeech.data import audio, cochlea, store
-from eventspeech.data.recordings_index import INDEX, Entry, natural, read_index
+from eventspeech.data.recordings_index import INDEX, Entry, natural, read_index, splits
 from eventspeech.errors import DataError
-from eventspeech.params import Cochlea
+from eventspeech.params import Cochlea, Params
 from eventspeech.seeds import derive_seed
+
+
+def read(raw: Path, description: dict[str, Any], split: str, params: Params) -> store.SpikeStore:
+    """Encode a split as :class:`eventspeech.data.sources.Source` promises it."""
+    whole = encode_split(raw, split, params.cochlea, math.inf, machine.threads())
+    if split == "train" and "validation" in splits(raw, description):
+        # one file for all that may be looked at before the test: no stage depends on which protocol divides it
+        validation = encode_split(raw, "validation", params.cochlea, math.inf, machine.threads())
+        return store.with_validation(whole, validation)
+    return whole
 
 
 def encode_split(raw: Path, split: str, parameters: Cochlea, trial_ms: float, workers: int) -> store.SpikeStore:
@@ -18,7 +30,7 @@ def encode_split(raw: Path, split: str, parameters: Cochlea, trial_ms: float, wo
 
     Args:
         raw: folder that holds the index.
-        split: train or test.
+        split: train, validation or test.
         parameters: of the cochlea model.
         trial_ms: T; later spikes are cut off.
         workers: threads; the result does not depend on their number.

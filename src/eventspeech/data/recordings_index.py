@@ -1,17 +1,19 @@
 """The index that sources of audio leave: ``recordings.csv``."""
 
+import collections
 import csv
 import os
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from eventspeech import files
 from eventspeech.data import audio
 from eventspeech.errors import DataError
 
 INDEX = "recordings.csv"
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def read_index(raw: Path) -> list[Entry]:
     """Read and check the index that `download` left in the folder ``raw``."""
     path = Path(raw) / INDEX
     if not path.exists():
-        raise DataError(f"{path} does not exist; run `download` first.")
+        raise DataError(f"{path} is missing; run `eventspeech download` again.")
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -93,3 +95,18 @@ def read_index(raw: Path) -> list[Entry]:
     if not entries:
         raise DataError(f"{path} lists no recording; run `download` again.")
     return entries
+
+
+def summary(raw: Path) -> str:
+    """Return one line on the recordings of each split, the words and the speakers."""
+    entries = read_index(raw)
+    counts = collections.Counter(one.split for one in entries)
+    recordings = " + ".join(f"{count} {split}" for split, count in counts.items())
+    labels, speakers = {one.label for one in entries}, {one.speaker for one in entries}
+    return f"{recordings} recordings, {len(labels)} words, {len(speakers)} speakers"
+
+
+def splits(raw: Path, _description: dict[str, Any]) -> list[str]:
+    """Return the splits that the index has recordings of."""
+    present = {one.split for one in read_index(raw)}
+    return [split for split in SPLITS if split in present]

@@ -11,20 +11,14 @@ Beside what the source writes, the folder holds ``source.json``:
 It holds no date, so that the same source gives the same bytes and nothing downstream reruns.
 """
 
-import collections
-import csv
 import logging
-import platform
 from pathlib import Path
-from typing import Any
 
-from eventspeech import files, machine
+from eventspeech import files
+from eventspeech.data import sources
 from eventspeech.params import Params
 
 logger = logging.getLogger("eventspeech")
-
-SOURCE = "source.json"
-RECORDINGS = "recordings.csv"
 
 
 def download(params: Params, raw: Path) -> None:
@@ -38,68 +32,7 @@ def download(params: Params, raw: Path) -> None:
     """
     raw = Path(raw)
     kind = params.download.source
-    makers = {"synthetic": _synthetic, "recordings": _recordings, "hdf5": _hdf5, "shd": _archives, "ssc": _archives}
     with files.atomic_folder(raw) as out:
-        source, summary = makers[kind](params, out)
-        files.write_json(out / SOURCE, {"kind": kind, **source})
-    logger.info("download: %s, %s, in %s", kind, summary, raw)
-
-
-def _synthetic(params: Params, out: Path) -> tuple[dict[str, Any], str]:
-    from eventspeech.data.sources import synthetic
-
-    synthetic.make(params.download.synthetic, out)
-    source = {
-        "parameters": params.download.synthetic.model_dump(mode="json"),
-        "versions": {
-            "espeakng-loader": machine.version("espeakng-loader"),
-            "numpy": machine.version("numpy"),
-            "platform": f"{platform.system()} {platform.machine()}",
-        },
-    }
-    return source, _summary(out / RECORDINGS)
-
-
-def _recordings(params: Params, out: Path) -> tuple[dict[str, Any], str]:
-    from eventspeech.data.sources import recordings
-
-    recordings.index(params.download.recordings, out)
-    return {"parameters": params.download.recordings.model_dump(mode="json")}, _summary(out / RECORDINGS)
-
-
-def _hdf5(params: Params, out: Path) -> tuple[dict[str, Any], str]:
-    from eventspeech.data.sources import hdf5
-
-    given = {split: getattr(params.download, f"hdf5_{split}") for split in ("train", "validation", "test")}
-    given = {split: path for split, path in given.items() if path is not None}
-    paths = {split: Path(path) for split, path in given.items()}
-    summary = hdf5.describe(paths)
-    source = {
-        "parameters": {f"hdf5_{split}": path for split, path in given.items()},
-        "files": {split: {"path": str(path), "sha256": files.sha256(path)} for split, path in paths.items()},
-    }
-    return source, summary
-
-
-def _archives(params: Params, out: Path) -> tuple[dict[str, Any], str]:
-    from eventspeech.data.sources import hdf5, shd
-
-    kind = params.download.source
-    fetched = shd.fetch(kind, Path(params.download.archives), out)
-    names = fetched["files"]
-    source = {
-        "parameters": {},
-        "files": {split: {"path": name, "sha256": files.sha256(out / name)} for split, name in names.items()},
-        "archives": fetched["archives"],
-        "versions": {"tonic": machine.version("tonic")},
-    }
-    return source, hdf5.describe({split: out / name for split, name in names.items()})
-
-
-def _summary(path: Path) -> str:
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    splits = collections.Counter(row["split"] for row in rows)
-    recordings = " + ".join(f"{count} {split}" for split, count in splits.items())
-    labels, speakers = ({row[column] for row in rows} for column in ("label", "speaker"))
-    return f"{recordings} recordings, {len(labels)} words, {len(speakers)} speakers"
+        made = sources.named(kind).make(params, out)
+        files.write_json(out / sources.DESCRIPTION, {"kind": kind, **made.description})
+    logger.info("download: %s, %s, in %s", kind, made.summary, raw)

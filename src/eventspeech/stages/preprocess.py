@@ -1,19 +1,16 @@
 """The verb `preprocess`: from the raw folder to the spike store of one split, with statistics."""
 
-import csv
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eventspeech import files, machine
-from eventspeech.data import store
+from eventspeech import files
+from eventspeech.data import sources, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Params
-from eventspeech.stages.download import RECORDINGS, SOURCE
 
 logger = logging.getLogger("eventspeech")
 
@@ -31,13 +28,15 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
         DataError: the folder is missing, foreign or damaged, or its source has no such split.
     """
     raw = Path(raw)
-    source = _source(raw)
-    present = _splits(raw, source)
+    description = sources.read_description(raw)
+    kind = description["kind"]
+    source = sources.named(kind)
+    present = source.splits(raw, description)
     if split not in present:
-        raise DataError(f"The source '{source['kind']}' in {raw} has no split '{split}'; it has {', '.join(present)}.")
-    whole = _read(params, raw, source, split)
+        raise DataError(f"The source '{kind}' in {raw} has no split '{split}'; it has {', '.join(present)}.")
+    whole = source.read(raw, description, split, params)
     cropped = whole.crop(params.preprocess.trial_ms)
-    facts = {"source": source["kind"], "split": split, **describe(whole, cropped)}
+    facts = {"source": kind, "split": split, **describe(whole, cropped)}
     store.save(cropped, spikes, split)
     files.write_json(statistics, facts)
     logger.info(
@@ -91,52 +90,3 @@ def _spread(values: np.ndarray) -> dict[str, float | None]:
         return dict.fromkeys(("mean", "sd", "min", "max"))
     values = values.astype(np.float64)
     return {"mean": values.mean(), "sd": values.std(), "min": values.min(), "max": values.max()}
-
-
-def _source(raw: Path) -> dict[str, Any]:
-    if not (raw / SOURCE).is_file():
-        problem = f"has no {SOURCE}, so it was not made by this program" if raw.exists() else "does not exist"
-        raise DataError(f"The raw folder {raw} {problem}; run `eventspeech download` first, or correct --raw.")
-    source = files.read_json(raw / SOURCE)
-    kind = source.get("kind") if isinstance(source, dict) else None
-    if kind not in ("synthetic", "recordings") and not (kind in ("hdf5", "shd", "ssc") and source.get("files")):
-        raise DataError(f"{raw / SOURCE} names no source that this program knows; run `eventspeech download` again.")
-    return source
-
-
-def _splits(raw: Path, source: dict[str, Any]) -> list[str]:
-    if "files" in source:
-        return list(source["files"])
-    try:
-        with (raw / RECORDINGS).open(newline="", encoding="utf-8") as stream:
-            present = {row["split"] for row in csv.DictReader(stream)}
-    except (FileNotFoundError, KeyError, UnicodeDecodeError) as error:
-        raise DataError(f"{raw / RECORDINGS} is missing or damaged; run `eventspeech download` again.") from error
-    return [split for split in ("train", "validation", "test") if split in present]
-
-
-def _read(params: Params, raw: Path, source: dict[str, Any], split: str) -> SpikeStore:
-    """Return the whole split: what lies beyond the trial is cut off afterwards, so that it can be counted."""
-    if "files" not in source:
-        from eventspeech.data import encoding
-
-        return encoding.encode_split(raw, split, params.cochlea, math.inf, machine.threads())
-    from eventspeech.data.sources import hdf5
-
-    paths = {name: _verified(raw, source, name) for name in source["files"]}  # all: names are taken from all
-    whole = hdf5.read(paths, split)
-    if split == "train" and "validation" in paths:
-        # one file for all that may be looked at before the test: no stage depends on which protocol divides it
-        return store.with_validation(whole, hdf5.read(paths, "validation"))
-    return whole
-
-
-def _verified(raw: Path, source: dict[str, Any], split: str) -> Path:
-    path = Path(source["files"][split]["path"])
-    if source["kind"] != "hdf5":
-        path = raw / path
-    if not path.is_file():
-        raise DataError(f"{path} is gone; put it back or run `eventspeech download` again.")
-    if files.sha256(path) != source["files"][split]["sha256"]:
-        raise DataError(f"{path} has changed since `download` (its SHA-256 differs); run `eventspeech download` again.")
-    return path

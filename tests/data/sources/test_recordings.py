@@ -66,7 +66,7 @@ BAD_MANIFESTS = {
     "path,label,speaker\nabsent.wav,1,ann\n": r"Line 2 of .* names .*absent\.wav, which does not exist",
     "path,label,speaker\n2_ann_0.wav,,ann\n": "empty label",
     "path,label,speaker\n2_ann_0.wav,2,ann\n2_ann_0.wav,2,bob\n": "Lines 2 and 3 .* same file",
-    "path,label,speaker,split\n2_ann_0.wav,2,ann,dev\n": "split 'dev'; write train or test",
+    "path,label,speaker,split\n2_ann_0.wav,2,ann,dev\n": "split 'dev'; write train, validation or test",
     "path,label,speaker,split\n2_ann_0.wav,2,ann,train\n2_bob_0.wav,2,bob,\n": "for some recordings only",
     "path,label,speaker\n2_ann_0.wav,2,ann\n10_cy_0.wav,10,cy\n": "label '10' occurs in the test split but not",
 }

@@ -13,14 +13,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from eventspeech.data import store
+from eventspeech.data.sources import DESCRIPTION, Made, Source, Words
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
-from eventspeech.files import atomic_path
+from eventspeech.files import atomic_path, sha256
+from eventspeech.params import Params
 from eventspeech.progress import track
 
 
@@ -219,3 +222,65 @@ def _samples(path: Path, split: str, size: int) -> Iterator[tuple[np.ndarray, np
             times, units = file["spikes/times"][block], file["spikes/units"][block]
             for seconds, channels in zip(times, units, strict=True):
                 yield seconds.astype(np.float64) * 1000, channels
+
+
+# the files as a source, and what it shares with sources that fetch such files
+
+
+def listed(paths: Mapping[str, Path], folder: Path) -> Made:
+    """Check the file of each split (relative names: relative to ``folder``) and list it with its SHA-256."""
+    there = {split: folder / path for split, path in paths.items()}
+    facts = {split: {"path": str(path), "sha256": sha256(there[split])} for split, path in paths.items()}
+    return Made({"parameters": {}, "files": facts}, describe(there))
+
+
+def splits(raw: Path, description: dict[str, Any]) -> list[str]:
+    """Return the splits that a description lists files of.
+
+    Raises:
+        DataError: it lists none.
+    """
+    found = description.get("files")
+    if not isinstance(found, dict) or not found:
+        raise DataError(f"{raw / DESCRIPTION} lists no files; run `eventspeech download` again.")
+    return list(found)
+
+
+def read_listed(raw: Path, description: dict[str, Any], split: str, _params: Params) -> SpikeStore:
+    """Read a split of the files that a description lists, as :class:`.Source` promises.
+
+    Raises:
+        DataError: a file is gone, has changed since `download`, or is not usable.
+    """
+    names = splits(raw, description)
+    paths = {name: _verified(raw, description, name) for name in names}  # all: names are taken from all
+    whole = read(paths, split)
+    if split == "train" and "validation" in paths:
+        # one file for all that may be looked at before the test: no stage depends on which protocol divides it
+        return store.with_validation(whole, read(paths, "validation"))
+    return whole
+
+
+def _verified(raw: Path, description: dict[str, Any], split: str) -> Path:
+    path = Path(description["files"][split]["path"])
+    if description["kind"] != "hdf5":
+        path = raw / path
+    if not path.is_file():
+        raise DataError(f"{path} is gone; put it back or run `eventspeech download` again.")
+    if sha256(path) != description["files"][split]["sha256"]:
+        raise DataError(f"{path} has changed since `download` (its SHA-256 differs); run `eventspeech download` again.")
+    return path
+
+
+def _make(params: Params, _out: Path) -> Made:
+    given = {split: getattr(params.download, f"hdf5_{split}") for split in ("train", "validation", "test")}
+    given = {split: path for split, path in given.items() if path is not None}
+    made = listed({split: Path(path) for split, path in given.items()}, Path())
+    made.description["parameters"] = {f"hdf5_{split}": path for split, path in given.items()}
+    return made
+
+
+SOURCE = Source(
+    Words("files in the layout of SHD", "own files in SHD's layout", "OWN FILES in SHD's layout"),
+    _make, splits, read_listed,
+)  # fmt: skip

@@ -5,10 +5,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventspeech.data import audio
+from eventspeech.data import audio, encoding, recordings_index
 from eventspeech.data.recordings_index import SPLITS, Entry, entry, natural, write_index
+from eventspeech.data.sources import Made, Source, Words
 from eventspeech.errors import DataError, ParameterError
-from eventspeech.params import Recordings
+from eventspeech.params import Params, Recordings
 from eventspeech.progress import track
 
 
@@ -122,7 +123,7 @@ def _from_row(row: dict, where: str, folder: Path) -> Found:
         raise DataError(f"{where} names {file}, which does not exist; correct the path (it is relative to {folder}).")
     split = (row.get("split") or "").strip() or None
     if split is not None and split not in SPLITS:
-        raise DataError(f"{where} has the split '{split}'; write train or test.")
+        raise DataError(f"{where} has the split '{split}'; write train, validation or test.")
     take = (row.get("take") or "").strip() or row["path"].strip()
     return Found(file, row["label"].strip(), row["speaker"].strip(), take, split)
 
@@ -165,7 +166,7 @@ def _refuse_copies(entries: list[Entry]) -> None:
 
 def _refuse_unusable_splits(entries: list[Entry]) -> None:
     labels = {split: {one.label for one in entries if one.split == split} for split in SPLITS}
-    for split in SPLITS:
+    for split in ("train", "test"):
         if not labels[split]:
             raise DataError(
                 f"No recording is left for the {split} split; change download.recordings.test_speakers or "
@@ -177,3 +178,14 @@ def _refuse_unusable_splits(entries: list[Entry]) -> None:
             f"The label '{unseen[0]}' occurs in the test split but not in the training split; add recordings of it by "
             "a training speaker, or remove it."
         )
+
+
+def _make(params: Params, out: Path) -> Made:
+    index(params.download.recordings, out)
+    return Made({"parameters": params.download.recordings.model_dump(mode="json")}, recordings_index.summary(out))
+
+
+SOURCE = Source(
+    Words("a folder of recordings, through the cochlea model of SHD", "own recordings", "OWN RECORDINGS, not SHD"),
+    _make, recordings_index.splits, encoding.read,
+)  # fmt: skip

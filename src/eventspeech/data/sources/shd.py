@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventspeech import files
+from eventspeech import files, machine
+from eventspeech.data.sources import Made, Source, Words, hdf5
 from eventspeech.errors import DataError, UserError
+from eventspeech.params import Params
 from eventspeech.progress import track
 
 logger = logging.getLogger("eventspeech")
@@ -98,14 +100,15 @@ def fetch(source: str, archives: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def _md5(path: Path) -> str:
+def md5(path: Path) -> str:
+    """Return the MD5 sum of a file as hexadecimal digits."""
     with path.open("rb") as stream:
         # not for security: it is the checksum that the authors publish
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _verify(path: Path, archive: Archive) -> None:
-    found = _md5(path)
+    found = md5(path)
     if found != archive.md5:
         raise DataError(
             f"{path} has the MD5 sum {found} but must have {archive.md5} (incomplete or another file); delete it, "
@@ -117,7 +120,7 @@ def _download(archive: Archive, archives: Path, missing: Sequence[Archive]) -> N
     """Download to a ``.part`` file beside the final place, going on where an earlier run stopped."""
     path = archives / archive.name
     part = path.with_name(path.name + ".part")
-    if not (part.exists() and _md5(part) == archive.md5):
+    if not (part.exists() and md5(part) == archive.md5):
         with files.full_disk(path), files.refused_access(path):
             archives.mkdir(parents=True, exist_ok=True)
             try:
@@ -125,7 +128,7 @@ def _download(archive: Archive, archives: Path, missing: Sequence[Archive]) -> N
                     _receive(response, part, archive.name)
             except NETWORK_ERRORS as error:
                 raise UserError(_by_hand(archive, archives, missing, error)) from error
-    found = _md5(part)
+    found = md5(part)
     if found != archive.md5:
         rejected = path.with_name(path.name + ".rejected")
         part.replace(rejected)
@@ -200,3 +203,14 @@ def _extract(archive: Path, path: Path) -> None:
                 shutil.copyfileobj(packed, stream, CHUNK_BYTES)
     except zipfile.BadZipFile as error:
         raise DataError(f"{archive} is not a usable zip ({error}); delete it and run the command again.") from error
+
+
+def make(params: Params, out: Path) -> Made:
+    """Fetch the archives of ``params.download.source``, extract them into ``out`` and list the files."""
+    fetched = fetch(params.download.source, Path(params.download.archives), out)
+    made = hdf5.listed({split: Path(name) for split, name in fetched["files"].items()}, out)
+    made.description.update(archives=fetched["archives"], versions={"tonic": machine.version("tonic")})
+    return made
+
+
+SOURCE = Source(Words("the Spiking Heidelberg Digits (SHD)", "SHD"), make, hdf5.splits, hdf5.read_listed)

@@ -2,6 +2,7 @@
 
 import _ctypes
 import ctypes
+import platform
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from eventspeech import seeds
+from eventspeech import machine, seeds
+from eventspeech.data import encoding, recordings_index
 from eventspeech.data.recordings_index import entry, write_index
+from eventspeech.data.sources import Made, Source, Words
 from eventspeech.errors import UserError
-from eventspeech.params import Synthetic
+from eventspeech.params import Params, Synthetic
 from eventspeech.progress import track
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -185,3 +188,26 @@ def _load() -> tuple[ctypes.CDLL, str]:
 def _unload(library: ctypes.CDLL) -> None:
     close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
     close(library._handle)
+
+
+def _make(params: Params, out: Path) -> Made:
+    make(params.download.synthetic, out)
+    description = {
+        "parameters": params.download.synthetic.model_dump(mode="json"),
+        "versions": {
+            "espeakng-loader": machine.version("espeakng-loader"),
+            "numpy": machine.version("numpy"),
+            "platform": f"{platform.system()} {platform.machine()}",
+        },
+    }
+    return Made(description, recordings_index.summary(out))
+
+
+SOURCE = Source(
+    Words(
+        "digits synthesised by espeak-ng, English and German, through the cochlea model of SHD",
+        "synthesised speech",
+        "SYNTHETIC SPEECH, not SHD",
+    ),
+    _make, recordings_index.splits, encoding.read,
+)  # fmt: skip
