@@ -77,7 +77,7 @@ def draw(table: Path) -> None:
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    from eventspeech.report.figures import COLOURS, STYLE
+    from eventspeech.report.figures.style import COLOURS, STYLE
 
     rows = pd.read_csv(table)
     with plt.style.context(STYLE):

@@ -88,7 +88,7 @@ def plot(result: dict, path: Path) -> None:
     """Draw the points and slopes of :func:`measure`."""
     import matplotlib.pyplot as plt
 
-    from eventspeech.report.figures import COLOURS, STYLE
+    from eventspeech.report.figures.style import COLOURS, STYLE
 
     axes = list(dict.fromkeys(row["axis"] for row in result["points"]))
     counts = sorted({row["threads"] for row in result["points"]})

@@ -85,9 +85,9 @@ def _profile(arguments: argparse.Namespace) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from eventspeech import params
-    from eventspeech.report import render
+    from eventspeech.stages import report
 
-    render.report(params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out)
+    report.report(params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from eventspeech.records.measurement import is_valid
 from eventspeech.report import published
-from eventspeech.report.figures import title
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
+from eventspeech.report.words import capital, signed, title
 
 HOLDS, FAILS, UNDECIDED, UNTESTABLE = "holds", "does not hold", "undecided", "cannot be tested here"
 
@@ -59,11 +59,6 @@ def table(found: list[Finding]) -> pd.DataFrame:
         for finding in found
     ]
     return pd.DataFrame(rows)
-
-
-def capital(text: str) -> str:
-    """Return a sentence with its first letter large."""
-    return text[:1].upper() + text[1:]
 
 
 def _gaussians(results: Results) -> list[str] | str:
@@ -117,11 +112,6 @@ def _points(row: pd.Series) -> str:
     interval = f", interval [{low}, {high}]" if math.isfinite(row["low"]) else ""
     pairs = int(row["pairs"])
     return f"{signed(100 * row['mean'])} points ({pairs} seed{'s' if pairs != 1 else ''}{interval})"
-
-
-def signed(value: float) -> str:
-    """Format a difference with its sign, a true minus."""
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus zero
 
 
 def _scaled(results: Results, loss: str) -> str:

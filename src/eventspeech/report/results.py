@@ -294,3 +294,15 @@ def plain(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + name] = "" if value is None else value if isinstance(value, str) else json.dumps(value)
     return flat
+
+
+def ablation_measures(results: Results) -> list[str]:
+    """Return what an ablation is judged by: how well it generalises, how fast it learns, how new voices fare."""
+    found = ["best_validation", "early_validation", "test_unheard"]
+    known = [results.difference(loss, found[-1])["mean"] for loss in results.ablated]
+    return found if np.isfinite(known).any() else [*found[:-1], "test"]
+
+
+def ablation_order(results: Results) -> list[str]:
+    """Return the entries of an ablation, that which helps most first."""
+    return sorted(results.ablated, key=lambda loss: -results.difference(loss, "best_validation")["mean"])

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 
-from eventspeech.report import figures, tables
+from eventspeech.report import figures, formats
 
 _WIDTH_PX_PER_INCH = 120
 
@@ -35,9 +35,9 @@ class Shower:
 
     def table(self, table: pd.DataFrame, name: str, caption: str) -> None:
         """Save a table as ``tables/{name}.*`` and show it."""
-        tables.save(table, self.out / "tables", name)
+        formats.save(table, self.out / "tables", name)
         display(Markdown(self._caption("Table", caption)))
-        display(HTML(tables.as_html(table)))
+        display(HTML(formats.as_html(table)))
 
     def sentence(self, text: str) -> None:
         """Show a paragraph."""

@@ -1,37 +1,20 @@
-"""The tables of the report: plain functions from results to tables of short texts, and their three formats.
+"""The tables of the report: plain functions from results to tables of short texts.
 
 Accuracies are shown in percent. An unknown number is an empty cell or says why. The unrounded numbers are in
 results/compare and results/profile.
 """
 
-import html
 import math
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from eventspeech import machine
-from eventspeech.files import write_text
 from eventspeech.report import published
-from eventspeech.report.claims import signed
-from eventspeech.report.figures import ablation_measures, ablation_order, measure_name, title
-from eventspeech.report.results import Results, plain
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Format a fraction in percent; unknown is empty."""
-    return "" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}".replace("-", "−")
-
-
-def with_interval(row: Any, measure: str) -> str:
-    """Format mean and interval of an accuracy of losses.csv, in percent; no accuracy is below 0 or above 100."""
-    mean, low, high = (row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
-    if not math.isfinite(low):
-        return percent(mean)
-    return f"{percent(mean)} [{percent(max(0.0, low))}, {percent(min(1.0, high))}]"
+from eventspeech.report.results import Results, ablation_measures, ablation_order, plain
+from eventspeech.report.words import measure_name, percent, short, signed, title, with_interval
 
 
 def accuracies(results: Results) -> pd.DataFrame:
@@ -102,7 +85,7 @@ def runs(results: Results) -> pd.DataFrame:
     columns |= {"final_training": "last training (%)", "test": "test (%)", "test_heard": "test, heard (%)"}
     for name, text in (columns | {"test_unheard": "test, never heard (%)"}).items():
         shown[text] = table[name].map(percent)
-    shown["hidden spikes per neuron"] = table["hidden_spikes"].map(_short)
+    shown["hidden spikes per neuron"] = table["hidden_spikes"].map(short)
     collapsed = table["collapse_epoch"].map(lambda epoch: f"collapsed in epoch {epoch:.0f}" if epoch == epoch else "")
     shown["remark"] = collapsed
     return _without_empty(shown, ["test, never heard (%)", "remark"])
@@ -135,13 +118,6 @@ def _with_sd(text: Any, mean: float, sd: float) -> str:
     return f"{text(mean)} ± {percent(sd)}" if math.isfinite(sd) else text(mean)
 
 
-def _short(value: float | None, digits: int = 3) -> str:
-    if value is None or not math.isfinite(value):
-        return ""
-    # three digits, but never the e+ notation for numbers people read
-    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
-
-
 def time_to_accuracy(results: Results) -> pd.DataFrame:
     """Return the first epoch that reaches each validation accuracy; runs that never do are counted."""
     rows = []
@@ -152,7 +128,7 @@ def time_to_accuracy(results: Results) -> pd.DataFrame:
             "loss": title(row["loss"]),
             "validation accuracy (%)": f"{100 * row['threshold']:g}",
             "runs that reach it": f"{row['reached']:.0f} of {row['runs']:.0f}",
-            "median epoch": _short(row["median_epoch"]) or "not reached by half of the runs",
+            "median epoch": short(row["median_epoch"]) or "not reached by half of the runs",
             "mean epoch of those that do": mean,
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -221,27 +197,27 @@ def profile(results: Results) -> pd.DataFrame:
     """Return time, power, energy and memory of an epoch by device and batch size; the reason where unknown."""
     rows = []
     for row in results.profile:
-        time = _short(row.get("epoch_time_s"))
+        time = short(row.get("epoch_time_s"))
         if time and row.get("epoch_time_low_s") is not None:
-            time += f" [{_short(row['epoch_time_low_s'])}, {_short(row['epoch_time_high_s'])}]"
+            time += f" [{short(row['epoch_time_low_s'])}, {short(row['epoch_time_high_s'])}]"
         reasons = [row.get("reason"), row.get("energy_reason")]
         rows.append({
             "device": {"cpu": "CPU", "cuda": "GPU"}[row["device"]],
             "batch size": str(row["batch_size"]),
             "status": row["status"],
             "time of an epoch (s)": time,
-            "power (W)": _short(row.get("power_w")),
-            "idle power (W)": _short(row.get("idle_power_w")),
+            "power (W)": short(row.get("power_w")),
+            "idle power (W)": short(row.get("idle_power_w")),
             "energy": row.get("energy_status") or "not measured",
-            "energy of an epoch (J)": _short(row.get("energy_per_epoch_j")),
-            "by power samples (J)": _short(row.get("energy_sampled_per_epoch_j")),
-            "estimate of it, by a model (J)": _short(row.get("energy_estimate_per_epoch_j")),
-            "above idle (J)": _short(row.get("energy_net_per_epoch_j")),
-            "energy of a sample (J)": _short(row.get("energy_per_sample_j")),
-            "peak memory (MiB)": _short(row.get("peak_memory_mib")),
+            "energy of an epoch (J)": short(row.get("energy_per_epoch_j")),
+            "by power samples (J)": short(row.get("energy_sampled_per_epoch_j")),
+            "estimate of it, by a model (J)": short(row.get("energy_estimate_per_epoch_j")),
+            "above idle (J)": short(row.get("energy_net_per_epoch_j")),
+            "energy of a sample (J)": short(row.get("energy_per_sample_j")),
+            "peak memory (MiB)": short(row.get("peak_memory_mib")),
             "updates an epoch": str(row.get("updates_per_epoch") or ""),
-            "accuracy of the last epoch (%)": _short(_percent_of(row.get("accuracy"))),
-            "steps shortened by Adam's epsilon (%)": _short(_percent_of(row.get("adam_damping"))),
+            "accuracy of the last epoch (%)": short(_percent_of(row.get("accuracy"))),
+            "steps shortened by Adam's epsilon (%)": short(_percent_of(row.get("adam_damping"))),
             "reason": "; ".join(dict.fromkeys(reason for reason in reasons if reason)),
         })  # fmt: skip
     table = pd.DataFrame(rows)
@@ -301,54 +277,3 @@ def _summarised(value: Any) -> Any:
         least, most = min(value.values()), max(value.values())
         return str(least) if least == most else f"{least} to {most}"
     return value
-
-
-def save(table: pd.DataFrame, folder: Path, name: str) -> list[Path]:
-    """Write a table as CSV, Markdown and LaTeX (booktabs)."""
-    texts = {"csv": table.to_csv(index=False, lineterminator="\n"), "md": markdown(table), "tex": latex(table)}
-    for suffix, text in texts.items():
-        write_text(Path(folder) / f"{name}.{suffix}", text)
-    return [Path(folder) / f"{name}.{suffix}" for suffix in texts]
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Return a table as Markdown."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |\n" for row in rows)
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "<": "$<$", ">": "$>$",
-}  # fmt: skip
-
-
-def latex(table: pd.DataFrame) -> str:
-    """Return a table as LaTeX; needs the package booktabs."""
-
-    def line(cells: list) -> str:
-        # a bracket that opens a cell would be read as an option of the row's end before it
-        texts = ["".join(_TEX.get(letter, letter) for letter in str(cell)) for cell in cells]
-        return " & ".join(f"{{}}{text}" if text.startswith("[") else text for text in texts) + r" \\"
-
-    body = [line(row) for row in table.to_numpy().tolist()]
-    head = [rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", line(list(table.columns)), r"\midrule"]
-    return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def as_html(table: pd.DataFrame) -> str:
-    """Return a table as HTML, columns of numbers flush right."""
-
-    def numeric(column: str) -> bool:
-        cells = [str(cell) for cell in table[column] if str(cell)]
-        return bool(cells) and all(re.fullmatch(r"[-+−±\d.,\[\] e]+", cell) for cell in cells)
-
-    classes = {column: ' class="number"' if numeric(column) else "" for column in table.columns}
-    head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in table.columns)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{classes[c]}>{html.escape(str(v))}</td>" for c, v in zip(table.columns, row, strict=True))
-        + "</tr>"
-        for row in table.to_numpy().tolist()
-    )
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

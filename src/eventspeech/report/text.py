@@ -3,11 +3,11 @@
 import html
 
 from eventspeech import machine
-from eventspeech.report.claims import FAILS, HOLDS, Finding, capital
-from eventspeech.report.figures import HELD_OUT, title
+from eventspeech.report.claims import FAILS, HOLDS, Finding
 from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
+from eventspeech.report.words import HELD_OUT, capital, title
 
 SOURCES = {
     "shd": "the Spiking Heidelberg Digits (SHD)",

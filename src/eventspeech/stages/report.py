@@ -15,12 +15,12 @@ from typing import Any
 from eventspeech.errors import DataError, UserError
 from eventspeech.files import atomic_path, write_text
 from eventspeech.params import Params
+from eventspeech.report import NOTEBOOK
 from eventspeech.report import results as study_results
 from eventspeech.report.page import page
 
 logger = logging.getLogger("eventspeech")
 
-NOTEBOOK = Path(__file__).with_name("study.ipynb")
 NAME = "study"
 FAILED = "study.failed.ipynb"
 

@@ -1,0 +1,89 @@
+"""The look of the figures: what a loss, a device and a verdict look like, and how a figure becomes a file.
+
+Every figure carries the data set's label when the data is not SHD or SSC. A loss has one colour and one line style
+throughout (colours of Okabe and Ito, told apart by colour-blind readers and, by the line style, in black and white).
+"""
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from eventspeech.files import atomic_path
+from eventspeech.report.results import Results
+
+STYLE = Path(__file__).with_name("study.mplstyle")
+WIDTH = 7.0
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+GREY = "#777777"
+RED = "#B00020"
+BETTER, WORSE = "#009E73", "#D55E00"
+
+
+def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the report's style and print the data set's label above the figure."""
+
+    @functools.wraps(function)
+    def drawn(results: Results, *arguments: object) -> Figure:
+        with matplotlib.rc_context(fname=STYLE):
+            figure = function(results, *arguments)
+            if results.label:
+                height = figure.get_size_inches()[1]
+                figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.2 / height))
+                figure.text(0.995, 1 - 0.04 / height, results.label, ha="right", va="top", fontsize=6.5, color=RED)
+            # one layout for all formats: it costs more than drawing
+            figure.get_layout_engine().execute(figure)
+            figure.set_layout_engine("none")
+        return figure
+
+    return drawn
+
+
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
+    """Write a figure in every format, without dates, so that equal results give equal files."""
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    written = []
+    with matplotlib.rc_context(fname=STYLE):
+        for suffix in formats:
+            path = Path(folder) / f"{name}.{suffix}"
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=suffix, metadata=dates[suffix])
+            written.append(path)
+    return written
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG, to be embedded in the page."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(fname=STYLE):
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def look(results: Results, loss: str) -> dict[str, object]:
+    """Return colour and line style of a loss, by its place in the study; a colour that returns has another line."""
+    again, place = divmod(results.losses.index(loss), len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": LINES[(place + again) % len(LINES)]}
+
+
+def percent_axis(axes: Axes, label: str, low: float = 0.0) -> None:
+    axes.set(ylabel=label, ylim=(100 * low, 102))
+
+
+def dot(colour: str) -> Line2D:
+    return Line2D([], [], color=colour, marker="o", linestyle="", markeredgecolor="black", markeredgewidth=0.6)
+
+
+def rule(style: str) -> Line2D:
+    return Line2D([], [], color=GREY, linestyle=style, linewidth=1)
+
+
+def verdict_colour(word: str) -> str:
+    """Return the colour of a verdict in words: fewer epochs are better, and so are higher accuracies."""
+    return {"sooner": BETTER, "higher": BETTER, "later": WORSE, "lower": WORSE}.get(word, GREY)

@@ -1,0 +1,125 @@
+"""Figures of the test: accuracies, confused words, speakers."""
+
+import math
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from eventspeech.report.figures.style import (
+    GREY,
+    WIDTH,
+    dot,
+    look,
+    percent_axis,
+    rule,
+    styled,
+)
+from eventspeech.report.results import Results
+from eventspeech.report.words import (
+    KINDS,
+    title,
+)
+
+
+@styled
+def test_accuracy(results: Results) -> Figure:
+    """Draw test accuracy of every seed with mean and interval, beside the logistic baseline and chance."""
+    kinds = {"": ("accuracy", "all speakers"), "_heard": ("accuracy_heard", "speakers heard in training")}
+    kinds["_unheard"] = ("accuracy_unheard", "speakers never heard")
+    kinds = {key: value for key, value in kinds.items() if results.baseline.get(value[0]) is not None}
+    figure = Figure(figsize=(WIDTH if len(kinds) > 1 else 3.5, 3.0), layout="constrained")
+    grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, (suffix, (key, text)) in zip(grid, kinds.items(), strict=True):
+        for place, loss in enumerate(results.losses):
+            _dots_and_interval(axes, results, loss, place, key, f"test{suffix}")
+        axes.axhline(100 * results.baseline[key], color="black", linestyle="--", linewidth=1)
+        axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
+        crowded = len(results.losses) > 3
+        names = [title(loss) if crowded else title(loss).replace(" ", "\n") for loss in results.losses]
+        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        axes.set_xticks(range(len(results.losses)), names, **slanted)
+        axes.set_xlim(-0.6, len(results.losses) - 0.4)
+        axes.grid(False, axis="x")
+        axes.set_title(text)
+    percent_axis(grid[0], "test accuracy (%)")
+    baseline = Line2D([], [], color="black", linestyle="--", linewidth=1)
+    mean = Line2D([], [], color="black", marker="D", linestyle="-", markersize=4)
+    interval = f"mean and {100 * results.params.compare.confidence:g} % interval"
+    texts = [results.one_run, interval, "logistic regression", "chance"]
+    figure.legend([dot("#ffffff"), mean, baseline, rule(":")], texts, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key: str, measure: str) -> None:
+    colour = look(results, loss)["color"]
+    values = [run["metrics"][key] for run in results.of(loss)]
+    known = [100 * value for value in values if value is not None]
+    spread = np.linspace(-0.12, 0.12, len(known)) if len(known) > 1 else [0.0]
+    axes.plot(place - 0.12 + np.array(spread), known, "o", color=colour, markeredgecolor="black", markeredgewidth=0.5)
+    row = results.of_loss(loss)
+    mean, low, high = (100 * row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+    bars = [[mean - low], [high - mean]] if np.isfinite(low) else None
+    axes.errorbar([place + 0.22], [mean], bars, fmt="D", color=colour, markersize=4, capsize=3, elinewidth=1.2)
+
+
+@styled
+def confusion(results: Results, loss: str) -> Figure:
+    """Draw the confusion matrix of a loss, counts summed over seeds, as percent of each spoken word."""
+    counts = sum(run["confusion"] for run in results.of(loss))
+    totals = counts.sum(axis=1, keepdims=True)
+    percent = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 7.0))
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    seaborn.heatmap(
+        percent, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, annot_kws={"fontsize": 5.2},
+        annot=np.array([[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]),
+        fmt="", xticklabels=results.classes, yticklabels=results.classes,
+        cbar_kws={"label": "share of the spoken word (%)", "shrink": 0.75},
+    )  # fmt: skip
+    axes.tick_params(labelsize=7)
+    axes.set(xlabel="predicted word", ylabel="spoken word")
+    seeds, folds = len(results.seeds), len(results.folds)
+    jobs = f"{seeds} seed{'s' if seeds > 1 else ''}" + (f", {folds} folds" if folds > 1 else "")
+    axes.set_title(f"{title(loss)}: {counts.sum()} tests ({jobs})")
+    return figure
+
+
+@styled
+def speakers(results: Results) -> Figure:
+    """Draw test accuracy by speaker, a dot a loss (mean over seeds), those heard in training left of the others."""
+    kinds = {name: KINDS[kind] for name, kind in results.speaker_kinds().items()}
+    names = sorted(kinds, key=lambda name: (list(KINDS.values()).index(kinds[name]), _natural(name)))
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    axes = figure.subplots()
+    offsets = np.linspace(-0.2, 0.2, len(results.compared)) if len(results.compared) > 1 else [0.0]
+    for loss, offset in zip(results.compared, offsets, strict=True):
+        ranges = [[100 * value for value in results.of_speaker(name, results.of(loss))] for name in names]
+        means = [np.mean(values) for values in ranges]
+        places = np.arange(len(names)) + offset
+        colour = look(results, loss)["color"]
+        axes.vlines(places, [min(r) for r in ranges], [max(r) for r in ranges], color=colour, linewidth=1)
+        axes.plot(places, means, "o", color=colour, label=title(loss), markeredgecolor="black", markeredgewidth=0.4)
+    bars = [100 * np.mean(results.of_speaker(name, list(results.baselines.values()))) for name in names]
+    axes.plot(range(len(names)), bars, "_", color="black", markersize=18, label="logistic regression")
+    axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1, label="chance")
+    for kind, shade in zip(KINDS.values(), ("white", "#eef2f6", "#f3efe2"), strict=True):
+        places = [place for place, name in enumerate(names) if kinds[name] == kind]
+        if places:
+            axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=shade, zorder=0)
+            middle = (places[0] + places[-1]) / 2
+            axes.text(middle, 1, kind, ha="center", va="bottom", fontsize=6.5, transform=axes.get_xaxis_transform())
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 20 else 0)
+    axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
+    axes.grid(False, axis="x")
+    percent_axis(axes, "test accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=5)
+    return figure
+
+
+def _natural(name: str) -> tuple:
+    digits = "".join(filter(str.isdigit, name))
+    return (int(digits) if digits else math.inf, name)

@@ -1,0 +1,60 @@
+"""A table as CSV, Markdown, LaTeX and HTML."""
+
+import html
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from eventspeech.files import write_text
+
+
+def save(table: pd.DataFrame, folder: Path, name: str) -> list[Path]:
+    """Write a table as CSV, Markdown and LaTeX (booktabs)."""
+    texts = {"csv": table.to_csv(index=False, lineterminator="\n"), "md": markdown(table), "tex": latex(table)}
+    for suffix, text in texts.items():
+        write_text(Path(folder) / f"{name}.{suffix}", text)
+    return [Path(folder) / f"{name}.{suffix}" for suffix in texts]
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "<": "$<$", ">": "$>$",
+}  # fmt: skip
+
+
+def latex(table: pd.DataFrame) -> str:
+    """Return a table as LaTeX; needs the package booktabs."""
+
+    def line(cells: list) -> str:
+        # a bracket that opens a cell would be read as an option of the row's end before it
+        texts = ["".join(_TEX.get(letter, letter) for letter in str(cell)) for cell in cells]
+        return " & ".join(f"{{}}{text}" if text.startswith("[") else text for text in texts) + r" \\"
+
+    body = [line(row) for row in table.to_numpy().tolist()]
+    head = [rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", line(list(table.columns)), r"\midrule"]
+    return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def as_html(table: pd.DataFrame) -> str:
+    """Return a table as HTML, columns of numbers flush right."""
+
+    def numeric(column: str) -> bool:
+        cells = [str(cell) for cell in table[column] if str(cell)]
+        return bool(cells) and all(re.fullmatch(r"[-+−±\d.,\[\] e]+", cell) for cell in cells)
+
+    classes = {column: ' class="number"' if numeric(column) else "" for column in table.columns}
+    head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in table.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{classes[c]}>{html.escape(str(v))}</td>" for c, v in zip(table.columns, row, strict=True))
+        + "</tr>"
+        for row in table.to_numpy().tolist()
+    )
+    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

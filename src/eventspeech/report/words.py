@@ -1,0 +1,79 @@
+"""What the report calls things, and how it writes numbers."""
+
+import math
+from typing import Any
+
+KINDS = {"heard": "heard in training", "validation": "validation", "unheard": "never heard"}
+"""What a speaker of the test set was in training; nothing was learned from validation, but it chose the epoch."""
+
+HELD_OUT = {
+    "held_out": "speakers held out",
+    "leave_one_out": "each speaker held out in turn",
+    "random": "samples held out",
+    "official": "the source's own split",
+}
+"""What chose the epoch, by protocol."""
+
+MEASURES = {
+    "early_validation": "validation, first {early} epochs",
+    "best_validation": "validation, best epoch",
+    "final_validation": "validation, last epoch",
+    "test": "test, all speakers",
+    "test_heard": "test, speakers heard in training",
+    "test_unheard": "test, speakers never heard",
+}
+
+WITHOUT_WEIGHT = {"max": "maximum of the voltage", "first_spike": "time of the first spike"}
+
+
+def title(loss: str) -> str:
+    """Return a loss's name as a reader writes it."""
+    return loss.replace("_", " ")
+
+
+def measure_name(measure: str, early: int) -> str:
+    """Return a measure of differences.csv in words."""
+    if measure.startswith("epochs_to_"):
+        return f"epochs to {100 * float(measure.removeprefix('epochs_to_')):g} %"
+    return MEASURES[measure].format(early=early)
+
+
+def verdict(row: Any) -> str:
+    """Return the word of a row of differences.csv: of epochs, fewer is sooner."""
+    if row["unit"] == "epochs":
+        return {"lower": "sooner", "higher": "later"}.get(row["verdict"], row["verdict"])
+    return row["verdict"]
+
+
+def device_name(device: str) -> str:
+    return {"cpu": "CPU", "cuda": "GPU"}[device]
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Format a fraction in percent; unknown is empty."""
+    return "" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}".replace("-", "−")
+
+
+def with_interval(row: Any, measure: str) -> str:
+    """Format mean and interval of an accuracy of losses.csv, in percent; no accuracy is below 0 or above 100."""
+    mean, low, high = (row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+    if not math.isfinite(low):
+        return percent(mean)
+    return f"{percent(mean)} [{percent(max(0.0, low))}, {percent(min(1.0, high))}]"
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    if value is None or not math.isfinite(value):
+        return ""
+    # three digits, but never the e+ notation for numbers people read
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+def signed(value: float) -> str:
+    """Format a difference with its sign, a true minus."""
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus zero
+
+
+def capital(text: str) -> str:
+    """Return a sentence with its first letter large."""
+    return text[:1].upper() + text[1:]

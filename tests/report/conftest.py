@@ -1,0 +1,3 @@
+"""Fixtures of made-up studies."""
+
+from support.studies import ablated, own, pristine, study  # noqa: F401

@@ -1,0 +1,138 @@
+"""The stage `report`: every file of it is written, and what goes wrong is one sentence."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from support.studies import make
+
+from eventspeech import cli
+from eventspeech.errors import DataError
+from eventspeech.stages import report
+
+FIGURES = [
+    "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
+    "confusion_exponential", "confusion_gaussian", "speakers", "differences", "profile",
+]  # fmt: skip
+
+
+TABLES = [
+    "claims", "data_set", "time_to_accuracy", "accuracies", "runs", "differences", "profile", "machines", "parameters",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """A folder after one run of the verb itself, by relative paths as the workflow gives them."""
+    root = tmp_path_factory.mktemp("rendered")
+    make(root)
+    (root / "reports" / "figures").mkdir(parents=True)
+    (root / "reports" / "figures" / "confusion_left.png").write_text("of a loss that left the study")
+    before = os.getcwd()
+    os.chdir(root)
+    try:
+        paths = ["--spikes", "data/spikes", "--results", "results", "--out", "reports"]
+        status = cli.main(["report", "--params", "params.yaml", "--log", "logs/report.log", *paths])
+    finally:
+        os.chdir(before)
+    assert status == 0, (root / "logs" / "report.log").read_text()
+    return root
+
+
+def test_every_output_is_there(rendered):
+    written = {path.relative_to(rendered / "reports").as_posix() for path in (rendered / "reports").rglob("*.*")}
+    expected = {"study.html", "study.ipynb"}
+    expected |= {f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
+    expected |= {f"tables/{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
+    assert written == expected
+
+
+def test_the_page_stands_alone_and_names_no_folder_of_this_machine(rendered):
+    page = (rendered / "reports" / "study.html").read_text(encoding="utf-8")
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert "<script" not in page and "@import" not in page
+    assert "SYNTHETIC SPEECH" in page
+    assert "study_results.load" not in page  # the code is in the notebook
+    assert page.count("<img") == len(FIGURES)
+    assert all(alt for alt in re.findall(r'<img[^>]*alt="([^"]*)"', page))
+    for path in (rendered / "reports").rglob("study.*"):
+        assert str(rendered) not in path.read_text(encoding="utf-8")
+        assert sys.prefix not in path.read_text(encoding="utf-8")
+
+
+def test_the_notebook_was_executed_and_keeps_no_times(rendered):
+    notebook = json.loads((rendered / "reports" / "study.ipynb").read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code)
+    assert "papermill" not in notebook["metadata"]
+    assert not [cell for cell in code if {"papermill", "execution"} & set(cell["metadata"])]
+    sentences = [line for line in code[0]["source"] if "=" in line]
+    assert len(sentences) == 4
+
+
+def test_the_page_shows_the_numbers_of_the_files(rendered):
+    page = (rendered / "reports" / "study.html").read_text(encoding="utf-8")
+    losses = pd.read_csv(rendered / "results" / "compare" / "losses.csv").set_index("loss")
+    assert f"{100 * losses.loc['gaussian', 'test_mean']:.1f} [" in page
+    baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "held_out" / "metrics.json").read_text())
+    assert f'<td class="number">{100 * baseline["accuracy"]:.1f}</td>' in page
+
+
+def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
+    root, study = ablated
+    monkeypatch.chdir(root)
+    report.report(study.params, "params.yaml", "data/spikes", "results", "reports")
+    page = (root / "reports" / "study.html").read_text(encoding="utf-8")
+    assert len(re.findall("<h2[^>]*>Which pieces help: the ablation</h2>", page)) == 1
+    assert (root / "reports" / "figures" / "ablation.png").exists()
+    assert (root / "reports" / "tables" / "ablation.md").exists()
+    assert (root / "reports" / "figures" / "confusion_same.png").exists()
+    assert not (root / "reports" / "figures" / "confusion_with_shift.png").exists()
+    assert "shape.same.changes.network.recurrent" in page and "shape.exponential.changes" not in page
+
+
+@pytest.mark.parametrize(
+    "missing, stage",
+    [("results/profile/cpu/1.json", "profile"), ("results/compare/losses.csv", "compare"),
+     ("results/evaluate/gaussian/0/held_out/examples.npz", "evaluate"), ("data/spikes/test.json", "preprocess")],
+)  # fmt: skip
+def test_a_missing_result_is_told_before_a_kernel_starts(own, monkeypatch, missing, stage):
+    root, chosen = own
+    (root / missing).unlink()
+    monkeypatch.setattr(report, "_execute", lambda *_: pytest.fail("a kernel was started"))
+    with pytest.raises(DataError, match=f"stage `{stage}`"):
+        report.report(chosen, root / "params.yaml", root / "data/spikes", root / "results", root / "reports")
+
+
+def test_a_failing_cell_gives_one_sentence_and_keeps_the_notebook(own, monkeypatch, tmp_path):
+    root, chosen = own
+    notebook = json.loads(report.NOTEBOOK.read_text())
+    notebook["cells"] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    failing = {"cell_type": "code", "id": "x", "metadata": {}, "outputs": [], "execution_count": None}
+    source = "import sys\nprint(sys.executable)\nraise ValueError('no such luck')"
+    notebook["cells"].append(failing | {"source": source})
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text(json.dumps(notebook))
+    monkeypatch.setattr(report, "NOTEBOOK", broken)
+    with pytest.raises(report.CellError, match="ValueError: no such luck"):
+        report.report(chosen, root / "params.yaml", root / "data/spikes", root / "results", root / "reports")
+    kept = (root / "reports" / report.FAILED).read_text()
+    assert "no such luck" in kept
+    assert sys.executable in kept  # the kernel is this interpreter
+    assert not (root / "reports" / "study.html").exists()
+
+
+def test_misspelt_arguments_are_refused():
+    with pytest.raises(report.CellError, match="oot"):
+        report.check_arguments(report.NOTEBOOK, {"params_path": "", "spikes": "", "results": "", "oot": ""})
+
+
+def test_importing_the_package_loads_no_plotting():
+    code = "import eventspeech.report, eventspeech.stages.report, sys; print('pandas' in sys.modules or"
+    code += " 'matplotlib' in sys.modules or 'seaborn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
