@@ -33,8 +33,8 @@ def library(folder: str, *flags: str) -> Extension:
 setup(
     ext_modules=[
         # -fno-trapping-math would allow more; NaN and infinity keep their meaning, so that a diverging network shows it
-        library("engines/native", "-ffp-contract=fast", "-Wno-psabi"),
-        library("optimiser", "-ffp-contract=off"),
+        library("engines/event_driven/c", "-ffp-contract=fast", "-Wno-psabi"),
+        library("learning/adam", "-ffp-contract=off"),
         # no fused operations: spikes must not depend on the machine; the rest changes no finite number
         library("data/cochlea", "-ffp-contract=off", "-fno-trapping-math", "-fno-signed-zeros", "-ffinite-math-only"),
     ],

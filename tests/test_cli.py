@@ -10,7 +10,7 @@ import pytest
 import yaml
 from support import tiny
 
-from eventspeech import __version__, cli, gradient_check, presets
+from eventspeech import __version__, check_gradients, cli, presets
 from eventspeech.data import store
 from eventspeech.errors import UserError
 from eventspeech.records import model as model_file
@@ -150,7 +150,8 @@ def test_an_interruption_is_status_130(project, monkeypatch, capsys):
 
 
 def test_a_failed_check_is_status_1(monkeypatch, capsys):
-    monkeypatch.setattr(gradient_check, "rows", lambda _: [{"case": "x", "exact_vs_differences": 1.0, "passed": False}])
+    row = {"case": "x", "exact_vs_differences": 1.0, "passed": False}
+    monkeypatch.setattr(check_gradients, "rows", lambda _: [row])
     assert cli.main(["check-gradients", "--engine", "exact"]) == 1
     assert "FAIL" in capsys.readouterr().out
 

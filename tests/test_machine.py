@@ -112,7 +112,7 @@ def test_benchmark_writes_json(what, monkeypatch, tmp_path, capsys):
         calls.append((args, kwargs))
         return {"median_s": np.float32(0.5)}
 
-    monkeypatch.setitem(sys.modules, f"eventspeech.benchmark_{what}", SimpleNamespace(measure=measure))
+    monkeypatch.setitem(sys.modules, f"eventspeech.benchmarks.{what}", SimpleNamespace(measure=measure))
     for target in ("-", str(tmp_path / "out.json")):
         assert cli.main(["benchmark", what, "--json", target]) == 0
     printed = json.loads(capsys.readouterr().out)

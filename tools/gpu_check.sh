@@ -29,12 +29,12 @@ step() { # name, seconds at most, file for what it says, command
 checked="import cupy, pytest, sys; cupy.cuda.set_allocator(None); sys.exit(pytest.main(sys.argv[1:]))"
 checker() { # tool, tests
     step "$1" 60 sanitizer.txt compute-sanitizer --tool "$1" --error-exitcode 9 \
-        python3 -c "$checked" -q -p no:cacheprovider -m gpu tests/test_cuda_engine.py -k "$2"
+        python3 -c "$checked" -q -p no:cacheprovider -m gpu tests/engines/test_cuda.py -k "$2"
 }
 
 step build 120 doctor.txt python3 setup.py -q build_ext --inplace
 step doctor 60 doctor.txt python3 -m eventspeech.cli doctor
-step tests 120 tests.txt python3 -m pytest -q -p no:cacheprovider -m gpu tests/test_cuda_engine.py
+step tests 120 tests.txt python3 -m pytest -q -p no:cacheprovider -m gpu tests/engines/test_cuda.py
 step benchmark 210 benchmark.txt python3 -m eventspeech.cli benchmark gpu --repeats 3 --json "$out/gpu.json"
 step epoch 60 benchmark.txt python3 -m eventspeech.cli benchmark epoch --engine cuda --repeats 3 --json "$out/epoch.json"
 if python3 -c "import pygenn" 2>/dev/null; then

@@ -16,13 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import benchmark_engine, benchmark_mlgenn, engines, losses, seeds
+from eventspeech import engines, losses, seeds
+from eventspeech.benchmarks import load
+from eventspeech.benchmarks import mlgenn as benchmark_mlgenn
 from eventspeech.data import batches, store
-from eventspeech.engines.base import Objective
 from eventspeech.engines.genn import install
 from eventspeech.engines.genn.build import output_to
+from eventspeech.learning.adam import Adam
+from eventspeech.losses import Objective
 from eventspeech.network import Network, Weights
-from eventspeech.optimiser import Adam
 from eventspeech.params import CHANNELS, Regulariser, Shape
 
 HIDDEN, STEPS, STEP_MS, TAU_MEM_MS, TAU_SYN_MS = 64, 500, 2.0, 20.0, 5.0
@@ -103,7 +105,7 @@ def main(spikes: Path, out: Path) -> None:
     parts = {"validation": batches.take(data, chosen[:cut]), "training": batches.take(data, chosen[cut:])}
     objective = losses.objective(Shape(kind="exponential"), STEPS, Regulariser(strength=STRENGTH))
     judge = engines.create("cpu", on)
-    weights = benchmark_engine.weights_for_rate(judge, batches.take(data, chosen[:32]), objective, RATE)
+    weights = load.weights_for_rate(judge, batches.take(data, chosen[:32]), objective, RATE)
     rows = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), output_to(2):
         for engine, train in {"genn": train_ours, "mlgenn": train_theirs}.items():

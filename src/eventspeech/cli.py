@@ -103,15 +103,15 @@ def _preset(arguments: argparse.Namespace) -> None:
 
 
 def _check_gradients(arguments: argparse.Namespace) -> int:
-    from eventspeech import gradient_check
+    from eventspeech import check_gradients
 
-    return gradient_check.run(arguments.engine, arguments.json, sys.stdout)
+    return check_gradients.run(arguments.engine, arguments.json, sys.stdout)
 
 
 def _benchmark(arguments: argparse.Namespace) -> None:
-    from eventspeech import benchmark
+    from eventspeech.benchmarks import run
 
-    benchmark.run(arguments)
+    run.run(arguments)
 
 
 def _positive(text: str) -> int:

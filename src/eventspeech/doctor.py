@@ -133,12 +133,12 @@ def _numba() -> Check:
 
 
 def _kernels() -> Check:
-    from eventspeech import optimiser
     from eventspeech.data.cochlea import native as cochlea
-    from eventspeech.engines import native as engine
+    from eventspeech.engines.event_driven.c import launches as engine
+    from eventspeech.learning import adam
 
     libraries = {"the cpu engine": engine.library(), "the cochlea encoder": cochlea.library()}
-    libraries["Adam"] = optimiser.library()
+    libraries["Adam"] = adam.library()
     missing = [name for name, library in libraries.items() if library is None]
     if missing:
         remedy = "to make it faster install a C compiler, then run `pip install -e .` again"
@@ -231,7 +231,7 @@ def _nvidia() -> Check:
 
 
 def _cuda() -> Check:
-    from eventspeech.engines import cuda
+    from eventspeech.engines.event_driven.cuda import device as cuda
 
     if problem := cuda.problem():
         detail, _, remedy = problem.partition("; ")

@@ -31,13 +31,42 @@ Published gradients of the sums are the true ones divided by tau_mem, those of `
 `first_spike` are the true ones: strengths of the regulariser and Adam's epsilon belong to these scales.
 """
 
+from typing import Literal, NamedTuple
+
 import numpy as np
 
-from eventspeech.engines.base import FirstSpike, Objective
 from eventspeech.errors import ParameterError
 from eventspeech.params import WEIGHTED, Regulariser, Shape
 
 _PANELS, _NODES = 256, 8
+
+
+class FirstSpike(NamedTuple):
+    """Constants of the readout `first_spike`: see the module's text."""
+
+    tau0_ms: float
+    tau1_ms: float
+    alpha: float
+
+
+class Objective(NamedTuple):
+    """What is minimised; :func:`objective` makes it.
+
+    Attributes:
+        weighting: float64[N], w(n/N); None unless the readout is `sum`.
+        regulariser_strength: lambda, of true gradients (published values times tau_mem in ms).
+        regulariser_target: spikes per neuron and trial.
+        regulariser_batch: the count is the mean over the batch (else the sample's own).
+        readout: what is read of the outputs.
+        first_spike: constants of that readout, None for others.
+    """
+
+    weighting: np.ndarray | None
+    regulariser_strength: float = 0.0
+    regulariser_target: float = 14.0
+    regulariser_batch: bool = True
+    readout: Literal["sum", "max", "first_spike"] = "sum"
+    first_spike: FirstSpike | None = None
 
 
 def weight(shape: Shape, x: np.ndarray) -> np.ndarray:
@@ -80,7 +109,7 @@ def objective(shape: Shape, steps: int, regulariser: Regulariser | None = None) 
 
 
 def readout(shape: Shape) -> str:
-    """Return the name of what is read of the outputs: see `engines.base.Objective`."""
+    """Return the name of what is read of the outputs: see :class:`Objective`."""
     return "sum" if shape.kind in WEIGHTED else shape.kind
 
 

@@ -15,10 +15,10 @@ from support import ROOT, tiny
 
 from eventspeech import losses, machine, seeds
 from eventspeech.data import augmentation, batches, store
-from eventspeech.engines.base import Objective
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz, write_npz
+from eventspeech.losses import Objective
 from eventspeech.network import from_json
 from eventspeech.records import model as model_file
 from eventspeech.report.results import Results

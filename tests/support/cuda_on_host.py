@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech.engines import gpu
-from eventspeech.engines.event_driven import EventDrivenEngine
-from eventspeech.engines.gpu.kernels import DeviceKernels
+from eventspeech.engines.event_driven import cuda
+from eventspeech.engines.event_driven.cuda.launches import DeviceKernels
+from eventspeech.engines.event_driven.engine import EventDrivenEngine
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-KERNELS = Path(gpu.__file__).with_name("kernels.cu")
+KERNELS = Path(cuda.__file__).with_name("kernels.cu")
 GUARD = 64
 """Bytes on each side of an array."""
 
@@ -34,7 +34,7 @@ class Engine(EventDrivenEngine):
 
 
 class Device:
-    """See `gpu.kernels.Device`."""
+    """See `launches.Device`."""
 
     def __init__(self, order=0, memory=2**30, processors=1):
         self.memory = memory

@@ -1,9 +1,9 @@
-"""The equations of `engines.base` written out densely in numpy, slowly and plainly: the oracle of the tests."""
+"""The equations of `engines.equations` written out densely in numpy, slowly and plainly: the oracle of the tests."""
 
 import numpy as np
 from scipy.linalg import expm
 
-from eventspeech.engines.base import coefficients
+from eventspeech.engines.equations import coefficients
 from eventspeech.losses import cross_entropy
 from eventspeech.network import populations, time_constants
 

@@ -1,6 +1,6 @@
 """Engines: `exact` (float64, event-driven, what tests trust), `cpu` (C or numba, multi-core), `cuda`, `genn`."""
 
-from eventspeech.engines.base import Engine
+from eventspeech.engines.contract import Engine
 from eventspeech.errors import UserError
 from eventspeech.network import Network
 

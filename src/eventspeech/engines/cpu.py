@@ -2,21 +2,21 @@
 
 Forward and backward run in parallel over samples, the gather of gradients in parallel over presynaptic units; nothing
 depends on the number of threads. Memory: the spikes of a batch, and adjoints [N + 1, H] of some samples. Two sets of
-kernels give the same results to rounding: `native` (C, float32, compiled when the package is installed) and `kernels`
-(numba, the readable reference, also float64).
+kernels give the same results to rounding: `event_driven/c` (float32, compiled when the package is installed) and
+`event_driven/numba` (the readable reference, also float64).
 """
 
 import numpy as np
 
 from eventspeech import machine
-from eventspeech.engines import native
-from eventspeech.engines.event_driven import EventDrivenEngine
-from eventspeech.engines.kernels.types import Kernels
+from eventspeech.engines.event_driven.c import launches
+from eventspeech.engines.event_driven.engine import EventDrivenEngine
+from eventspeech.engines.event_driven.kernels import Kernels
 from eventspeech.network import Network
 
 
 class CpuEngine(EventDrivenEngine):
-    """Engine `cpu`; see :class:`eventspeech.engines.base.Engine`.
+    """Engine `cpu`; see :class:`eventspeech.engines.contract.Engine`.
 
     Args:
         network: the network.
@@ -31,15 +31,15 @@ class CpuEngine(EventDrivenEngine):
         self, network: Network, threads: int | None = None, dtype: type = np.float32, kernels: str | None = None
     ):
         used = threads or machine.threads()
-        fast = np.dtype(dtype) == np.float32 and native.library() is not None
+        fast = np.dtype(dtype) == np.float32 and launches.library() is not None
         chosen = kernels or ("native" if fast else "numba")
         super().__init__(network, _kernels(chosen, used, np.dtype(dtype), max(network.delay_steps)), dtype)
 
 
 def _kernels(name: str, threads: int, dtype: np.dtype, longest_delay: int) -> Kernels:
     if name == "native":
-        return native.NativeKernels(threads, longest_delay)
+        return launches.NativeKernels(threads, longest_delay)
     # here, since numba takes a second to import
-    from eventspeech.engines.kernels.reference import NumbaKernels
+    from eventspeech.engines.event_driven.numba.launches import NumbaKernels
 
     return NumbaKernels(dtype, threads)

@@ -6,7 +6,7 @@ root by Brent's method, none missed. A spike acts on its targets at once (the li
 to 0). Integrals over the output voltage and over its adjoint's drive use Gauss-Legendre quadrature on pieces short
 against the time constants. A maximum of an output's voltage lies where I = V (one root between two events, bracketed),
 at the end of the trial, or at a spike that turns I - V from positive to negative: a kink, whose movement with the spike
-is in R of that spike (`engines.base`). Spiking outputs are neurons of the population like the hidden ones.
+is in R of that spike (`engines.equations`). Spiking outputs are neurons of the population like the hidden ones.
 
 Eventprop: Wunderlich & Pehle, Sci. Rep. 11, 12829 (2021); loss shaping: Nowotny, Turner & Knight (2025).
 """
@@ -20,15 +20,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from eventspeech import losses
-from eventspeech.engines.base import (
-    FirstSpike,
-    Gradients,
-    Inference,
-    Products,
-    coefficients,
-    derivatives,
-    time_constant_gradients,
-)
+from eventspeech.engines.contract import Gradients, Inference
+from eventspeech.engines.equations import Products, coefficients, derivatives, time_constant_gradients
+from eventspeech.losses import FirstSpike
 from eventspeech.network import (
     TIME_CONSTANTS,
     Network,
@@ -52,7 +46,7 @@ class Sample(NamedTuple):
 
 
 class ExactObjective(NamedTuple):
-    """What is minimised; ``weight`` maps x = t/T to w(x), the rest is as in `base.Objective`."""
+    """What is minimised; ``weight`` maps x = t/T to w(x), the rest is as in `losses.Objective`."""
 
     weight: Callable[[np.ndarray], np.ndarray] | None
     regulariser_strength: float = 0.0

@@ -8,10 +8,10 @@ import numpy as np
 from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import augmentation, batches
 from eventspeech.data.store import SpikeStore
-from eventspeech.engines.base import Inference
+from eventspeech.engines.contract import Inference
 from eventspeech.errors import UserError
 from eventspeech.learning import schedule
-from eventspeech.optimiser import Adam
+from eventspeech.learning.adam import Adam
 from eventspeech.params import Params
 
 

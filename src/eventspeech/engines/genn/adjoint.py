@@ -1,7 +1,7 @@
 """Backward phase: what the populations do in the steps n = N-1..0, after the trial; the mirror image of `forward`.
 
-A spike of step n needs what its targets hold after step n + 1 (R and lamI[n+1] of `engines.base`). GeNN hands events on
-at the start of a step, before the neurons are updated, so a neuron says in step n + 1 that it fired in step n:
+A spike of step n needs what its targets hold after step n + 1 (R and lamI[n+1] of `engines.equations`). GeNN hands
+events on at the start of a step, before the neurons are updated: a neuron says in step n + 1 that it fired in step n:
 
     GeNN's step for n + 1:   neurons      lamV[n+1], lamI[n+1];  FiredBefore, if Z[n] > 0
     GeNN's step for n:       synapses     of those: Gradient += lamI_post[n+1],  Flow += w (p lamV - q lamI)_post[n+1]
@@ -56,7 +56,7 @@ Drift += LambdaV * (VoltageTrace[place] - CurrentTrace[place]);
 Charge += LambdaV * CurrentTrace[place];
 Current += LambdaI * CurrentTrace[place];
 """
-"""Sums of `engines.base.Products`, with lamV[n+1] after the jumps of step n and lamI[n+1]."""
+"""Sums of `engines.equations.Products`, with lamV[n+1] after the jumps of step n and lamI[n+1]."""
 
 DECAY = """
 LambdaI = (b * LambdaI) + (k * LambdaV);

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventspeech.engines.base import DENOMINATOR_FLOOR
+from eventspeech.engines.equations import DENOMINATOR_FLOOR
 from eventspeech.engines.genn import adjoint, definitions, forward
 from eventspeech.engines.genn.definitions import Neurons
 from eventspeech.errors import UserError
@@ -20,7 +20,7 @@ class Plan(NamedTuple):
 
     Attributes:
         network: the network.
-        readout: what is read of the outputs, as in `engines.base.Objective`.
+        readout: what is read of the outputs, as in `losses.Objective`.
         learned: populations whose time constants have gradients.
         samples: B.
         backend: GeNN's name of it.

@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from eventspeech.engines.base import Coefficients
+from eventspeech.engines.equations import Coefficients
 from eventspeech.engines.genn import adjoint, forward
 
 COEFFICIENTS = Coefficients._fields
 """Variables of every neuron, the same for all samples."""
 
 PRODUCTS = ("Drift", "Charge", "Current")
-"""Variables of the sums of `engines.base.Products`."""
+"""Variables of the sums of `engines.equations.Products`."""
 
 STATE = dict.fromkeys(("V", "I", "LambdaV", "LambdaI", "Difference"), "scalar")
 

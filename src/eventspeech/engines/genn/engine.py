@@ -1,4 +1,4 @@
-"""Engine `genn`: batches on a GeNN model. See :class:`eventspeech.engines.base.Engine`.
+"""Engine `genn`: batches on a GeNN model. See :class:`eventspeech.engines.contract.Engine`.
 
 A batch goes forward as a whole, in chunks of what the model takes at once; then the losses, slopes and counts of the
 whole batch are known (by `losses.score`, as in the other engines), and it goes backward with the same weights.
@@ -13,20 +13,13 @@ import numpy as np
 from eventspeech import losses
 from eventspeech.data import batches
 from eventspeech.data.batches import Batch
-from eventspeech.engines.base import (
-    Gradients,
-    Inference,
-    Objective,
-    Products,
-    Recording,
-    coefficients,
-    count_penalty,
-    set_time_constant_gradients,
-)
+from eventspeech.engines.contract import Gradients, Inference, Recording
+from eventspeech.engines.equations import Products, coefficients, count_penalty, set_time_constant_gradients
 from eventspeech.engines.genn import install
 from eventspeech.engines.genn.compose import Plan
 from eventspeech.engines.genn.model import Arrays, Model
 from eventspeech.errors import UserError
+from eventspeech.losses import Objective
 from eventspeech.network import (
     Network,
     Weights,

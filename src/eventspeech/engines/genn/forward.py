@@ -14,7 +14,7 @@ No buffer can overflow, and each place is written anew in every trial, with a sp
 In its step n GeNN first hands on what fired in step n - 1 (``Isyn``), then updates the neurons: that is I[n]. Step 0
 takes nothing from before, whatever is still on its way there from an earlier trial: nothing leaks.
 
-``t`` counts steps. Names in the code are those of `engines.base`; ``here`` is a neuron's place in arrays [B, H],
+``t`` counts steps. Names in the code are those of `engines.equations`; ``here`` is a neuron's place in arrays [B, H],
 ``place`` that of its step n in arrays [B, N, H]. What is seldom needed is in such arrays and not in variables, which
 GeNN reads and writes in every step.
 """

@@ -6,7 +6,7 @@ Legend: ``B`` samples that run side by side, ``N`` steps, ``C`` channels, ``H`` 
 import numpy as np
 
 from eventspeech.data.batches import Batch
-from eventspeech.engines.base import Coefficients, Products
+from eventspeech.engines.equations import Coefficients, Products
 from eventspeech.engines.genn import build
 from eventspeech.engines.genn.compose import Plan, compose
 from eventspeech.engines.genn.definitions import COEFFICIENTS, PRODUCTS

@@ -1,0 +1,94 @@
+"""The limit of engine `cpu`: how many bytes a training step must move, and how fast this machine moves them.
+
+An event (a spike of the input, once for each copy of the delay line, or of a hidden neuron) reads a row of numbers, one
+for each postsynaptic neuron: of weights on the way forward, of adjoints when gradients are gathered; and at each of its
+spikes a hidden neuron reads its weights once more on the way back. These rows are read at random from what fits the
+second-level cache. Adjoints are written to and read from memory once. All else (states, spike trains, output layer of
+few columns, Adam) is small beside it and left out, so the limit can be approached, not reached.
+"""
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from eventspeech import compiled
+from eventspeech.engines.event_driven.c import launches
+from eventspeech.network import Network
+
+FLOAT_BYTES = 4
+CACHED_ROWS = 2**19 // (FLOAT_BYTES * launches.TILE)
+"""Rows of the table that stands for weights or adjoints of a tile: half a MiB."""
+MEMORY_ROWS = 2**27 // (FLOAT_BYTES * launches.TILE)
+PROBES = 7
+
+
+def bytes_moved(network: Network, input_spikes: float, hidden_spikes: float) -> dict[str, float]:
+    """Return the bytes that a training step moves for each sample, by pass; of one recurrent hidden layer.
+
+    Args:
+        network: sizes.
+        input_spikes: per sample.
+        hidden_spikes: of all hidden neurons together, per sample.
+    """
+    row = FLOAT_BYTES * network.hidden[0]
+    inputs = input_spikes * len(network.delay_steps) * row
+    recurrent = hidden_spikes * row if network.recurrent else 0.0
+    return {
+        "forward_cache": inputs + recurrent,
+        "backward_cache": recurrent,
+        "gather_cache": inputs + recurrent,
+        "adjoints_memory": 2.0 * network.steps * row,
+    }
+
+
+def bandwidth(threads: int) -> dict[str, float] | None:
+    """Return what all threads together read, in bytes per second: rows at random from a cache, in order from memory.
+
+    None where the compiled kernels were not built.
+    """
+    library = launches.library()
+    if library is None:
+        return None
+    rng = np.random.default_rng(0)
+    cached = rng.integers(0, CACHED_ROWS, 2**19).astype(np.int32)
+    from_cache = [(cached, np.ones((CACHED_ROWS, launches.TILE), np.float32)) for _ in range(threads)]
+    in_order = np.arange(MEMORY_ROWS // threads, dtype=np.int32)
+    table = np.ones((MEMORY_ROWS, launches.TILE), np.float32)
+    from_memory = [(in_order, table[i * len(in_order) :]) for i in range(threads)]
+    return {"cache": _rate(library, from_cache), "memory": _rate(library, from_memory)}
+
+
+def _rate(library, work: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    sums = [np.empty(launches.TILE, np.float32) for _ in work]
+
+    def read(part: int) -> None:
+        rows, table = work[part]
+        compiled.call(library, "sum_rows", rows, len(rows), table, sums[part])
+
+    seconds = []
+    with ThreadPoolExecutor(len(work)) as pool:
+        list(pool.map(read, range(len(work))))
+        for _ in range(PROBES):
+            start = time.perf_counter()
+            list(pool.map(read, range(len(work))))
+            seconds.append(time.perf_counter() - start)
+    total = sum(len(rows) for rows, _ in work) * launches.TILE * FLOAT_BYTES
+    return total / statistics.median(seconds)
+
+
+def distance(network: Network, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float) -> dict:
+    """Return the limit of a training step on this machine, and how many times longer ``ms_per_sample`` is."""
+    moved, found = bytes_moved(network, input_spikes, hidden_spikes), bandwidth(threads)
+    if found is None:
+        return {"bytes_per_sample": moved, "reason": "the compiled kernels are not built"}
+    cache = sum(value for name, value in moved.items() if name.endswith("cache")) / found["cache"]
+    limit_ms = 1000 * (cache + moved["adjoints_memory"] / found["memory"])
+    return {
+        "bytes_per_sample": moved,
+        "cache_gb_per_s": found["cache"] / 1e9,
+        "memory_gb_per_s": found["memory"] / 1e9,
+        "limit_ms_per_sample": limit_ms,
+        "times_the_limit": ms_per_sample / limit_ms,
+    }

@@ -1,0 +1,74 @@
+"""The contract of an engine: weights, a batch and an objective in; loss, logits and exact gradients out.
+
+An engine is pure: its results depend on its arguments alone, nothing is left over from the batch before.
+Optimiser, augmentation, schedule and checkpoints live outside. What engines compute is in `engines.equations`.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from eventspeech.data.batches import Batch
+from eventspeech.losses import Objective
+from eventspeech.network import Network, Weights
+
+
+class Inference(NamedTuple):
+    """Result of a forward pass of ``B`` samples.
+
+    Attributes:
+        logits: [B, O], S_o: the prediction is their argmax (the first of equals).
+        losses: float64[B], of each sample.
+        predictions: int64[B].
+        spike_counts: one int64[B, H] per hidden layer.
+    """
+
+    logits: np.ndarray
+    losses: np.ndarray
+    predictions: np.ndarray
+    spike_counts: tuple[np.ndarray, ...]
+
+
+class Gradients(NamedTuple):
+    """Result of a forward and a backward pass.
+
+    Attributes:
+        inference: of the same weights and batch.
+        weights: gradient of the mean loss (and the regulariser) for every connection, and for the time constants
+            that the weights hold.
+        floored: how many denominators were bounded from below.
+    """
+
+    inference: Inference
+    weights: Weights
+    floored: int
+
+
+class Recording(NamedTuple):
+    """Activity of a batch, for figures.
+
+    Attributes:
+        inference: as of `infer`.
+        hidden: for each layer the spikes, in the form of a batch (``channels`` are the neurons).
+        output_voltage: float32[B, N, O], before each step; that of a spiking output is 0 after each of its spikes.
+    """
+
+    inference: Inference
+    hidden: tuple[Batch, ...]
+    output_voltage: np.ndarray
+
+
+class Engine(Protocol):
+    """What the stages need of an engine."""
+
+    name: str
+    network: Network
+
+    def infer(self, weights: Weights, batch: Batch, objective: Objective) -> Inference:
+        """Run the batch forward."""
+
+    def gradients(self, weights: Weights, batch: Batch, objective: Objective) -> Gradients:
+        """Run the batch forward and backward, with the same weights."""
+
+    def record(self, weights: Weights, batch: Batch, objective: Objective) -> Recording:
+        """Run the batch forward and keep what it did."""

@@ -1,0 +1,1 @@
+"""The event-driven engines: one order of passes (`engine`) over three sets of kernels (`c`, `numba`, `cuda`)."""

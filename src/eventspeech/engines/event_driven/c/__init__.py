@@ -1,0 +1,1 @@
+"""The fast kernels of engine `cpu`, in C."""

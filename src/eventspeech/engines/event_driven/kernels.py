@@ -1,0 +1,201 @@
+"""What the kernels of event-driven engines pass to each other, and what a set of kernels offers."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from eventspeech.data.batches import Batch
+from eventspeech.engines.equations import Coefficients
+from eventspeech.network import Weights
+
+
+class Events(NamedTuple):
+    """Presynaptic events of a batch, in compressed form.
+
+    Attributes:
+        rows: int32[E], the unit of each event.
+        starts: int64[B, N + 1], events of sample s and step n are ``rows[starts[s, n]:starts[s, n + 1]]``.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+
+    def part(self, group: slice) -> "Events":
+        """Return some of the samples."""
+        return self._replace(starts=self.starts[group])
+
+
+class Sorted(NamedTuple):
+    """Events sorted by unit, in whatever form their kernels choose.
+
+    Attributes:
+        places: int32[E], where in the adjoints each event reads.
+        unit_starts: int64[..., M + 1], where the events of each unit start.
+    """
+
+    places: np.ndarray
+    unit_starts: np.ndarray
+
+
+class Source(NamedTuple):
+    """A connection into a population, whose gradient is to be gathered.
+
+    Attributes:
+        events: of the presynaptic units, sorted.
+        delays: int64[K], in steps.
+        total: [K * M, H], to which the gradient is added.
+    """
+
+    events: Sorted
+    delays: np.ndarray
+    total: np.ndarray
+
+
+class Layer(NamedTuple):
+    """What a hidden layer did.
+
+    Attributes:
+        spikes: int32[B, capacity], the neuron of each spike in order of time.
+        denominators: [B, capacity], Z = I - V at the spike.
+        starts: int64[B, N + 1], spikes of step n are ``starts[s, n]:starts[s, n + 1]``; if the last entry is above
+            the capacity, the surplus was not stored.
+    """
+
+    spikes: np.ndarray
+    denominators: np.ndarray
+    starts: np.ndarray
+
+    @property
+    def capacity(self) -> int:
+        """Spikes of a sample that can be stored."""
+        return self.spikes.shape[1]
+
+    def most(self) -> int:
+        """Return how many spikes the sample with the most of them has."""
+        return int(self.starts[:, -1].max(initial=0))
+
+    def part(self, group: slice) -> "Layer":
+        """Return some of the samples."""
+        return Layer(*(array[group] for array in self))
+
+    def as_events(self) -> Events:
+        """View the spikes as presynaptic events of the layer above."""
+        first = (np.arange(len(self.starts)) * self.spikes.shape[1])[:, None]
+        return Events(self.spikes.reshape(-1), self.starts + first)
+
+
+class Peaks(NamedTuple):
+    """The maxima of the output voltages, each [B, O]: see `engines.equations`.
+
+    Attributes:
+        values: float64, S_o.
+        steps: int32, m, the step before which it is reached.
+        shares: r, of g_o in the R of the spikes that end the rise.
+    """
+
+    values: np.ndarray
+    steps: np.ndarray
+    shares: np.ndarray
+
+    def part(self, group: slice) -> "Peaks":
+        """Return some of the samples."""
+        return Peaks(*(array[group] for array in self))
+
+
+Vectors = Coefficients
+"""Coefficients of a population, each [H], in the kernels' type."""
+
+
+class Adjoint(NamedTuple):
+    """Adjoints of a population, in whatever layout its kernels choose.
+
+    Attributes:
+        current: lamI of every step.
+        difference: p lamV - q lamI (see `engines.equations`) of every step, or empty if no layer below needs it.
+    """
+
+    current: np.ndarray
+    difference: np.ndarray
+
+
+class Kernels(Protocol):
+    """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None.
+
+    Weights, gradients, vectors, events, layers and adjoints are the kernels' own, wherever they keep them; other arrays
+    are numpy's.
+    """
+
+    def load(self, weights: Weights) -> Weights:
+        """Take connections, in the engine's type, to where the kernels compute."""
+
+    def zeros(self, weights: Weights) -> Weights:
+        """Return zero gradients of loaded weights."""
+
+    def fetch(self, gradients: Weights, weights: Weights) -> Weights:
+        """Bring gradients back, in the shapes of ``weights``."""
+
+    def vectors(self, vectors: Vectors) -> Vectors:
+        """Take coefficients of a population to where the kernels compute."""
+
+    def events(self, batch: Batch, steps: int) -> Events:
+        """Take a batch to where the kernels compute."""
+
+    def counts(self, layer: Layer, size: int) -> np.ndarray:
+        """Return int64[B, H]: spikes of each neuron."""
+
+    def fetch_layer(self, layer: Layer) -> Layer:
+        """Bring back what a layer did."""
+
+    def samples_at_once(self, steps: int, width: int) -> int:
+        """Return how many samples the backward pass takes at once, for adjoints of ``width`` neurons in all."""
+
+    def forward_hidden(
+        self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        vectors: Vectors, capacity: int,
+    ) -> Layer:  # fmt: skip
+        """Run a hidden layer forward; ``weights`` are [K * M, H]."""
+
+    def forward_output(
+        self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray, keep_trace: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits float64[B, O] and, if asked for, voltages float32[B, N, O].
+
+        ``weighting`` is w(n/N) / N, float64[N].
+        """
+
+    def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints; ``drive`` is (y - p) D / (tau_mem T B), [B, O]."""
+
+    def forward_max(self, events: Events, weights: np.ndarray, vectors: Vectors) -> Peaks:
+        """Run the outputs forward and find their maxima."""
+
+    def adjoint_max(self, drive: np.ndarray, peaks: Peaks, steps: int, vectors: Vectors) -> Adjoint:
+        """Integrate the outputs' adjoints from their maxima; ``drive`` is (y - p) / (tau_mem B), [B, O]."""
+
+    def adjoint_hidden(
+        self, layer: Layer, above: np.ndarray | None, adjoint_above: Adjoint | None, recurrent: np.ndarray | None,
+        penalty: np.ndarray, vectors: Vectors, keep_difference: bool, timing: np.ndarray | None = None,
+    ) -> tuple[Adjoint, int]:  # fmt: skip
+        """Integrate the adjoints of a spiking layer; also return how many denominators were bounded.
+
+        ``above`` are the weights to the layer above, or None for the last. ``timing`` [B, capacity] is added to the R
+        of each spike: the derivative of the loss by its time, beyond what the adjoints carry.
+        """
+
+    def products(
+        self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        layer: Layer | None, vectors: Vectors, adjoint: Adjoint,
+    ) -> np.ndarray:  # fmt: skip
+        """Return `engines.equations.Products` of every sample, [B, 3, H]; ``layer`` is None for the outputs.
+
+        Voltages and currents are computed once more, from what came in and the spikes that went out.
+        """
+
+    def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
+        """Sort events by unit, for adjoints of the shape of ``adjoint``."""
+
+    def gather(self, sources: list[Source], tau_syn_ms: np.ndarray, adjoint: Adjoint) -> None:
+        """Add the gradients of all connections into the population of ``adjoint`` to their totals.
+
+        ``tau_syn_ms`` is [H], of that population.
+        """

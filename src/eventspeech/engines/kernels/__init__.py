@@ -1,4 +1,0 @@
-"""Compiled loops of the `cpu` engine: `forward` faces `adjoint`; `gather` collects the weight gradients.
-
-Each module stands alone: numba's cache watches only the file of a function, not the files of what it calls.
-"""
