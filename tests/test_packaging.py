@@ -22,7 +22,9 @@ CONSTRAINTS = [
     if line and not line.startswith("#")
 ]
 PINNED = {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in CONSTRAINTS}
-DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+EXTRAS = PROJECT["optional-dependencies"]
+DIRECT = [Requirement(one) for one in [*PROJECT["dependencies"], *EXTRAS["test"]]]
+DEVELOPMENT = [one for one in map(Requirement, EXTRAS["dev"]) if one.name != PROJECT["name"]]
 PYTHONS = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["classifiers"]))
 GENN = "https://github.com/genn-team/genn/archive/refs/tags/"
 
@@ -47,7 +49,7 @@ def test_constraints_pin_each_package_once():
     assert [str(one) for one in CONSTRAINTS] == sorted(str(one) for one in CONSTRAINTS)
 
 
-@pytest.mark.parametrize("requirement", DIRECT, ids=str)
+@pytest.mark.parametrize("requirement", [*DIRECT, *DEVELOPMENT], ids=str)
 def test_constraints_fulfil_pyproject(requirement):
     assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)])
 

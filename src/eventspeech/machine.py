@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "numba", "snakemake", "dvc", "papermill", "tonic", "pygenn", "cupy-cuda13x", "cupy-cuda12x")
+PACKAGES = ("numpy", "numba", "snakemake", "dvc", "papermill", "pygenn", "cupy-cuda13x", "cupy-cuda12x")
 """Distributions whose versions belong beside a result."""
 
 CGROUPS = Path("/sys/fs/cgroup")

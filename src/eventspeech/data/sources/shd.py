@@ -1,8 +1,8 @@
 """The Spiking Heidelberg Digits and Spiking Speech Commands, from their authors' server, checksum verified.
 
-Addresses, names of files and MD5 sums are those of tonic's catalogue (``tonic.datasets.SHD`` and ``SSC``); nothing else
-of tonic is used, since its reader opens the file anew for each sample. Data: Cramer, Stradmann, Schemmel, Zenke 2020,
-CC BY 4.0.
+Addresses, names of files and MD5 sums are those of tonic's catalogue (``tonic.datasets.SHD`` and ``SSC``), which a test
+compares; tonic itself is no dependency, since one of its own has no wheels for Python 3.12 and newer. Data: Cramer,
+Stradmann, Schemmel, Zenke 2020, CC BY 4.0.
 
 An archive that lies in the folder of archives already (put there by hand, or by an earlier run) is used without asking
 the network. No archive is opened before its checksum is right.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventspeech import files, machine
+from eventspeech import files
 from eventspeech.data.sources import Made, Source, Words, hdf5
 from eventspeech.errors import DataError, UserError
 from eventspeech.params import Params
@@ -49,23 +49,28 @@ class Archive:
     md5: str
 
 
-def catalogue(source: str) -> list[Archive]:
-    """Return the archives of ``shd`` or ``ssc`` as tonic lists them."""
-    # tonic imports all its data sets with it: scipy and h5py, 0.7 s
-    from tonic import datasets
+BASE_URL = "https://zenkelab.org/datasets/"
+MD5 = {
+    "shd": {
+        "train": "f3252aeb598ac776c1b526422d90eecb",
+        "test": "1503a5064faa34311c398fb0a1ed0a6f",
+    },
+    "ssc": {
+        "train": "d102be95e7144fcc0553d1f45ba94170",
+        "validation": "b4eee3516a4a90dd0c71a6ac23a8ae43",
+        "test": "a35ff1e9cffdd02a20eb850c17c37748",
+    },
+}
+"""Of each archive as its authors publish it, by source and split."""
 
-    listed = {"shd": datasets.SHD, "ssc": datasets.SSC}[source]
-    splits = {"train": "train", "validation": "valid", "test": "test"}
-    return [
-        Archive(
-            split=split,
-            name=getattr(listed, f"{prefix}_zip"),
-            url=listed.base_url + getattr(listed, f"{prefix}_zip"),
-            md5=getattr(listed, f"{prefix}_md5"),
-        )
-        for split, prefix in splits.items()
-        if hasattr(listed, f"{prefix}_zip")
-    ]
+
+def catalogue(source: str) -> list[Archive]:
+    """Return the archives of ``shd`` or ``ssc``."""
+    listed = []
+    for split, md5 in MD5[source].items():
+        name = f"{source}_{'valid' if split == 'validation' else split}.h5.zip"
+        listed.append(Archive(split, name, BASE_URL + name, md5))
+    return listed
 
 
 def fetch(source: str, archives: Path, out: Path) -> dict[str, Any]:
@@ -209,7 +214,7 @@ def make(params: Params, out: Path) -> Made:
     """Fetch the archives of ``params.download.source``, extract them into ``out`` and list the files."""
     fetched = fetch(params.download.source, Path(params.download.archives), out)
     made = hdf5.listed({split: Path(name) for split, name in fetched["files"].items()}, out)
-    made.description.update(archives=fetched["archives"], versions={"tonic": machine.version("tonic")})
+    made.description.update(archives=fetched["archives"])
     return made
 
 
