@@ -68,6 +68,8 @@ class TestRapl:
                 deadline = time.monotonic() + 5
                 while meter._reads < reads + 2 and time.monotonic() < deadline:
                     time.sleep(0.002)
+            tree.second.write_text("999500000")
+            expected_j += 0.5
         assert expected_j > 1500
         assert reading.result.energy_j == pytest.approx(expected_j)
         assert reading.result.samples >= 8
@@ -78,7 +80,8 @@ class TestRapl:
         with meter.window("w") as reading:
             clock.now_s += 1
             tree.first.write_text("501000000")
-        assert reading.result.energy_j == pytest.approx(1.0)
+            tree.second.write_text("999500000")
+        assert reading.result.energy_j == pytest.approx(1.5)
 
     def test_counter_that_stands_still_is_unknown(self, tree, clock):
         with RaplMeter(tree.root, clock).window("w") as reading:
@@ -92,6 +95,44 @@ class TestRapl:
             tree.first.unlink()
         assert reading.result.energy_j is None
         assert "cannot be read" in reading.result.reason
+
+    def test_a_package_that_stands_still_beside_another_makes_the_sum_unknown(self, tree, clock):
+        with RaplMeter(tree.root, clock).window("w") as reading:
+            clock.now_s += 1
+            tree.first.write_text("11000000")
+        assert reading.result.energy_j is None
+        assert reading.result.reason == "the energy counter of package-1 stood still for 1 s"
+
+    def test_counter_beyond_its_range_that_goes_backwards_is_unknown(self, tree, clock):
+        (tree.second.parent / "max_energy_range_uj").write_text("0")
+        with RaplMeter(tree.root, clock).window("w") as reading:
+            clock.now_s += 1
+            tree.first.write_text("11000000")
+            tree.second.write_text("998000000")
+        assert reading.result.energy_j is None
+        assert "package-1 went backwards" in reading.result.reason
+
+    @pytest.mark.parametrize("text", ["", "-5", "much", "\udcff"])
+    def test_counter_that_is_no_number(self, tree, text):
+        tree.first.write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(Unavailable, match="energy_uj cannot be read"):
+            RaplMeter(tree.root)
+
+    @pytest.mark.parametrize("broken", ["missing", "binary"])
+    def test_a_domain_without_a_name_is_not_left_out_of_the_sum(self, tree, broken):
+        name = tree.second.with_name("name")
+        name.unlink() if broken == "missing" else name.write_bytes(b"\xff\xfe")
+        with pytest.raises(Unavailable, match="intel-rapl:1 does not tell its name"):
+            RaplMeter(tree.root)
+
+    def test_two_domains_of_one_name_are_not_added(self, tree):
+        domain(tree.root / "intel-rapl:3", "package-0")
+        with pytest.raises(Unavailable, match="two domains of RAPL are called package-0"):
+            RaplMeter(tree.root)
+
+    def test_a_link_to_a_domain_counts_once(self, tree, clock):
+        (tree.root / "intel-rapl:4").symlink_to(tree.first.parent)
+        assert RaplMeter(tree.root, clock).facts()["domains"] == ["package-0", "package-1"]
 
     def test_no_tree(self, tmp_path):
         with pytest.raises(Unavailable, match="no powercap tree"):

@@ -54,6 +54,7 @@ class TestArithmetic:
             (5, 5, 100, 0),
             (95, 3, 100, 8),
             (9, 5, None, None),
+            (95, 3, 50, None),
             (None, 5, 100, None),
             (5, None, 1, None),
         ],
@@ -85,6 +86,12 @@ class TestArithmetic:
     def test_samples_replace_a_missing_counter(self):
         assert meters.judge(None, 42.0, 5.0, 0.1) == (42.0, "samples", None, None)
         assert meters.judge(None, None, 5.0, 0.1)[0] is None
+
+    def test_samples_in_place_of_a_counter_that_failed_are_doubtful(self):
+        assert meters.judge(None, 42.0, 5.0, 0.1, "the counter broke") == (42.0, "samples", None, "the counter broke")
+        assert meters.judge(None, None, 5.0, 0.1, "the counter broke")[2].startswith(
+            "the counter broke and gave too few"
+        )
 
     @pytest.mark.parametrize(("energy", "reason"), [(None, None), (1.0, "why")])
     def test_window_has_energy_or_reason(self, energy, reason):

@@ -3,23 +3,38 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from eventspeech.meters.window import Background, Sample, Unavailable, Window, Windows, counted, integrate, judge, power
+from eventspeech.machine import gpu
+from eventspeech.machine.nvml import NoGpu, Nvml
+from eventspeech.meters.window import (
+    Background,
+    Sample,
+    Unavailable,
+    Window,
+    Windows,
+    counted,
+    integrate,
+    judge,
+    largest,
+    power,
+)  # fmt: skip
 
 NVML_COUNTER_PERIOD_S = 0.1
 """NVML's energy counter advances about ten times a second (ml.energy, "Thermally stable profiling")."""
 
+SPLIT = "the GPU is split by MIG, and its energy is known for the whole board only"
+
 
 class NvmlMeter(Windows):
-    """Energy of one GPU board: NVML's total-energy counter (Volta and newer), cross-checked by power samples.
+    """Energy of the GPU that CUDA shows first: NVML's total-energy counter (Volta and newer), beside power samples.
 
     Make it before the first use of CUDA: processes found on the card then are others'. Where the card has no
     counter, the integrated samples are the energy, and ``method`` says so.
 
     Args:
-        nvml: the module ``pynvml`` (nvidia-ml-py) or a stand-in.
+        library: the module ``pynvml`` (nvidia-ml-py) or a stand-in.
         period_s: between two power samples.
 
     Raises:
@@ -28,59 +43,68 @@ class NvmlMeter(Windows):
 
     kind = "nvml"
 
-    def __init__(self, nvml: Any = None, clock: Callable[[], float] = time.monotonic, period_s: float = 0.05) -> None:
+    def __init__(
+        self, library: Any = None, clock: Callable[[], float] = time.monotonic, period_s: float = 0.05
+    ) -> None:
         super().__init__(clock)
-        self._nvml = nvml or _pynvml()
         self._period_s = period_s
         # samples of ten hours at most: a forgotten window must not fill the memory
         self._samples: deque[Sample] = deque(maxlen=round(36000 / period_s))
         self._background = Background(self._sample, period_s)
-        self._running = False
-        _initialise(self._nvml)
-        self._running = True
         try:
-            self._handle, self._ambiguous = _visible_gpu(self._nvml)
-            if (self._ask("nvmlDeviceGetMigMode") or (0,))[0]:
-                raise Unavailable("the GPU is split by MIG, and its energy is known for the whole board only")
+            self._nvml = Nvml(library)
+        except NoGpu as error:
+            raise Unavailable(str(error)) from error
+        try:
+            self._card = gpu.visible(self._nvml)[0]
+            if self._card.split:
+                raise Unavailable(SPLIT)
+            self._instant = self._power_instant_w() is not None
+            self._others_at_start = self._processes()
+        except NoGpu as error:
+            self.close()
+            raise Unavailable(str(error)) from error
         except BaseException:
             self.close()
             raise
-        self._instant = self._power_instant_w() is not None
-        self._others_at_start = self._processes()
 
     def close(self) -> None:
         self._background.stop()
         super().close()
-        if self._running:
-            self._running = False
-            self._nvml.nvmlShutdown()
+        self._nvml.close()
 
     def facts(self) -> dict[str, Any]:
-        """Return model, driver, limits, clocks, temperature and processes on the card, now; unknown is ``None``."""
-        nvml = self._nvml
-        milliwatts = {
-            "power_limit_w": self._ask("nvmlDeviceGetEnforcedPowerLimit"),
-            "power_limit_default_w": self._ask("nvmlDeviceGetPowerManagementDefaultLimit"),
+        """Return model, driver, limits, clocks, temperature and processes on the card, now.
+
+        Unknown is ``None``, and ``unknown`` holds the driver's reason for each.
+        """
+        answers = {
+            "gpu": self._answer("nvmlDeviceGetName"),
+            "driver": self._nvml.answer("nvmlSystemGetDriverVersion"),
+            "power_limit_w": _watts(self._answer("nvmlDeviceGetEnforcedPowerLimit")),
+            "power_limit_default_w": _watts(self._answer("nvmlDeviceGetPowerManagementDefaultLimit")),
+            "sm_clock_mhz": self._answer("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM"),
+            "sm_clock_max_mhz": self._answer("nvmlDeviceGetMaxClockInfo", "NVML_CLOCK_SM"),
+            "memory_clock_mhz": self._answer("nvmlDeviceGetClockInfo", "NVML_CLOCK_MEM"),
+            "temperature_c": self._answer("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU"),
+            "persistence_mode": self._answer("nvmlDeviceGetPersistenceMode"),
         }
-        others = self._processes()
         return {
             "meter": self.kind,
-            "gpu": self._ask("nvmlDeviceGetName"),
-            "driver": _asked(nvml, "nvmlSystemGetDriverVersion"),
-            **{name: None if value is None else value / 1000 for name, value in milliwatts.items()},
-            "sm_clock_mhz": self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
-            "sm_clock_max_mhz": self._ask("nvmlDeviceGetMaxClockInfo", nvml.NVML_CLOCK_SM),
-            "memory_clock_mhz": self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
-            "temperature_c": self._ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
-            "persistence_mode": self._ask("nvmlDeviceGetPersistenceMode"),
+            "gpu_uuid": self._card.uuid,
+            **{name: value for name, (value, _) in answers.items()},
             "other_processes_at_start": self._others_at_start,
-            "processes": others,
+            "processes": self._processes(),
             "power_samples": "instantaneous" if self._instant else "as the driver gives them, maybe means over 1 s",
-            "ambiguous": self._ambiguous,
+            "ambiguous": self._card.doubt,
+            "unknown": {name: reason for name, (_, reason) in answers.items() if reason is not None},
         }
 
+    def _answer(self, function: str, *arguments: Any) -> tuple[Any, str | None]:
+        return self._nvml.answer(function, self._card.handle, *arguments)
+
     def _ask(self, function: str, *arguments: Any) -> Any:
-        return _asked(self._nvml, function, self._handle, *arguments)
+        return self._answer(function, *arguments)[0]
 
     def _processes(self) -> int | None:
         """Return how many processes but this one compute on the card.
@@ -88,14 +112,11 @@ class NvmlMeter(Windows):
         In a container NVML may know this process by another number: it is then counted once it has used CUDA.
         """
         processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
-        return None if processes is None else sum(process.pid != os.getpid() for process in processes)
+        return None if processes is None else sum(getattr(process, "pid", None) != os.getpid() for process in processes)
 
     def _power_instant_w(self) -> float | None:
-        field = getattr(self._nvml, "NVML_FI_DEV_POWER_INSTANT", None)
-        values = None if field is None else self._ask("nvmlDeviceGetFieldValues", [field])
-        if not values or values[0].nvmlReturn != 0 or values[0].value.uiVal == 0:
-            return None
-        return values[0].value.uiVal / 1000
+        milliwatts = self._nvml.field("NVML_FI_DEV_POWER_INSTANT", self._card.handle)
+        return milliwatts / 1000 if milliwatts else None
 
     def _sample(self) -> None:
         power_w = self._power_instant_w() if self._instant else None
@@ -106,9 +127,9 @@ class NvmlMeter(Windows):
             Sample(
                 self._clock(),
                 power_w,
-                self._ask("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
-                self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
-                None if memory is None else memory.used / 2**20,
+                self._ask("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU"),
+                self._ask("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM"),
+                None if memory is None else getattr(memory, "used", 0) / 2**20 or None,
                 self._throttled(),
             )
         )
@@ -121,7 +142,7 @@ class NvmlMeter(Windows):
             "heat (driver)": "nvmlClocksThrottleReasonSwThermalSlowdown",
             "power brake": "nvmlClocksThrottleReasonHwPowerBrakeSlowdown",
         }
-        return tuple(name for name, bit in names.items() if reasons & getattr(self._nvml, bit, 0))
+        return tuple(name for name, bit in names.items() if reasons & self._nvml.constant(bit))
 
     def _start(self) -> tuple[float, int | None]:
         if not self._open:
@@ -134,67 +155,39 @@ class NvmlMeter(Windows):
     def _finish(self, name: str, started: tuple[float, int | None]) -> Window:
         begin_s, begin_mj = started
         self._sample()
-        end_mj, end_s = self._ask("nvmlDeviceGetTotalEnergyConsumption"), self._clock()
+        (end_mj, refusal), end_s = self._answer("nvmlDeviceGetTotalEnergyConsumption"), self._clock()
         if not self._open:
             self._background.stop()
         duration_s = end_s - begin_s
         samples = [sample for sample in list(self._samples) if begin_s <= sample.time_s <= end_s]
+        if begin_mj is not None and end_mj is None and samples[-1].power_w is None:
+            return Window(name, duration_s, reason=f"the GPU has stopped answering ({refusal})", samples=len(samples))
         sampled_j = integrate(samples, begin_s, end_s, largest_gap_s=max(1.0, 10 * self._period_s))
         advance_mj = counted(begin_mj, end_mj)
         counter_j = None if advance_mj is None else advance_mj / 1000
-        energy, method, reason, note = judge(counter_j, sampled_j, duration_s, NVML_COUNTER_PERIOD_S)
+        failure = _counter_failure(begin_mj, end_mj, refusal)
+        energy, method, reason, note = judge(counter_j, sampled_j, duration_s, NVML_COUNTER_PERIOD_S, failure)
         clocks = [sample.clock_mhz for sample in samples if sample.clock_mhz is not None]
         return Window(
             name, duration_s, energy, power(energy, duration_s), method, reason, note, len(samples), sampled_j,
-            temperature_c=_largest(sample.temperature_c for sample in samples),
+            temperature_c=largest(sample.temperature_c for sample in samples),
             clock_mhz=sum(clocks) / len(clocks) if clocks else None,
-            memory_mib=_largest(sample.memory_mib for sample in samples),
+            memory_mib=largest(sample.memory_mib for sample in samples),
             throttled=", ".join(sorted({name for sample in samples for name in sample.throttled})) or None,
         )  # fmt: skip
 
 
-def _largest(values: Iterator[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+def _counter_failure(begin_mj: int | None, end_mj: int | None, refusal: str | None) -> str | None:
+    """Return why a counter that answered once gives no advance."""
+    if begin_mj is not None and end_mj is None:
+        return f"the energy counter has stopped answering ({refusal})"
+    if begin_mj is None and end_mj is not None:
+        return "the energy counter did not answer at first"
+    if begin_mj is not None and end_mj is not None and end_mj < begin_mj:
+        return "the energy counter went backwards"
+    return None
 
 
-def _asked(nvml: Any, function: str, *arguments: Any) -> Any:
-    """Ask NVML; return ``None`` for what this card, driver or user cannot be told."""
-    try:
-        return getattr(nvml, function)(*arguments)
-    except (nvml.NVMLError, AttributeError):
-        return None
-
-
-def _pynvml() -> Any:
-    try:
-        import pynvml
-    except ImportError as error:
-        raise Unavailable("the package nvidia-ml-py is not installed") from error
-    return pynvml
-
-
-def _initialise(nvml: Any) -> None:
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        raise Unavailable(f"no NVIDIA driver answers ({error})") from error
-
-
-def _visible_gpu(nvml: Any) -> tuple[Any, str | None]:
-    """Return the GPU that CUDA's device 0 is, and why that may be another one."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    first = "0" if visible is None else visible.split(",")[0].strip()
-    if first in ("", "-1"):
-        raise Unavailable("CUDA_VISIBLE_DEVICES hides every GPU")
-    if first.startswith("MIG-"):
-        raise Unavailable("the GPU is split by MIG, and its energy is known for the whole board only")
-    try:
-        if not first.isdecimal():
-            return nvml.nvmlDeviceGetHandleByUUID(first), None
-        count = nvml.nvmlDeviceGetCount()
-        handle = nvml.nvmlDeviceGetHandleByIndex(int(first))
-    except nvml.NVMLError as error:
-        raise Unavailable(f"NVML has no GPU '{first}' ({error})") from error
-    if count > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-        return handle, "several GPUs: set CUDA_DEVICE_ORDER=PCI_BUS_ID so that CUDA and NVML number them alike"
-    return handle, None
+def _watts(answer: tuple[int | None, str | None]) -> tuple[float | None, str | None]:
+    milliwatts, reason = answer
+    return None if milliwatts is None else milliwatts / 1000, reason

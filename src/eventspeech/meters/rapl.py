@@ -6,7 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eventspeech.meters.window import Background, Unavailable, Window, Windows, counted, judge, power
+from eventspeech.meters.window import (
+    PERIODS_TO_TRUST,
+    Background,
+    Unavailable,
+    Window,
+    Windows,
+    counted,
+    judge,
+    power,
+)  # fmt: skip
 
 RAPL_COUNTER_PERIOD_S = 0.001
 """RAPL's counters advance about every millisecond (Intel SDM, volume 3, 15.10)."""
@@ -35,68 +44,84 @@ class RaplMeter(Windows):
     ) -> None:
         super().__init__(clock)
         self._packages = _packages(root)
-        self._ranges_uj = [_read_counter(folder / "max_energy_range_uj") for folder in self._packages]
-        self._last_uj = [_read_counter(folder / "energy_uj") for folder in self._packages]
-        self._total_uj = 0
+        folders = self._packages.values()
+        self._ranges_uj = [_read_counter(folder / "max_energy_range_uj") for folder in folders]
+        self._last_uj = [_read_counter(folder / "energy_uj") for folder in folders]
+        self._totals_uj = [0] * len(self._packages)
         self._reads = 0
         self._failure: str | None = None
         self._lock = threading.Lock()
         self._background = Background(self._advance, period_s)
 
     def facts(self) -> dict[str, Any]:
-        return {"meter": self.kind, "domains": [(folder / "name").read_text().strip() for folder in self._packages]}
+        return {"meter": self.kind, "domains": list(self._packages)}
 
     def close(self) -> None:
         self._background.stop()
         super().close()
 
-    def _advance(self) -> int:
-        """Bring the total up to date; return it (µJ)."""
+    def _advance(self) -> list[int]:
+        """Bring the total of each package up to date; return them (µJ)."""
         with self._lock:
-            for index, folder in enumerate(self._packages):
-                try:
+            try:
+                for index, (name, folder) in enumerate(self._packages.items()):
                     now_uj = _read_counter(folder / "energy_uj")
-                except Unavailable as error:
-                    self._failure = str(error)
-                    break
-                self._total_uj += counted(self._last_uj[index], now_uj, self._ranges_uj[index]) or 0
-                self._last_uj[index] = now_uj
+                    advance_uj = counted(self._last_uj[index], now_uj, self._ranges_uj[index])
+                    if advance_uj is None:
+                        raise Unavailable(f"RAPL's counter of {name} went backwards from beyond its range")
+                    self._totals_uj[index] += advance_uj
+                    self._last_uj[index] = now_uj
+            except Unavailable as error:
+                self._failure = str(error)
             self._reads += 1
-            return self._total_uj
+            return list(self._totals_uj)
 
-    def _start(self) -> tuple[float, int, int]:
+    def _start(self) -> tuple[float, list[int], int]:
         self._background.start()
         return self._clock(), self._advance(), self._reads
 
-    def _finish(self, name: str, started: tuple[float, int, int]) -> Window:
+    def _finish(self, name: str, started: tuple[float, list[int], int]) -> Window:
         begin_s, begin_uj, begin_reads = started
-        energy_j = (self._advance() - begin_uj) / 1e6
+        each_uj = [end - begin for begin, end in zip(begin_uj, self._advance(), strict=True)]
         duration_s = self._clock() - begin_s
         if not self._open:
             self._background.stop()
         samples = self._reads - begin_reads
-        if self._failure:
-            return Window(name, duration_s, reason=self._failure, samples=samples)
-        energy, method, reason, note = judge(energy_j, None, duration_s, RAPL_COUNTER_PERIOD_S)
+        if reason := self._failure or self._stood_still(each_uj, duration_s):
+            return Window(name, duration_s, reason=reason, samples=samples)
+        energy, method, reason, note = judge(sum(each_uj) / 1e6, None, duration_s, RAPL_COUNTER_PERIOD_S)
         return Window(name, duration_s, energy, power(energy, duration_s), method, reason, note, samples)
 
+    def _stood_still(self, each_uj: list[int], duration_s: float) -> str | None:
+        """Return why the sum lacks a package: its counter did not move while that of another did."""
+        still = [name for name, advance_uj in zip(self._packages, each_uj, strict=True) if advance_uj == 0]
+        if not still or len(still) == len(each_uj) or duration_s < PERIODS_TO_TRUST * RAPL_COUNTER_PERIOD_S:
+            return None
+        return f"the energy counter of {' and '.join(still)} stood still for {duration_s:.3g} s"
 
-def _packages(root: Path) -> list[Path]:
-    """Return the folders of the package domains, once each."""
+
+def _packages(root: Path) -> dict[str, Path]:
+    """Return the folders of the package domains by name, once each.
+
+    Raises:
+        Unavailable: there is none, or one cannot be told from another: a sum without it would be too small.
+    """
     if not root.is_dir():
         raise Unavailable(
             "this system offers no RAPL counters (no powercap tree), as is usual in virtual machines and containers"
         )
     # intel-rapl-mmio:* shows the same packages a second time, intel-rapl:0:0 is a part of intel-rapl:0
     domains = sorted(folder for folder in root.glob("intel-rapl:*") if folder.name.count(":") == 1)
-    packages = []
+    packages: dict[str, Path] = {}
     for folder in domains:
         try:
             name = (folder / "name").read_text(encoding="utf-8").strip()
-        except OSError:
-            continue
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"RAPL's domain {folder.name} does not tell its name ({error})") from error
+        if name in packages and not packages[name].samefile(folder):
+            raise Unavailable(f"two domains of RAPL are called {name}, so that their sum means nothing")
         if name.startswith("package"):
-            packages.append(folder)
+            packages.setdefault(name, folder)
     if not packages:
         raise Unavailable("the powercap tree has no RAPL package domain; load the kernel module intel_rapl_msr")
     return packages
@@ -104,7 +129,10 @@ def _packages(root: Path) -> list[Path]:
 
 def _read_counter(path: Path) -> int:
     try:
-        return int(path.read_text(encoding="utf-8"))
+        value = int(path.read_text(encoding="utf-8"))
+        if value < 0:
+            raise ValueError(f"it says {value}")
+        return value
     except PermissionError as error:
         raise Unavailable(
             "reading RAPL's energy counters takes root (Linux 5.10 and newer, CVE-2020-8694); an administrator may "

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -122,17 +122,18 @@ def integrate(samples: Sequence[Sample], begin_s: float, end_s: float, largest_g
 def counted(begin: int | None, end: int | None, range_: int | None = None) -> int | None:
     """Return how far a counter advanced; one that starts again at 0 after ``range_`` is followed over one turn.
 
-    Returns ``None`` if a reading is missing, or if a counter without a range went backwards (a driver reloaded).
+    Returns ``None`` if a reading is missing, or if a counter went backwards although it has no range (a driver
+    reloaded) or was beyond it.
     """
     if begin is None or end is None:
         return None
     if end >= begin:
         return end - begin
-    return None if range_ is None else end - begin + range_
+    return None if range_ is None or range_ < begin else end - begin + range_
 
 
 def judge(
-    counter_j: float | None, sampled_j: float | None, duration_s: float, period_s: float
+    counter_j: float | None, sampled_j: float | None, duration_s: float, period_s: float, failure: str | None = None
 ) -> tuple[float | None, str | None, str | None, str | None]:
     """Decide what the energy of a window is: return energy (J), method, reason why unknown, note why doubtful.
 
@@ -141,11 +142,13 @@ def judge(
         sampled_j: integral of power samples.
         duration_s: of the window.
         period_s: time between two advances of the counter.
+        failure: why a counter that the device has gave no advance, as a clause.
     """
     if counter_j is None:
         if sampled_j is None:
-            return None, None, "the device has no energy counter and gave too few power samples", None
-        return sampled_j, "samples", None, None
+            without = "the device has no energy counter" if failure is None else failure
+            return None, None, f"{without} and gave too few power samples", None
+        return sampled_j, "samples", None, failure
     if counter_j == 0:
         if duration_s < period_s:
             reason = f"the window of {duration_s:.3g} s is shorter than the counter's period of {period_s:g} s"
@@ -250,5 +253,11 @@ class Background:
             self._function()
 
 
+def largest(values: Iterable[float | None]) -> float | None:
+    """Return the largest known value, ``None`` if none is known."""
+    return max((value for value in values if value is not None), default=None)
+
+
 def power(energy_j: float | None, duration_s: float) -> float | None:
+    """Return the mean power of a window (W), ``None`` if its energy is unknown."""
     return None if energy_j is None or duration_s <= 0 else energy_j / duration_s
