@@ -241,7 +241,7 @@ def test_wrong_weights_are_refused():
 
 
 def test_an_absent_engine_is_refused_in_one_sentence():
-    with pytest.raises(UserError, match=r"set train\.engine"):
+    with pytest.raises(UserError, match=r"set optimiser\.engine"):
         create("abacus", make_network())
 
 

@@ -120,7 +120,7 @@ def interrupted(tmp_path, spikes, monkeypatch) -> train.Outputs:
     [
         {"seed": 1},
         {"loss": "gaussian"},
-        {"train": {"learning_rate": 0.011}},
+        {"optimiser": {"learning_rate": 0.011}},
         {"train": {"epochs": 5}},
         {"network": {"hidden": [13]}},
         {"augmentation": {"shift_channels": 4}},

@@ -106,7 +106,7 @@ def test_every_sample_is_shown_once_an_epoch_and_shifted_as_a_whole(parts, spy):
 def test_time_constants_do_not_fall_below_their_bounds(parts):
     bounds = {"tau_mem_ms": 6.0, "tau_syn_ms": 1.5}
     params = tiny.make_params(
-        train={
+        optimiser={
             "learn_time_constants": "neuron",
             "learning_rate": 1e-6,
             **{f"{kind.removesuffix('_ms')}_min_ms": bound for kind, bound in bounds.items()},
@@ -135,7 +135,7 @@ def test_losses_share_initial_time_constants(parts):
 def test_the_optimiser_is_given_the_eased_rate(parts, monkeypatch):
     given = []
     trainer = Trainer(
-        tiny.make_params(train={"ease_in": {"start": 0.1, "growth": 2.0}}), "exponential", 0, parts.learned
+        tiny.make_params(optimiser={"ease_in": {"start": 0.1, "growth": 2.0}}), "exponential", 0, parts.learned
     )
     monkeypatch.setattr(type(trainer.optimiser), "step", lambda self, w, g, rate: given.append(rate) or count(self))
 

@@ -27,8 +27,8 @@ def changed(key, value):
 
 REFUSED = {
     "unknown group": ("trian", {}, r"unknown key trian; remove it or correct its spelling \(known there: study, shape"),
-    "unknown key": ("train.epoch", 3, r"unknown key train\.epoch; .*known there: engine, epochs, batch_size"),
-    "unknown deep key": ("train.regulariser.lambda", 1, r"unknown key train\.regulariser\.lambda; .*strength"),
+    "unknown key": ("train.epoch", 3, r"unknown key train\.epoch; .*known there: epochs, batch_size"),
+    "unknown deep key": ("optimiser.regulariser.lambda", 1, r"unknown key optimiser\.regulariser\.lambda; .*strength"),
     "unknown key of a loss": ("shape.exponential.tau", 1, r"unknown key shape\.exponential\.tau"),
     "missing group": ("study", None, "study is missing; add it"),
     "missing key": ("study.seeds", None, r"study\.seeds is missing; add it"),
@@ -36,11 +36,11 @@ REFUSED = {
     "not a number": ("train.epochs", "many", r"train\.epochs = 'many' is not valid: input should be a valid integer"),
     "half an epoch": ("train.epochs", 1.5, r"train\.epochs = 1\.5 is not valid"),
     "no epoch": ("train.epochs", 0, r"train\.epochs = 0 is not valid: input should be greater than 0"),
-    "negative rate": ("train.learning_rate", -1.0, r"train\.learning_rate = -1\.0 is not valid"),
+    "negative rate": ("optimiser.learning_rate", -1.0, r"optimiser\.learning_rate = -1\.0 is not valid"),
     "infinite": ("network.tau_mem_ms", float("inf"), r"network\.tau_mem_ms = inf is not valid: .*finite"),
     "not a number at all": ("network.input_mean", float("nan"), r"network\.input_mean = nan is not valid: .*finite"),
-    "beta": ("train.adam_beta1", 1.0, r"train\.adam_beta1 = 1\.0 is not valid: input should be less than 1"),
-    "engine": ("train.engine", "gpu", r"train\.engine = 'gpu' is not valid: input should be 'cpu', 'cuda' or 'genn'"),
+    "beta": ("optimiser.adam_beta1", 1.0, r"optimiser\.adam_beta1 = 1\.0 is not valid: input should be less than 1"),
+    "engine": ("optimiser.engine", "gpu", r"engine = 'gpu' is not valid: input should be 'cpu', 'cuda' or 'genn'"),
     "kind": ("shape.exponential.kind", "cosine", r"shape\.exponential\.kind = 'cosine' is not valid"),
     "source": ("download.source", "tape", r"download\.source = 'tape' is not valid"),
     "key of another kind": ("shape.exponential.width", 0.1, r"shape\.exponential: kind exponential takes no width"),
@@ -93,9 +93,9 @@ REFUSED = {
     "number as name": (
         "validation.speakers", [0], r"validation\.speakers\.0 = 0 is not valid: .*valid string, so put it in quotes",
     ),
-    "growth": ("train.ease_in.growth", 1.0, r"train\.ease_in\.growth = 1\.0 is not valid: .*greater than 1"),
-    "start at nothing": ("train.ease_in.start", 0.0, r"train\.ease_in\.start = 0\.0 is not valid: .*greater than 0"),
-    "start above the rate": ("train.ease_in.start", 2.0, r"train\.ease_in\.start = 2\.0 is not valid"),
+    "growth": ("optimiser.ease_in.growth", 1.0, r"optimiser\.ease_in\.growth = 1\.0 is not valid: .*greater than 1"),
+    "start at nothing": ("optimiser.ease_in.start", 0.0, r"ease_in\.start = 0\.0 is not valid: .*greater than 0"),
+    "start above the rate": ("optimiser.ease_in.start", 2.0, r"optimiser\.ease_in\.start = 2\.0 is not valid"),
     "no rate left": ("train.schedule.factor", 0.0, r"train\.schedule\.factor = 0\.0 is not valid"),
     "fast average": (
         "train.schedule.fast", 0.85,
@@ -127,8 +127,8 @@ REFUSED = {
 
 # what a loss may not change, and what is said instead: the same as of the file's own values, at the place it stands
 REFUSED_CHANGES = {
-    "unknown group": ({"validation": {}}, r"unknown key CHANGES\.validation; .*\(known there: train, network, augment"),
-    "unknown key": ({"train": {"epoch": 3}}, r"unknown key CHANGES\.train\.epoch; .*known there: engine, epochs"),
+    "unknown group": ({"validation": {}}, r"unknown key CHANGES\.validation; .*known there: optimiser, train, netw"),
+    "unknown key": ({"train": {"epoch": 3}}, r"unknown key CHANGES\.train\.epoch; .*known there: epochs, batch"),
     "unknown deep key": (
         {"augmentation": {"blend": {"sample": 9}}},
         r"unknown key CHANGES\.augmentation\.blend\.sample; .*\(known there: probabilities, samples\)",
@@ -142,7 +142,7 @@ REFUSED_CHANGES = {
         {"network": {"delays": {"copies": 40}}}, r"CHANGES: network\.delays reach \d+ ms, past the end .* fewer copies",
     ),
     "two groups that do not fit": (
-        {"network": {"time_constants": "heterogeneous"}, "train": {"learn_time_constants": "population"}},
+        {"network": {"time_constants": "heterogeneous"}, "optimiser": {"learn_time_constants": "population"}},
         r"CHANGES: network\.time_constants is heterogeneous, .* set it to neuron or none",
     ),
 }  # fmt: skip
@@ -167,8 +167,8 @@ def test_all_problems_of_all_changes_are_named_at_once():
 
 
 def test_a_rate_is_not_said_twice():
-    shape = {"kind": "exponential", "learning_rate": 0.1, "changes": {"train": {"learning_rate": 0.2}}}
-    with pytest.raises(ParameterError, match=r"learning_rate stands here and in changes\.train; remove one"):
+    shape = {"kind": "exponential", "learning_rate": 0.1, "changes": {"optimiser": {"learning_rate": 0.2}}}
+    with pytest.raises(ParameterError, match=r"learning_rate stands here and in changes\.optimiser; remove one"):
         params.validate(changed("shape.exponential", shape))
 
 
@@ -213,6 +213,30 @@ def test_refusals(name):
     assert len(str(caught.value)) < 500
 
 
+# where the keys of 756470f stand that stand elsewhere now
+MOVED = {
+    **{f"train.{key}": f"optimiser.{key}" for key in (
+        "engine", "accumulate", "learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon", "learn_time_constants",
+        "learn_output_time_constants", "tau_mem_min_ms", "tau_syn_min_ms", "regulariser", "ease_in",
+    )},
+    "profile.cpu_batch_sizes": "sweep.cpu_batch_sizes",
+    "profile.cuda_batch_sizes": "sweep.cuda_batch_sizes",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", MOVED)
+def test_a_key_that_has_moved_is_refused_with_its_new_name(key):
+    group, name = MOVED[key].split(".")
+    value = params.validate(DEFAULT).model_dump(mode="json")[group][name]
+    with pytest.raises(ParameterError, match=rf"^params\.yaml: {key} is now {group}\.{name}; move it\.$"):
+        params.validate(changed(key, value))
+    if key.startswith("train."):
+        changes = changed("shape.gaussian.changes", {"train": {name: value}})
+        place = "shape.gaussian.changes"
+        with pytest.raises(ParameterError, match=rf"{place}\.{key} is now {place}\.{group}\.{name}; move it\.$"):
+            params.validate(changes)
+
+
 @pytest.mark.parametrize("protocol", ["held_out", "leave_one_out"])
 def test_a_speaker_of_the_test_cannot_choose_the_epoch(protocol):
     content = changed("download", {"source": "recordings", "recordings": {"folder": "x", "test_speakers": ["b"]}})
@@ -233,23 +257,23 @@ def test_all_problems_are_named_at_once():
 
 IMPOSSIBLE = {
     "shared, yet each its own": (
-        {"train": {"learn_time_constants": "population"}, "network": {"time_constants": "heterogeneous"}},
-        r"network\.time_constants is heterogeneous, .* train\.learn_time_constants is population; set it to neuron",
+        {"optimiser": {"learn_time_constants": "population"}, "network": {"time_constants": "heterogeneous"}},
+        r"network\.time_constants is heterogeneous, .* optimiser\.learn_time_constants is population; set it to neuron",
     ),
     "bound below the step": (
-        {"train": {"learn_time_constants": "neuron"}, "network": {"step_ms": 2}},
-        r"train\.tau_syn_min_ms = 1 lets time constants fall below network\.step_ms = 2; raise it",
+        {"optimiser": {"learn_time_constants": "neuron"}, "network": {"step_ms": 2}},
+        r"optimiser\.tau_syn_min_ms = 1 lets time constants fall below network\.step_ms = 2; raise it",
     ),
     "drawn below the step": (
         {
-            "train": {"tau_mem_min_ms": 0.5, "learn_time_constants": "none"},
+            "optimiser": {"tau_mem_min_ms": 0.5, "learn_time_constants": "none"},
             "network": {"time_constants": "heterogeneous"},
         },
-        r"train\.tau_mem_min_ms = 0\.5 lets time constants fall below network\.step_ms = 1; raise it",
+        r"optimiser\.tau_mem_min_ms = 0\.5 lets time constants fall below network\.step_ms = 1; raise it",
     ),
     "bound above the start": (
-        {"train": {"learn_time_constants": "population", "tau_mem_min_ms": 21}},
-        r"train\.tau_mem_min_ms = 21 is above network\.tau_mem_ms = 20, where time constants start; lower it",
+        {"optimiser": {"learn_time_constants": "population", "tau_mem_min_ms": 21}},
+        r"optimiser\.tau_mem_min_ms = 21 is above network\.tau_mem_ms = 20, where time constants start; lower it",
     ),
 }
 
@@ -267,8 +291,8 @@ def test_impossible_time_constants(name):
 
 def test_the_pieces_of_the_published_recipe_are_off_unless_asked_for():
     parameters = params.validate({key: DEFAULT[key] for key in ("study", "shape", "validation")})
-    train, augmentation = parameters.train, parameters.augmentation
-    assert (train.ease_in.start, train.schedule.factor, train.silent_lift.amount) == (1, 1, 0)
+    optimiser, train, augmentation = parameters.optimiser, parameters.train, parameters.augmentation
+    assert (optimiser.ease_in.start, train.schedule.factor, train.silent_lift.amount) == (1, 1, 0)
     assert train.select == "validation"
     assert (
         augmentation == params.Augmentation() == params.validate(changed("augmentation.shift_channels", 0)).augmentation
@@ -276,16 +300,15 @@ def test_the_pieces_of_the_published_recipe_are_off_unless_asked_for():
     assert not augmentation.balance_classes and not augmentation.normalise_spikes
     assert (augmentation.shift_channels, augmentation.blend.probabilities, augmentation.jitter_channels) == (0, [], 0)
     assert augmentation.dilation.shortest == augmentation.dilation.longest == 1
-    default = params.validate(DEFAULT).train
-    assert (default.ease_in, default.schedule, default.silent_lift) == (
-        train.ease_in, train.schedule, train.silent_lift,
-    )  # fmt: skip
+    default = params.validate(DEFAULT)
+    assert default.optimiser.ease_in == optimiser.ease_in
+    assert (default.train.schedule, default.train.silent_lift) == (train.schedule, train.silent_lift)
 
 
 def test_bounds_of_time_constants_that_nobody_learns_do_not_matter():
     content = changed("network.step_ms", 2)
-    content["train"]["learn_time_constants"] = "none"
-    assert params.validate(content).train.tau_syn_min_ms == 1
+    content["optimiser"]["learn_time_constants"] = "none"
+    assert params.validate(content).optimiser.tau_syn_min_ms == 1
 
 
 @pytest.mark.parametrize("content", [None, [], "text", 3])
@@ -320,7 +343,7 @@ def test_command_exits_with_status_2_and_one_line(tmp_path, capsys):
 
 def test_numbers_in_scientific_notation_without_a_point_are_numbers():
     content = yaml.safe_load("rate: 1e-3")  # YAML 1.1 takes this for a text
-    assert params.validate(changed("train.learning_rate", content["rate"])).train.learning_rate == 1e-3
+    assert params.validate(changed("optimiser.learning_rate", content["rate"])).optimiser.learning_rate == 1e-3
 
 
 def test_constants_left_out_or_empty_are_the_published_ones():

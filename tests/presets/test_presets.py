@@ -65,30 +65,27 @@ def test_ablation_changes_one_thing_at_a_time_on_the_data_of_recordings_loso():
 def test_thesis_converts_what_belongs_to_the_published_scaling():
     thesis = params.load(paths.PRESETS / "thesis.yaml")
     tau_mem_ms = thesis.network.tau_mem_ms
-    assert thesis.train.adam_epsilon == pytest.approx(1e-8 * tau_mem_ms)
-    assert thesis.train.regulariser.strength == pytest.approx(5e-10 * tau_mem_ms)
+    assert thesis.optimiser.adam_epsilon == pytest.approx(1e-8 * tau_mem_ms)
+    assert thesis.optimiser.regulariser.strength == pytest.approx(5e-10 * tau_mem_ms)
     assert thesis.network.input_mean * thesis.network.delays.copies == pytest.approx(0.03)
     assert thesis.study.seeds == [0, 1, 2, 3, 4]
-    assert thesis.profile.cuda_batch_sizes == [1, 2, 4, 8, 16, 32, 64]
-    assert thesis.profile.cpu_batch_sizes == [1]
+    assert thesis.sweep.cuda_batch_sizes == [1, 2, 4, 8, 16, 32, 64]
+    assert thesis.sweep.cpu_batch_sizes == [1]
 
 
 PAPER = {
     # what the published code says, scaled where its gradients are (by tau_mem = 20)
     "paper": {
         "network": {"hidden": [512], "step_ms": 2, "time_constants": "homogeneous"},
-        "train": {
-            "epochs": 100,
-            "learn_time_constants": "neuron",
-            "learn_output_time_constants": False,
-            "select": "training",
-        },
+        "optimiser": {"learn_time_constants": "neuron", "learn_output_time_constants": False},
+        "train": {"epochs": 100, "select": "training"},
         "regulariser": 0.5 * 5e-10 * 20,
         "blend": [],
     },
     "paper-ssc": {
         "network": {"hidden": [1024], "step_ms": 1, "time_constants": "heterogeneous"},
-        "train": {"epochs": 50, "learn_time_constants": "none", "select": "validation"},
+        "optimiser": {"learn_time_constants": "none"},
+        "train": {"epochs": 50, "select": "validation"},
         "regulariser": 5e-10 * 20,
         "blend": [0.5, 0.5],
     },
@@ -98,17 +95,17 @@ PAPER = {
 @pytest.mark.parametrize("name", PAPER)
 def test_paper_is_the_published_recipe(name):
     paper, expected = params.load(paths.PRESETS / f"{name}.yaml"), PAPER[name]
-    for group in ("network", "train"):
+    for group in ("network", "optimiser", "train"):
         assert getattr(paper, group).model_dump(include=set(expected[group])) == expected[group]
-    regulariser = paper.train.regulariser
+    regulariser = paper.optimiser.regulariser
     assert regulariser.strength == pytest.approx(expected["regulariser"])
     assert (regulariser.target_spikes, regulariser.counts) == (14, "batch")
-    assert paper.train.adam_epsilon == pytest.approx(1e-8 * paper.network.tau_mem_ms)
+    assert paper.optimiser.adam_epsilon == pytest.approx(1e-8 * paper.network.tau_mem_ms)
     assert paper.augmentation == params.Augmentation(shift_channels=40, blend={"probabilities": expected["blend"]})
-    assert paper.train.ease_in == params.EaseIn(start=1e-3, growth=1.05)
+    assert paper.optimiser.ease_in == params.EaseIn(start=1e-3, growth=1.05)
     assert paper.train.schedule == params.Schedule(factor=0.5, fast=0.8, slow=0.85, wait_epochs=50)
     assert paper.train.silent_lift == params.SilentLift(amount=0.002, neurons="all")
-    assert (paper.train.learning_rate, paper.train.batch_size, paper.preprocess.trial_ms) == (1e-3, 32, 1000)
+    assert (paper.optimiser.learning_rate, paper.train.batch_size, paper.preprocess.trial_ms) == (1e-3, 32, 1000)
     delays = network.build(paper.network, 20, paper.preprocess.trial_ms).delay_steps
     assert [step * paper.network.step_ms for step in delays] == list(range(0, 301, 30))
     # divided by the ten intervals, not by the eleven copies

@@ -209,7 +209,7 @@ class Training:
 
     def __call__(self, study, loss_name, batch_size, samples):
         assert (loss_name, len(samples), study.train.batch_size) == ("exponential", 8, batch_size)
-        self.engine = study.train.engine
+        self.engine = study.optimiser.engine
 
         def epoch():
             self.epochs += 1
@@ -235,7 +235,7 @@ def test_row_of_a_cpu_without_counters(study, spikes, tmp_path):
     assert (row["energy_estimate_per_epoch_j"], row["energy_estimate_reason"]) == (None, "no model chosen")
     assert row["peak_memory_mib"] > 10
     assert row["machine"]["python"]
-    assert row["parameters"]["profile.samples"] == 8
+    assert row["parameters"]["profile"]["samples"] == 8
 
 
 def test_row_of_a_replayed_gpu(study, spikes, tmp_path):
@@ -309,12 +309,12 @@ def test_the_changes_of_the_measured_loss_are_measured(study, spikes, tmp_path):
         seen.append(parameters)
         raise UserError("enough")
 
-    changes = {"train": {"batch_size": 2, "learning_rate": 0.5}, "network": {"hidden": [3]}}
+    changes = {"optimiser": {"learning_rate": 0.5}, "train": {"batch_size": 2}, "network": {"hidden": [3]}}
     content = study.model_dump() | {"shape": {"exponential": {"kind": "exponential", "changes": changes}}}
     with pytest.raises(UserError, match="enough"):
         profile.profile(params.validate(content), "cpu", 4, spikes, tmp_path / "out.json", workload=workload)
     (given,) = seen
-    assert (given.network.hidden, given.train.learning_rate) == ([3], 0.5)
+    assert (given.network.hidden, given.optimiser.learning_rate) == ([3], 0.5)
     assert given.for_loss("exponential").train.batch_size == 4  # the sweep's own
 
 

@@ -52,7 +52,7 @@ def test_history_has_one_complete_row_an_epoch(whole):
     for row in history:
         assert float(row["training_s"]) > 0 and float(row["validation_s"]) > 0
         assert float(row["hidden_spikes"]) > 0
-        assert float(row["learning_rate"]) == tiny.CONTENT["train"]["learning_rate"]
+        assert float(row["learning_rate"]) == tiny.CONTENT["optimiser"]["learning_rate"]
 
 
 def test_summary_and_model_tell_what_history_tells(whole, spikes):
@@ -81,9 +81,9 @@ def test_summary_and_model_tell_what_history_tells(whole, spikes):
 
 def test_the_weights_are_those_of_the_best_epoch(tmp_path, spikes):
     # a rate so high that the last epoch is not the best
-    changes = {"learning_rate": 10.0, "epochs": 8}
-    params = tiny.make_params(train=changes)
-    paths = run(tmp_path, spikes, train=changes)
+    changes = {"optimiser": {"learning_rate": 10.0}, "train": {"epochs": 8}}
+    params = tiny.make_params(**changes)
+    paths = run(tmp_path, spikes, **changes)
     summary = read_json(paths.summary)
     assert summary["best_epoch"] < 8
     learned, held_out = split(params, store.load(spikes))
@@ -148,8 +148,8 @@ def test_time_constants_are_learned_kept_and_summed_up(tmp_path, spikes, groups)
 
 
 def test_outputs_keep_their_time_constants_if_asked(tmp_path, spikes):
-    changes = {"epochs": 2, "learn_time_constants": "neuron", "learn_output_time_constants": False}
-    paths = run(tmp_path, spikes, train=changes)
+    changes = {"learn_time_constants": "neuron", "learn_output_time_constants": False}
+    paths = run(tmp_path, spikes, optimiser=changes, train={"epochs": 2})
     found = constants_of(model.load(paths.weights)[0])
     assert list(found) == ["hidden1_tau_mem_ms", "hidden1_tau_syn_ms"]
     assert np.any(found["hidden1_tau_mem_ms"] != 20)
@@ -181,7 +181,9 @@ def test_the_pieces_of_the_recipe_act_where_their_resumption_is_tested(tmp_path,
 
 def test_the_rate_of_an_epoch_follows_from_the_accuracies_before_it(tmp_path, spikes):
     settings = {"factor": 0.5, "fast": 0.0, "slow": 1e-6, "wait_epochs": 0}
-    history = rows(run(tmp_path, spikes, train={"epochs": 12, "learning_rate": 0.05, "schedule": settings}).history)
+    history = rows(
+        run(tmp_path, spikes, optimiser={"learning_rate": 0.05}, train={"epochs": 12, "schedule": settings}).history
+    )
     accuracies = [float(row["validation_accuracy"]) for row in history]
     expected = [0.05 * schedule.reduction(params.Schedule(**settings), accuracies[:n]) for n in range(12)]
     assert [float(row["learning_rate"]) for row in history] == expected
@@ -317,8 +319,8 @@ def test_the_order_changes_with_epoch_and_seed(tmp_path, spikes, spy):
 @pytest.mark.parametrize("rate", [1e38, 3e37])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_divergence_is_one_sentence(tmp_path, spikes, rate):
-    with pytest.raises(UserError, match=r"^The training diverged in epoch 1 .*lower train\.learning_rate[^.]*\.$"):
-        run(tmp_path, spikes, train={"learning_rate": rate, "epochs": 30})
+    with pytest.raises(UserError, match=r"^The training diverged in epoch 1 .*lower optimiser\.learning_rate[^.]*\.$"):
+        run(tmp_path, spikes, optimiser={"learning_rate": rate}, train={"epochs": 30})
     assert not any(tmp_path.iterdir())
 
 

@@ -18,7 +18,8 @@ CONTENT = {
     "preprocess": {"trial_ms": TRIAL_MS},
     "validation": {"speakers": ["s3"]},
     "network": {"hidden": [12], "input_mean": 0.15, "input_sd": 0.1, "recurrent_sd": 0.05, "output_sd": 0.1},
-    "train": {"epochs": 6, "batch_size": 8, "learning_rate": 0.01},
+    "optimiser": {"learning_rate": 0.01},
+    "train": {"epochs": 6, "batch_size": 8},
     "augmentation": {"shift_channels": 5},
     "evaluate": {"batch_size": 7, "examples": 3},
 }

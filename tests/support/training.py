@@ -20,21 +20,20 @@ TIMING = {"training_s", "validation_s"}
 
 
 # time constants of populations, of neurons that start apart, and ones that differ but are not learned
-SHARED = {"train": {"learn_time_constants": "population"}}
+SHARED = {"optimiser": {"learn_time_constants": "population"}}
 
-OWN = {"train": {"learn_time_constants": "neuron"}, "network": {"time_constants": "heterogeneous"}}
+OWN = {"optimiser": {"learn_time_constants": "neuron"}, "network": {"time_constants": "heterogeneous"}}
 
 DRAWN = {"network": {"time_constants": "heterogeneous"}}
 
 
 # every piece of the published recipe, so that each acts within six epochs: the rate falls when accuracy does not rise
 RECIPE = {
+    "optimiser": {"ease_in": {"start": 0.01, "growth": 1.3}, "learning_rate": 1.0},
     "train": {
-        "ease_in": {"start": 0.01, "growth": 1.3},
         "schedule": {"factor": 0.5, "fast": 0.0, "slow": 1e-6, "wait_epochs": 0},
         "silent_lift": {"amount": 0.002, "neurons": "all"},
         "select": "training",
-        "learning_rate": 1.0,
     },
     "augmentation": {
         "balance_classes": True,

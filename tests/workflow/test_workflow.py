@@ -42,7 +42,7 @@ def tiny_parameters() -> dict:
     content = yaml.safe_load(presets.text("default"))
     content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1], "folds": FOLDS}
     content["validation"] = {"protocol": "leave_one_out"}
-    content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
+    content["sweep"] = {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
     return content
 
 
@@ -330,12 +330,12 @@ EDITS = {
     ),
     "a shape nobody trains": (change(shape={"bell": BELL}), "report"),
     "train.epochs": (change(train={"epochs": 7}), TRAINED),
-    "train.learning_rate": (change(train={"learning_rate": 0.5}), f"{TRAINED} profile_*"),
-    "train.ease_in": (change(train={"ease_in": {"start": 0.5}}), f"{TRAINED} profile_*"),
+    "optimiser.learning_rate": (change(optimiser={"learning_rate": 0.5}), f"{TRAINED} profile_*"),
+    "optimiser.ease_in": (change(optimiser={"ease_in": {"start": 0.5}}), f"{TRAINED} profile_*"),
     "train.schedule": (change(train={"schedule": {"factor": 0.5}}), TRAINED),
     "train.select": (change(train={"select": "last"}), TRAINED),
     "blending": (change(augmentation={"blend": {"probabilities": [0.5, 0.5]}}), f"{TRAINED} profile_*"),
-    "a batch size more": (change(profile={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
+    "a batch size more": (change(sweep={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
     "a fold more": (
         change(study={"folds": ["s1", "s2", "s3"]}),
         "train@*-s3 evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
@@ -394,7 +394,7 @@ def test_compare_waits_for_exactly_the_pairs_of_the_study(edited):
 
 def test_values_on_the_command_line_reach_the_commands(edited, tmp_path):
     other = tmp_path / "other.yaml"
-    other.write_text("train: {epochs: 7, engine: cuda}\n")
+    other.write_text("train: {epochs: 7}\noptimiser: {engine: cuda}\n")
     said = edited.snakemake("-n", "--configfile", str(other), "--config", "report={title: Bumps}")
     (file,) = set(re.findall(r"--params (\S+)", said))
     loaded = params.load(edited.folder / file)
@@ -425,9 +425,11 @@ def test_effective_parameters(tmp_path):
 
 
 def test_lines_keep_the_name_with_the_value():
-    assert lines({"train": {"epochs": 3, "regulariser": {"strength": 0.0}}, "shape.sum": {"kind": "sum"}}) == [
+    assert lines(
+        {"optimiser": {"regulariser": {"strength": 0.0}}, "train": {"epochs": 3}, "shape.sum": {"kind": "sum"}}
+    ) == [
+        "optimiser.regulariser.strength = 0.0",
         "train.epochs = 3",
-        "train.regulariser.strength = 0.0",
         'shape.sum.kind = "sum"',
     ]
 

@@ -39,7 +39,7 @@ rule train:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=lambda wildcards: gpus(PARAMETERS.for_loss(wildcards.loss).train.engine),
+        gpu=lambda wildcards: gpus(PARAMETERS.for_loss(wildcards.loss).optimiser.engine),
     params:
         *read_by("train"),
         file=parameters_file,

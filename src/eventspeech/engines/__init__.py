@@ -36,4 +36,6 @@ def create(
         from eventspeech.engines.genn.engine import GennEngine
 
         return GennEngine(network, batch_size=batch_size, accumulate=accumulate)
-    raise UserError(f"The engine '{name}' is not part of this version; set train.engine and evaluate.engine to cpu.")
+    raise UserError(
+        f"The engine '{name}' is not part of this version; set optimiser.engine and evaluate.engine to cpu."
+    )

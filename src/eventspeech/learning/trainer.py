@@ -78,29 +78,34 @@ class Trainer:
         params = params.for_loss(loss)
         self.shape = params.shape[loss]
         self.network = network.build(params.network, len(training.class_names), training.trial_ms)
-        self.objective = losses.objective(self.shape, self.network.steps, params.train.regulariser)
-        self.learning_rate = self.shape.learning_rate or params.train.learning_rate
-        self._shortest_ms = {"tau_mem_ms": params.train.tau_mem_min_ms, "tau_syn_ms": params.train.tau_syn_min_ms}
+        self.objective = losses.objective(self.shape, self.network.steps, params.optimiser.regulariser)
+        self.learning_rate = self.shape.learning_rate or params.optimiser.learning_rate
+        self._shortest_ms = {
+            "tau_mem_ms": params.optimiser.tau_mem_min_ms,
+            "tau_syn_ms": params.optimiser.tau_syn_min_ms,
+        }
         constants = network.initial_time_constants(
             self.network,
             seed,
-            params.train.learn_time_constants,
+            params.optimiser.learn_time_constants,
             params.network.time_constants == "heterogeneous",
             self._shortest_ms,
-            params.train.learn_output_time_constants,
+            params.optimiser.learn_output_time_constants,
         )
         drawn = params.network.model_copy(update=self.shape.output_weights())
         weights = network.initial_weights(self.network, drawn, seed)
         self.weights = weights | constants
         # heterogeneous time constants are there without being learned, too
-        self.learns_constants = params.train.learn_time_constants != "none"
+        self.learns_constants = params.optimiser.learn_time_constants != "none"
         learned = self.weights if self.learns_constants else weights
-        self.optimiser = Adam(learned, params.train.adam_beta1, params.train.adam_beta2, params.train.adam_epsilon)
+        self.optimiser = Adam(
+            learned, params.optimiser.adam_beta1, params.optimiser.adam_beta2, params.optimiser.adam_epsilon
+        )
         self._batch_size = batch_size or params.train.batch_size
         self.engine = engines.create(
-            params.train.engine, self.network, machine.threads(), self._batch_size, params.train.accumulate
+            params.optimiser.engine, self.network, machine.threads(), self._batch_size, params.optimiser.accumulate
         )
-        self._ease_in, self._lift = params.train.ease_in, params.train.silent_lift
+        self._ease_in, self._lift = params.optimiser.ease_in, params.train.silent_lift
         self.last_rate = self.learning_rate
         self.silent: list[np.ndarray] = []
         self._seed = seed
@@ -168,6 +173,6 @@ class Trainer:
 def require_finite(number: int, *arrays: np.ndarray) -> None:
     if not all(np.isfinite(array).all() for array in arrays):
         raise UserError(
-            f"The training diverged in epoch {number} (a loss or weight is not finite); lower train.learning_rate "
+            f"The training diverged in epoch {number} (a loss or weight is not finite); lower optimiser.learning_rate "
             "or the initial weights in the parameter file."
         )

@@ -3,7 +3,7 @@
 Groups are named like the stages that read them (:data:`READ_BY`), so that a changed key tells which stages rerun.
 """
 
-from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
+from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report, Sweep
 from eventspeech.params.file import load, validate
 from eventspeech.params.groups import CHANNELS, Group
 from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Shape
@@ -16,6 +16,7 @@ from eventspeech.params.training import (
     Blend,
     Dilation,
     EaseIn,
+    Optimiser,
     Regulariser,
     Schedule,
     SilentLift,
@@ -41,6 +42,7 @@ __all__ = [
     "Evaluate",
     "Group",
     "Network",
+    "Optimiser",
     "Params",
     "Preprocess",
     "Profile",
@@ -51,6 +53,7 @@ __all__ = [
     "Shape",
     "SilentLift",
     "Study",
+    "Sweep",
     "Synthetic",
     "Train",
     "Validation",

@@ -33,12 +33,17 @@ class Compare(Group):
     reference: Name = Field("exponential", description="the loss the others are compared with")
 
 
-class Profile(Group):
-    """Time, power and energy of training, by device and batch size."""
+class Sweep(Group):
+    """Which batch sizes are measured, by device."""
 
-    loss: Name = "exponential"
     cpu_batch_sizes: list[PositiveInt] = Field([1, 32])
     cuda_batch_sizes: list[PositiveInt] = Field([1, 2, 4, 8, 16, 32, 64])
+
+
+class Profile(Group):
+    """How time, power and energy of training are measured."""
+
+    loss: Name = "exponential"
     samples: PositiveInt = Field(128, description="training samples in one measured epoch")
     epochs: PositiveInt = Field(1, description="epochs in one trial")
     trials: PositiveInt = 3

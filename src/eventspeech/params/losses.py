@@ -32,6 +32,7 @@ MOST_TRIALS_OF_TAU1 = 50.0
 class Changes(Group):
     """What one loss does otherwise: the keys that differ from the groups of these names, as deep as they lie."""
 
+    optimiser: dict[str, Any] = Field({})
     train: dict[str, Any] = Field({})
     network: dict[str, Any] = Field({})
     augmentation: dict[str, Any] = Field({})
@@ -45,7 +46,7 @@ class Shape(Group):
 
     kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"]
     mean_weight: PositiveFloat | None = Field(None, description="scale w so that its mean over [0, 1] is this")
-    learning_rate: PositiveFloat | None = Field(None, description="overrides train.learning_rate for this loss")
+    learning_rate: PositiveFloat | None = Field(None, description="overrides optimiser.learning_rate for this loss")
     gain: PositiveFloat | None = Field(None, description="gaussian: g")
     offset: float | None = Field(None, description="gaussian: o")
     slope: float | None = Field(None, description="gaussian: d")
@@ -80,7 +81,7 @@ class Shape(Group):
 
     @pydantic.model_validator(mode="after")
     def _say_it_once(self) -> "Shape":
-        for group, key in (("train", "learning_rate"), ("network", "output_mean"), ("network", "output_sd")):
+        for group, key in (("optimiser", "learning_rate"), ("network", "output_mean"), ("network", "output_sd")):
             if key in getattr(self.changes, group) and getattr(self, key) is not None:
                 raise ValueError(f"{key} stands here and in changes.{group}; remove one of them")
         return self

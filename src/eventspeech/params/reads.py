@@ -2,31 +2,16 @@
 
 from typing import Any
 
-from eventspeech.params.after import Profile
-from eventspeech.params.groups import Group
 from eventspeech.params.study import Params
-from eventspeech.params.training import Train
-
-
-def _leaves(group: str, kind: type[Group], *left_out: str) -> tuple[str, ...]:
-    return tuple(f"{group}.{field}" for field in kind.model_fields if field not in left_out)
-
 
 READ_BY: dict[str, tuple[str, ...]] = {
     "download": ("download",),
     "preprocess": ("preprocess", "cochlea"),
     "baseline": ("baseline", "validation"),
-    "train": ("train", "network", "augmentation", "validation", "shape.{loss}"),
+    "train": ("train", "optimiser", "network", "augmentation", "validation", "shape.{loss}"),
     "evaluate": ("evaluate",),
     "compare": ("study", "compare"),
-    # a measured epoch knows nothing of how many there are, or of other batch sizes
-    "profile": (
-        *_leaves("profile", Profile, "cpu_batch_sizes", "cuda_batch_sizes"),
-        *_leaves("train", Train, "epochs", "batch_size", "schedule", "silent_lift", "select"),
-        "network",
-        "augmentation",
-        "shape.{loss}",
-    ),
+    "profile": ("profile", "optimiser", "network", "augmentation", "shape.{loss}"),
     "report": tuple(Params.model_fields),
 }
 """Which groups or leaves each verb reads; Snakemake rules and DVC stages declare exactly these."""

@@ -5,13 +5,31 @@ from typing import Any
 from eventspeech.params.groups import Group
 from eventspeech.params.losses import Shape
 
+MOVED = {
+    **dict.fromkeys(
+        (
+            *(f"train.{key}" for key in ("engine", "accumulate", "learning_rate", "regulariser", "ease_in")),
+            *(f"train.{key}" for key in ("adam_beta1", "adam_beta2", "adam_epsilon")),
+            *(f"train.{key}" for key in ("learn_time_constants", "learn_output_time_constants")),
+            *(f"train.{key}" for key in ("tau_mem_min_ms", "tau_syn_min_ms")),
+        ),
+        "optimiser",
+    ),
+    "profile.cpu_batch_sizes": "sweep",
+    "profile.cuda_batch_sizes": "sweep",
+}
+"""The group in which a key of an older file stands now."""
+
 
 def sentence(problem: Any, root: type[Group], inside: tuple[str, ...] = ()) -> str:
     """Return what is wrong and what to do, of one of pydantic's problems with a ``root``."""
     key = ".".join(str(part) for part in (*inside, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        group = _group_at(root, problem["loc"][:-1])
-        known = f" (known there: {', '.join(group.model_fields)})" if group else ""
+        group = MOVED.get(".".join(map(str, problem["loc"])))
+        if group:
+            return f"{key} is now {'.'.join((*inside, group, problem['loc'][-1]))}; move it"
+        kind = _group_at(root, problem["loc"][:-1])
+        known = f" (known there: {', '.join(kind.model_fields)})" if kind else ""
         return f"unknown key {key}; remove it or correct its spelling{known}"
     if problem["type"] == "missing":
         return f"{key} is missing; add it"

@@ -6,13 +6,13 @@ import pydantic
 from pydantic import Field, NonNegativeInt
 
 from eventspeech.errors import ParameterError
-from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
+from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report, Sweep
 from eventspeech.params.groups import Fold, Group, Name
 from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
 from eventspeech.params.network import Network
 from eventspeech.params.refusals import sentence
 from eventspeech.params.speech import Cochlea, Download, Preprocess
-from eventspeech.params.training import Augmentation, Train, Validation
+from eventspeech.params.training import Augmentation, Optimiser, Train, Validation
 
 
 class Study(Group):
@@ -37,11 +37,13 @@ class Params(Group):
     preprocess: Preprocess = Preprocess()
     validation: Validation
     network: Network = Network()
+    optimiser: Optimiser = Optimiser()
     train: Train = Train()
     augmentation: Augmentation = Augmentation()
     evaluate: Evaluate = Evaluate()
     baseline: Baseline = Baseline()
     compare: Compare = Compare()
+    sweep: Sweep = Sweep()
     profile: Profile = Profile()
     report: Report = Report()
 
@@ -118,25 +120,25 @@ class Params(Group):
 
     @pydantic.model_validator(mode="after")
     def _time_constants_are_possible(self) -> "Params":
-        learned, heterogeneous = self.train.learn_time_constants, self.network.time_constants == "heterogeneous"
+        learned, heterogeneous = self.optimiser.learn_time_constants, self.network.time_constants == "heterogeneous"
         if heterogeneous and learned == "population":
             raise ValueError(
-                "network.time_constants is heterogeneous, one for each neuron, but train.learn_time_constants is "
+                "network.time_constants is heterogeneous, one for each neuron, but optimiser.learn_time_constants is "
                 "population; set it to neuron or none, or network.time_constants to homogeneous"
             )
         if learned == "none" and not heterogeneous:
             return self
         for kind in ("tau_mem", "tau_syn"):
-            shortest, start = getattr(self.train, f"{kind}_min_ms"), getattr(self.network, f"{kind}_ms")
+            shortest, start = getattr(self.optimiser, f"{kind}_min_ms"), getattr(self.network, f"{kind}_ms")
             if shortest < self.network.step_ms:
                 raise ValueError(
-                    f"train.{kind}_min_ms = {shortest:g} lets time constants fall below network.step_ms = "
+                    f"optimiser.{kind}_min_ms = {shortest:g} lets time constants fall below network.step_ms = "
                     f"{self.network.step_ms:g}; raise it to that at least"
                 )
             if shortest > start:
                 raise ValueError(
-                    f"train.{kind}_min_ms = {shortest:g} is above network.{kind}_ms = {start:g}, where time constants "
-                    "start; lower it"
+                    f"optimiser.{kind}_min_ms = {shortest:g} is above network.{kind}_ms = {start:g}, where time "
+                    "constants start; lower it"
                 )
         return self
 

@@ -74,12 +74,10 @@ class SilentLift(Group):
     )
 
 
-class Train(Group):
-    """Optimisation."""
+class Optimiser(Group):
+    """How one step of learning is made: what computes gradients, and what they do to weights and time constants."""
 
     engine: Literal["cpu", "cuda", "genn"] = "cpu"
-    epochs: PositiveInt = 40
-    batch_size: PositiveInt = 32
     accumulate: bool = Field(
         False, description="engine genn where GeNN takes one sample at a time (its CPU backend): add up single samples"
     )
@@ -101,6 +99,13 @@ class Train(Group):
     tau_syn_min_ms: PositiveFloat = Field(1.0, description="as tau_mem_min_ms")
     regulariser: Regulariser = Regulariser()
     ease_in: EaseIn = EaseIn()
+
+
+class Train(Group):
+    """How long the course of training is, and which epoch is kept."""
+
+    epochs: PositiveInt = 40
+    batch_size: PositiveInt = 32
     schedule: Schedule = Schedule()
     silent_lift: SilentLift = SilentLift()
     select: Literal["validation", "training", "last"] = Field(

@@ -73,7 +73,7 @@ class Results:
     def changes(self, loss: str) -> dict[str, tuple[str, str]]:
         """Return what ``loss`` is trained with otherwise than the reference: key to the reference's value and its own.
 
-        Of the groups train, network and augmentation, as `changes` of an entry of `shape` can name them.
+        Of the groups that `changes` of an entry of `shape` can name them.
         """
         names = (self.params.compare.reference, loss)
         groups = set(Changes.model_fields)
@@ -198,7 +198,7 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
     first = next(iter(runs.values()))
     if len({tuple(run["classes"]) for run in runs.values()}) > 1:
         raise DataError(f"The tests in {results / 'evaluate'} differ in their classes; run the stage `evaluate` again.")
-    devices = {"cpu": params.profile.cpu_batch_sizes, "cuda": params.profile.cuda_batch_sizes}
+    devices = {"cpu": params.sweep.cpu_batch_sizes, "cuda": params.sweep.cuda_batch_sizes}
     return Results(
         params=params,
         spikes=spikes,

@@ -58,7 +58,7 @@ class EpochResult(Protocol):
 Workload = Callable[[Params, str, int, store.SpikeStore], Callable[[], EpochResult]]
 """``workload(params, loss_name, batch_size, store)`` makes the function that trains one epoch.
 
-``params.train.engine`` is already the engine to measure; the epoch is ``params.profile.samples`` samples long.
+``params.optimiser.engine`` is already the engine to measure; the epoch is ``params.profile.samples`` samples long.
 """
 
 
@@ -121,7 +121,7 @@ def profile(
         UserError: the spike store is missing or damaged, or (``cpu``) the engine refuses the parameters.
     """
     params = params.for_loss(params.profile.loss)
-    engine = engine_for(device, params.train.engine)
+    engine = engine_for(device, params.optimiser.engine)
     row = blank(params, device, engine, batch_size)
     problem = unavailable(device, engine) if workload is None else None
     if problem is None and batch_size > params.profile.samples:
@@ -199,8 +199,10 @@ def _make(
     """Set the training up and run a first epoch; return the epoch and the seconds both took."""
     start_s = time.monotonic()
     workload = workload or importlib.import_module("eventspeech.learning.workload").workload
-    train = params.train.model_copy(update={"engine": engine, "batch_size": batch_size})
-    epoch = workload(params.model_copy(update={"train": train}), params.profile.loss, batch_size, samples)
+    optimiser = params.optimiser.model_copy(update={"engine": engine})
+    train = params.train.model_copy(update={"batch_size": batch_size})
+    params = params.model_copy(update={"optimiser": optimiser, "train": train})
+    epoch = workload(params, params.profile.loss, batch_size, samples)
     ready_s = time.monotonic()
     epoch()
     return epoch, {"setup_s": ready_s - start_s, "first_epoch_s": time.monotonic() - ready_s}

@@ -136,7 +136,7 @@ def _write(params, loss, seed, fold, trainer, progress, training, held_out, outp
             **speakers(training, held_out),
             "kind": trainer.shape.kind,
             "mean_weight": losses.mean_weight(trainer.shape),
-            "engine": params.train.engine,
+            "engine": params.optimiser.engine,
             "epochs": len(progress.rows),
             "selected_by": params.train.select,
             "best_epoch": best.epoch,

@@ -295,7 +295,7 @@ def trained(parameters, seed, batch_size):
 @genn
 def test_training_equals_that_of_cpu_and_a_fold_knows_nothing_of_the_others(monkeypatch):
     monkeypatch.setattr(engine_module.install, "default_backend", lambda: install.CPU)
-    on_genn = tiny.make_params(train={"engine": "genn", "accumulate": True})
+    on_genn = tiny.make_params(optimiser={"engine": "genn", "accumulate": True})
     first, results = trained(on_genn, 0, 8)
     trained(on_genn, 1, 5)
     again, repeated = trained(on_genn, 0, 8)
@@ -327,7 +327,7 @@ def test_without_pygenn_the_engine_is_refused_in_one_sentence(monkeypatch):
 
 @genn
 def test_batches_are_refused_where_genn_takes_one_sample_at_a_time():
-    with pytest.raises(UserError, match=r"not a batch of 32: set train\.batch_size to 1, or train\.accumulate"):
+    with pytest.raises(UserError, match=r"not a batch of 32: set train\.batch_size to 1, or optimiser\.accumulate"):
         GennEngine(make_network(), backend=install.CPU, batch_size=32)
     with pytest.raises(UserError, match="not a batch of 6"):
         network = make_network()

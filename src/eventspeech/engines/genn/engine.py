@@ -119,7 +119,8 @@ class GennEngine:
         if size > 1 and self._samples == 1 and self.backend == install.CPU and not self._accumulate:
             raise UserError(
                 f"GeNN's CPU backend takes one sample at a time, not a batch of {size}: set train.batch_size to 1, or "
-                "train.accumulate to true to add up single samples, or train.engine to cpu, or build PyGeNN with CUDA."
+                "optimiser.accumulate to true to add up single samples, or optimiser.engine to cpu, or build PyGeNN "
+                "with CUDA."
             )
 
     def _model(self, weights: Weights, batch: Batch, objective: Objective) -> Model:

@@ -14,7 +14,7 @@ import numpy as np
 from eventspeech import machine
 from eventspeech.errors import UserError
 
-REMEDY = "or set train.engine and evaluate.engine to cpu"
+REMEDY = "or set optimiser.engine and evaluate.engine to cpu"
 
 
 def problem() -> str | None:

@@ -118,7 +118,7 @@ def check_size(network: Network) -> None:
     if widest > MOST_NEURONS or network.inputs > MOST_INPUTS:
         raise UserError(
             f"The engine 'cuda' takes layers of at most {MOST_NEURONS} neurons and {MOST_INPUTS} inputs, not {widest} "
-            f"and {network.inputs}; make the network smaller or set train.engine and evaluate.engine to cpu."
+            f"and {network.inputs}; make the network smaller or set optimiser.engine and evaluate.engine to cpu."
         )
 
 
