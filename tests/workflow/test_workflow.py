@@ -51,7 +51,7 @@ class Project:
 
     def __init__(self, folder: Path, content: dict | None = None):
         self.folder = folder
-        shared = ("workflow", "Snakefile", "profiles", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore")
+        shared = ("workflow", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore")
         for name in (*shared, ".gitignore"):
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -546,7 +546,7 @@ def test_lint(finished):
 
 def test_format():
     pytest.importorskip("snakefmt", reason="snakefmt is not installed")
-    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").iterdir()]
+    files = [ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").iterdir()]
     done = subprocess.run(
         [PYTHON, "-m", "snakefmt", "--check", "--line-length", "120", *files], capture_output=True, text=True
     )
@@ -554,7 +554,7 @@ def test_format():
 
 
 def test_the_snakefile_is_a_table_of_contents():
-    text = (ROOT / "Snakefile").read_text()
+    text = (ROOT / "workflow" / "Snakefile").read_text()
     assert len(text.splitlines()) <= 40
     assert "shell:" not in text and "def " not in text
 

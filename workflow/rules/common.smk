@@ -9,6 +9,9 @@ with one_sentence():
 
 extend_path()
 
+# Snakemake fills in wildcards in the whole path: braces in the name of a folder above are no wildcards.
+ENVIRONMENT = workflow.source_path("../../environment.yml").replace("{", "{{").replace("}", "}}")
+
 # More threads than any machine has: Snakemake lowers it to --cores, so such a job takes the whole machine and runs alone.
 ALL_CORES = 4096
 

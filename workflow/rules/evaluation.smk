@@ -15,7 +15,7 @@ rule evaluate:
     benchmark:
         "benchmarks/evaluate/{loss}/{seed}/{fold}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=gpus(PARAMETERS.evaluate.engine),
@@ -42,7 +42,7 @@ rule evaluate_baseline:
     benchmark:
         "benchmarks/evaluate/baseline/{fold}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     params:
         *read_by("evaluate"),
@@ -64,7 +64,7 @@ rule compare:
     benchmark:
         "benchmarks/compare/compare.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     params:
         *read_by("compare"),

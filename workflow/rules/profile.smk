@@ -11,7 +11,7 @@ rule profile_cpu:
     benchmark:
         "benchmarks/profile/cpu/{batch}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: ALL_CORES
     params:
         *read_by("profile"),
@@ -31,7 +31,7 @@ rule profile_cuda:
     benchmark:
         "benchmarks/profile/cuda/{batch}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: ALL_CORES
     resources:
         gpu=1,

@@ -19,7 +19,7 @@ rule report:
     benchmark:
         "benchmarks/report/report.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     params:
         *read_by("report"),

@@ -9,7 +9,7 @@ rule download:
     benchmark:
         "benchmarks/download/download.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     params:
         *read_by("download"),
@@ -29,7 +29,7 @@ rule preprocess:
     benchmark:
         "benchmarks/preprocess/{split}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: ALL_CORES
     params:
         *read_by("preprocess"),

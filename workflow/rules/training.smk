@@ -12,7 +12,7 @@ rule baseline:
     benchmark:
         "benchmarks/baseline/{fold}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     params:
         *read_by("baseline"),
@@ -36,7 +36,7 @@ rule train:
     benchmark:
         "benchmarks/train/{loss}/{seed}/{fold}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=lambda wildcards: gpus(PARAMETERS.for_loss(wildcards.loss).optimiser.engine),
