@@ -21,6 +21,7 @@ img { display: block; max-width: 100%; height: auto; margin: 1.2rem auto .3rem; 
 .holds { border-color: #009e73; }
 .fails { border-color: #d55e00; }
 .claim { display: block; color: #555; font-size: .9rem; }
+.rule { display: block; color: #555; font-size: .85rem; }
 .table { overflow-x: auto; margin: .4rem 0 1.6rem; }
 table { border-collapse: collapse; font-size: .78rem; line-height: 1.35; width: 100%; }
 thead th { border-bottom: 1.5px solid #1b1f24; border-top: 1.5px solid #1b1f24; text-align: left; vertical-align: bottom; }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eventspeech import losses, paths
-from eventspeech.data import store
+from eventspeech.data import sources, store
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz
 from eventspeech.params import Changes, Params
@@ -153,14 +153,15 @@ class Results:
         return int(next(iter(self.runs.values()))["summary"]["training_samples"])
 
     @property
+    def source(self) -> sources.Words:
+        """How texts speak of the data's source."""
+        return sources.named(self.params.download.source).words
+
+    @property
     def label(self) -> str | None:
         """What every figure says when the data is not SHD or SSC; ``None`` for these."""
-        heard = f"{self.training_samples} training samples"
-        return {
-            "synthetic": f"SYNTHETIC SPEECH, not SHD; {heard}",
-            "recordings": f"OWN RECORDINGS, not SHD; {heard}",
-            "hdf5": f"OWN FILES in SHD's layout; {heard}",
-        }.get(self.params.download.source)
+        warning = self.source.warning
+        return warning and f"{warning}; {self.training_samples} training samples"
 
     def same_mean_weight(self, loss: str) -> bool:
         """Whether a loss's weight has the mean of the reference's, to a hundredth: what differs is its shape."""

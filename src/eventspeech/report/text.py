@@ -9,14 +9,6 @@ from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
 from eventspeech.report.words import HELD_OUT, capital, title
 
-SOURCES = {
-    "shd": "the Spiking Heidelberg Digits (SHD)",
-    "ssc": "the Spiking Speech Commands (SSC)",
-    "synthetic": "digits synthesised by espeak-ng, English and German, through the cochlea model of SHD",
-    "recordings": "a folder of recordings, through the cochlea model of SHD",
-    "hdf5": "files in the layout of SHD",
-}
-
 CAPTIONS = {
     "weightings": "The weights under which the output voltage is summed; the legend gives each mean over the trial "
     "(for losses that read the outputs otherwise, what they read).",
@@ -105,7 +97,7 @@ def header(results: Results) -> str:
         jobs += f", {folds} folds ({HELD_OUT[results.params.validation.protocol]})"
     lines = [
         f"# {html.escape(results.params.report.title)}",
-        f"**Data:** {SOURCES[results.params.download.source]}; {len(results.classes)} words, "
+        f"**Data:** {results.source.data}; {len(results.classes)} words, "
         f"{results.training_samples} training samples.  ",
         f"**Losses:** {losses}; {jobs}.  ",
         f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
@@ -128,18 +120,20 @@ def header(results: Results) -> str:
 
 
 def findings(found: list[Finding], *chosen: Claim) -> str:
-    """Return the findings about some claims as paragraphs: the claim, whether it holds here, and why."""
+    """Return the findings about some claims as paragraphs: each claim, and whether its parts hold here and why."""
     kinds = {HOLDS: "holds", FAILS: "fails"}
     texts = []
     for claim in chosen:
         of_claim = [finding for finding in found if finding.claim == claim]
         texts.append(f'<div class="claim">Published ({claim.source}): {html.escape(claim.text)}</div>')
         for finding in of_claim:
-            loss = f", {html.escape(title(finding.loss))}" if finding.loss else ""
+            where = ", ".join(filter(None, [finding.loss and title(finding.loss), finding.data]))
+            part = html.escape(capital(finding.part.text))
             status = finding.status.removesuffix(" here")
             texts.append(
-                f'<div class="{kinds.get(finding.status, "open")}"><b>Here{loss}: {status}.</b> '
-                f"{html.escape(capital(finding.sentence))}</div>"
+                f'<div class="{kinds.get(finding.status, "open")}"><b>{part}: {status}</b> ({html.escape(where)}). '
+                f"{html.escape(capital(finding.sentence))} "
+                f'<span class="rule">Holds if {html.escape(finding.rule)}.</span></div>'
             )
     return "\n\n".join(texts)
 
