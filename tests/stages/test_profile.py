@@ -1,5 +1,6 @@
 """The profile stage: its arithmetic and verdicts without hardware, and whole rows from a fake training."""
 
+import errno
 import json
 import os
 import subprocess
@@ -343,3 +344,68 @@ def test_meter_is_closed_when_training_fails(study, spikes, tmp_path):
     with pytest.raises(ZeroDivisionError):
         profile.profile(study, "cpu", 4, spikes, tmp_path / "out.json", workload=workload, meter=meter)
     assert closed == [True]
+
+
+class OfTheDriver(Exception):
+    """Stands for what CuPy raises when the card is lost or its memory is full."""
+
+
+OfTheDriver.__module__ = "cupy_backends.cuda.api.runtime"
+
+
+def fails_in_epoch(number, error):
+    """Return a workload whose epochs go well until one raises."""
+    epochs = []
+
+    def workload(*arguments):
+        def epoch():
+            epochs.append(1)
+            if len(epochs) == number:
+                raise error
+            return SimpleNamespace(accuracy=0.5, loss=1.5)
+
+        return epoch
+
+    return workload
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 8], ids=["first", "warm-up", "first trial", "last"])
+@pytest.mark.parametrize(
+    ("device", "error", "reason"),
+    [
+        ("cpu", MemoryError(), "not enough memory for a batch of 4"),
+        ("cpu", OSError(errno.ENOMEM, "Cannot allocate memory"), "not enough memory for a batch of 4"),
+        ("cuda", MemoryError(), "not enough memory for a batch of 4"),
+        ("cuda", UserError("The GPU's memory is not enough."), "The GPU's memory is not enough."),
+        ("cuda", OfTheDriver("GPU is lost"), "the GPU failed (OfTheDriver: GPU is lost)"),
+        ("cuda", RuntimeError("runtime.cc: 12: cuda error 719"), "the GPU failed (RuntimeError: runtime.cc: 12"),
+    ],
+)
+def test_an_epoch_that_fails_by_the_machines_fault_is_a_row(study, spikes, tmp_path, device, error, reason, number):
+    meter = NoMeter("none")
+    workload = fails_in_epoch(number, error)
+    profile.profile(study, device, 4, spikes, tmp_path / "out.json", workload=workload, meter=meter)
+    row = measurement.read(tmp_path / "out.json", device, 4)
+    assert (row["status"], row["energy_status"]) == ("not measured", "not measured")
+    assert row["reason"].startswith(reason)
+    assert row["epoch_time_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("device", "error"),
+    [("cpu", UserError("wrong")), ("cpu", OfTheDriver("?")), ("cuda", IndexError("ours")), ("cuda", RuntimeError("x"))],
+)
+def test_an_epoch_that_fails_by_another_fault_is_told(study, spikes, tmp_path, device, error):
+    with pytest.raises(type(error)):
+        profile.profile(study, device, 4, spikes, tmp_path / "out.json", workload=fails_in_epoch(4, error))
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_what_is_measured_can_be_read(study, spikes, tmp_path):
+    profile.profile(study, "cpu", 4, spikes, tmp_path / "a.json", workload=Training(), meter=NoMeter("none"))
+    assert measurement.read(tmp_path / "a.json", "cpu", 4)["epoch_time_s"] > 0
+
+
+def test_memory_that_others_let_go_is_unknown():
+    row = summarise([trial((1.0, 1.0), counted("trial", 2.0, 400.0, memory_mib=50.0))])
+    assert row["peak_memory_mib"] is None

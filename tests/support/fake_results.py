@@ -161,7 +161,8 @@ def profile(results: Path, study: parameters.Params, gpu: bool = False) -> None:
                 row |= {"energy_per_sample_j": 250 * time / 128, "energy_sampled_per_epoch_j": 245 * time}
                 row |= {"energy_per_epoch_low_j": 240 * time, "energy_per_epoch_high_j": 255 * time}
             else:
-                row |= {"status": "not measured", "reason": "no NVIDIA driver on this machine"}
+                row |= dict.fromkeys(["reason", "energy_reason"], "no NVIDIA driver on this machine")
+                row |= {"status": "not measured"}
             if row["status"] == "VALID":
                 row |= {"epoch_time_s": time, "epoch_time_low_s": 0.95 * time, "epoch_time_high_s": 1.1 * time}
                 row |= {"peak_memory_mib": 310.0, "accuracy": 0.5 / size, "adam_damping": 0.1}

@@ -15,6 +15,7 @@ from eventspeech.data import sources, store
 from eventspeech.errors import DataError
 from eventspeech.files import read_json, read_npz
 from eventspeech.params import Changes, Params
+from eventspeech.records import measurement
 
 if TYPE_CHECKING:
     import pandas
@@ -215,7 +216,7 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
             for fold in params.study.folds
         },
         profile=[
-            _json(paths.profile(results, device, size), "profile")
+            measurement.read(paths.profile(results, device, size), device, size)
             for device, sizes in devices.items()
             for size in sizes
         ],

@@ -9,6 +9,7 @@ next configuration and makes it draw more, and run one configuration at a time.
 """
 
 import contextlib
+import errno
 import importlib
 import logging
 import statistics
@@ -26,9 +27,9 @@ from eventspeech.errors import UserError
 from eventspeech.files import write_json
 from eventspeech.meters.choose import for_device
 from eventspeech.meters.load import Load, other_cores
-from eventspeech.meters.window import Meter, NoMeter, Window
+from eventspeech.meters.window import Meter, NoMeter, Window, largest
 from eventspeech.params import Params
-from eventspeech.records.measurement import blank, not_measured, sentence
+from eventspeech.records.measurement import INVALID, NOT_MEASURED, VALID, blank, not_measured, sentence
 
 logger = logging.getLogger("eventspeech")
 
@@ -38,7 +39,8 @@ LARGEST_SPREAD = 0.25
 LARGEST_OTHER_LOAD = 0.1
 """Fraction of the cores that others may keep busy, idle or during a trial."""
 
-ENGINES = Path(__file__).parents[1] / "engines"
+CUDA_LIBRARIES = ("cupy", "cupy_backends", "pynvml", "pygenn")
+"""Packages whose errors in the middle of an epoch are the GPU's or its driver's."""
 
 
 class EpochResult(Protocol):
@@ -83,8 +85,6 @@ def unavailable(device: str, engine: str) -> str | None:
     """Return why nothing can be measured, ``None`` if it may be; quick, and imports no engine."""
     if device == "cuda" and (problem := machine.cuda_problem()):
         return problem
-    if not any((ENGINES / name).exists() for name in (f"{engine}.py", engine)):
-        return f"this version of eventspeech has no engine '{engine}'"
     return install.problem(install.CUDA) if device == "cuda" and engine == "genn" else None
 
 
@@ -147,29 +147,43 @@ def _measure(
         time.sleep(params.profile.cooldown_s)
         idle = _trial(meter, host, lambda: time.sleep(params.profile.idle_s), 1, "idle")
         samples = store.load(spikes)
-        try:
-            made = _make(params, engine, batch_size, samples, workload)
-        except MemoryError:
-            return not_measured(f"not enough memory for a batch of {batch_size}")
-        except UserError as error:
-            # the row of a GPU that cannot run must not stop a study that never asked for one
-            if device != "cuda":
-                raise
-            return not_measured(str(error))
-        epoch, begun = made
-        for _ in range(params.profile.warmup_epochs):
-            epoch()
         results: list[EpochResult] = []
-        trials = [
-            _trial(meter, host, lambda: results.append(epoch()), params.profile.epochs, "trial")
-            for _ in range(params.profile.trials)
-        ]
+        try:
+            epoch, begun = _make(params, engine, batch_size, samples, workload)
+            for _ in range(params.profile.warmup_epochs):
+                epoch()
+            trials = [
+                _trial(meter, host, lambda: results.append(epoch()), params.profile.epochs, "trial")
+                for _ in range(params.profile.trials)
+            ]
+        except Exception as error:
+            if (reason := fault_of_machine(error, device, batch_size)) is None:
+                raise
+            logger.debug("the measurement ended early", exc_info=True)
+            return not_measured(reason)
         facts = meter.facts()
     row = summarise(device, trials, idle, getattr(results[-1], "samples", params.profile.samples), begun, facts)
     if device == "cpu":
         row["peak_memory_mib"] = _peak_resident_mib()
         row |= estimate(row, params.profile.cpu_model_w)
     return row | _learning(results[-1], batch_size, row["samples"])
+
+
+def fault_of_machine(error: Exception, device: str, batch_size: int) -> str | None:
+    """Return why a machine cannot be measured if that is what an error says, ``None`` if it is another's fault.
+
+    The row of a GPU that cannot run, or is lost in the middle, must not stop a study that never asked for one.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return f"not enough memory for a batch of {batch_size}"
+    if device != "cuda":
+        return None
+    if isinstance(error, UserError):
+        return str(error)
+    of_library = type(error).__module__.split(".")[0] in CUDA_LIBRARIES
+    # GeNN raises plain errors, whose text begins with the place in its code
+    of_driver = isinstance(error, RuntimeError | OSError) and "cuda" in str(error).lower()
+    return f"the GPU failed ({type(error).__name__}: {error})" if of_library or of_driver else None
 
 
 def estimate(row: dict[str, Any], model_w: float | None) -> dict[str, Any]:
@@ -241,7 +255,7 @@ def summarise(
     host_j, host_reason = per_epoch([trial.host for trial in trials], epochs)
     doubts = energy_doubts(windows, facts)
     status, reason = verdict(times_s, trials, idle, machine.cores())
-    energy_status = "not measured" if gross_j is None else "INVALID" if doubts or status == "INVALID" else "VALID"
+    energy_status = NOT_MEASURED if gross_j is None else INVALID if doubts or status == INVALID else VALID
     return {
         "status": status,
         "reason": reason,
@@ -261,16 +275,16 @@ def summarise(
         "energy_method": windows[0].method,
         "energy_sampled_per_epoch_j": _sampled(windows, epochs),
         "energy_status": energy_status,
-        "energy_reason": energy_reason or "; ".join(doubts) or (reason if energy_status == "INVALID" else None),
+        "energy_reason": energy_reason or "; ".join(doubts) or (reason if energy_status == INVALID else None),
         "idle_power_w": idle.device.mean_power_w,
         "idle_reason": idle.device.reason or idle.device.note,
         "host_energy_per_epoch_j": host_j,
         "host_energy_reason": host_reason,
         "peak_memory_mib": _risen(windows, idle.device),
-        "temperature_c": _largest(window.temperature_c for window in windows),
-        "clock_mhz": _largest(window.clock_mhz for window in windows),
+        "temperature_c": largest(window.temperature_c for window in windows),
+        "clock_mhz": largest(window.clock_mhz for window in windows),
         "other_cores_idle": idle.other_cores,
-        "other_cores": _largest(trial.other_cores for trial in trials),
+        "other_cores": largest(trial.other_cores for trial in trials),
         "windows": [asdict(window) for window in (idle.device, *windows)],
         "meter": facts,
     }
@@ -325,20 +339,17 @@ def verdict(times_s: Sequence[float], trials: Sequence[Trial], idle: Trial, core
     throttled = sorted({trial.device.throttled for trial in trials if trial.device.throttled})
     if throttled:
         reasons.append(f"the device was slowed down by {', '.join(throttled)}")
-    loads = {"before": idle.other_cores, "during": _largest(trial.other_cores for trial in trials)}
+    loads = {"before": idle.other_cores, "during": largest(trial.other_cores for trial in trials)}
     for when, load in loads.items():
         if load is not None and load > LARGEST_OTHER_LOAD * cores:
             reasons.append(f"other programs kept {load:.1f} of {cores} cores busy {when} the measurement")
-    return ("INVALID", "; ".join(reasons)) if reasons else ("VALID", None)
-
-
-def _largest(values: Any) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+    return (INVALID, "; ".join(reasons)) if reasons else (VALID, None)
 
 
 def _risen(windows: Sequence[Window], idle: Window) -> float | None:
-    most = _largest(window.memory_mib for window in windows)
-    return None if most is None or idle.memory_mib is None else most - idle.memory_mib
+    """Return how far the board's memory rose above its level before (MiB), ``None`` if others let go of more."""
+    most = largest(window.memory_mib for window in windows)
+    return None if most is None or idle.memory_mib is None or most < idle.memory_mib else most - idle.memory_mib
 
 
 def _peak_resident_mib() -> float | None:
