@@ -8,6 +8,7 @@ A file says which split it holds, and :func:`load` refuses the test split: only 
 
 import dataclasses
 import itertools
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,11 @@ from eventspeech.params import CHANNELS
 
 TEST = "test"
 """The split that one stage opens, once per model."""
+
+MOST_CLASSES = 10_000
+"""More than any vocabulary here, few enough that a wrong label cannot ask for gigabytes."""
+LONGEST_NAME = 200
+"""Characters of the name of a class or speaker."""
 
 BLOCK_SAMPLES = 256
 """Samples sorted at once: some 2 million events, little memory beside the whole split."""
@@ -102,6 +108,17 @@ class SpikeStore:
                     "(validation.speakers in the parameter file)."
                 )
         return np.isin(self.speakers, [self.speaker_names.index(name) for name in names])
+
+
+def name_problem(name: str) -> str | None:
+    """Say what keeps ``name`` from being the name of a class or speaker, or return ``None``."""
+    if not name.strip():
+        return "is empty"
+    if len(name) > LONGEST_NAME:
+        return f"has {len(name)} characters (at most {LONGEST_NAME})"
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        return "holds a control character"
+    return None
 
 
 def from_samples(

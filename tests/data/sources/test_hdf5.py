@@ -3,18 +3,29 @@
 import math
 import os
 import time
+import warnings
 
 import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.forked_reader import ForkedReader
 
-from eventspeech.data.sources import hdf5
+from eventspeech.data.sources import hdf5, hdf5_process
 from eventspeech.data.store import from_samples
 from eventspeech.errors import DataError
 
 SAMPLES = [([0.001, 0.25, 1.25], [0, 699, 5]), ([], []), ([0.5], [7])]
+
+
+@pytest.fixture(autouse=True)
+def forked():
+    """Read in forks, which spend no time on imports; `test_hdf5_process` reads as the program does."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: this one only reads a file
+        patch.setattr(hdf5_process, "start", ForkedReader)
+        yield
 
 
 def make(path, samples=SAMPLES, **datasets):
@@ -100,6 +111,42 @@ def test_speakers_may_be_texts(tmp_path):
     assert spikes.speaker_names == ("ann", "jackson")
 
 
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_a_foreign_order_of_bytes_is_read_right(tmp_path, kind):
+    """As older machines write; h5py hands out variable-length rows with the bytes as they lie in the file."""
+    times, units = [0.25, 0.5, 0.75], [1, 258, 699]
+    with h5py.File(
+        make(tmp_path / "a.h5", **{"spikes/times": None, "spikes/units": None, "labels": None}), "a"
+    ) as file:
+        for name, values, element in (("spikes/times", times, f">{kind}"), ("spikes/units", units, ">u2")):
+            data = file.create_dataset(name, 3, h5py.vlen_dtype(np.dtype(element)))
+            data[0] = np.array(values, element)
+            data[2] = np.array(values[1:], element)
+        file["labels"] = np.array([1, 0, 1], ">i4")
+    assert np.array(times, f">{kind}").tobytes() in (tmp_path / "a.h5").read_bytes()
+    spikes = read(tmp_path / "a.h5")
+    assert spikes.times_ms.tolist() == [250.0, 500.0, 750.0, 500.0, 750.0]
+    assert spikes.channels.tolist() == [1, 258, 699, 258, 699]
+    assert spikes.labels.tolist() == [1, 0, 1]
+
+
+def test_links_inside_the_file_are_followed(tmp_path):
+    with h5py.File(make(tmp_path / "a.h5"), "a") as file:
+        file.move("labels", "kept")
+        file["labels"] = h5py.SoftLink("/extra/alias")
+        file["extra/alias"] = h5py.SoftLink("/kept")
+    assert read(tmp_path / "a.h5").labels.tolist() == [0, 1, 0]
+
+
+def test_names_are_normalised_to_one_spelling(tmp_path):
+    spikes = read(
+        make(tmp_path / "a.h5", **{"extra/keys": ["fu\u0308nf", "zwei"], "extra/speaker": ["J\u00f6", "Jo\u0308", "a"]})
+    )
+    assert spikes.class_names == ("f\u00fcnf", "zwei")
+    assert spikes.speaker_names == ("J\u00f6", "a")
+    assert spikes.speakers.tolist() == [0, 0, 1]
+
+
 BAD = {
     "no times": ({"spikes/times": None}, "has no dataset spikes/times; it is not in SHD's layout"),
     "no units": ({"spikes/units": None}, "has no dataset spikes/units"),
@@ -107,6 +154,23 @@ BAD = {
     "no speakers": ({"extra/speaker": None}, r"has no dataset extra/speaker; add it \(the speaker of each sample\)"),
     "flat times": ({"spikes/times": np.zeros((3, 2), np.float16)}, "spikes/times has 2 dimensions"),
     "text labels": ({"labels": ["a", "b", "c"]}, "labels has 1 dimensions and the type object; make it one row"),
+    "label of 2^31 without keys": (
+        {"labels": [0, 1, 2**31], "extra/keys": None},
+        "sample 2 has the label 2147483648, and without extra/keys every",
+    ),
+    "label of 2^63": (
+        {"labels": np.array([0, 0, 2**63], np.uint64)},
+        "sample 2 has the label 9223372036854775808",
+    ),
+    "a speaker's name too long": ({"extra/speaker": ["a", "b", "1" * 5000]}, r"extra/speaker\[2\] has 5000 characters"),
+    "fixed texts too long": ({"extra/keys": np.array([b"a", b"b" * 3000])}, "extra/keys holds texts of 3000 bytes"),
+    "a speaker without a name": ({"extra/speaker": ["a", "b", " "]}, "extra/speaker holds ' ', which is empty"),
+    "a name with a new line": ({"extra/keys": ["a\nb", "c"]}, r"extra/keys holds 'a\\nb', which holds a control char"),
+    "compound labels": ({"labels": np.zeros(3, [("a", "i4")])}, "labels has 1 dimensions and the type"),
+    "complex labels": ({"labels": np.zeros(3, complex)}, "labels has 1 dimensions and the type complex128"),
+    "a single label": ({"labels": 3}, "labels has 0 dimensions"),
+    "no labels at all": ({"labels": h5py.Empty("i4")}, "labels has no dimensions"),
+    "a group": ({"labels/x": [1, 2, 3], "labels": None}, "has no dataset labels"),
     "few labels": ({"labels": [0, 1]}, r"differ in their number of samples \(spikes/times 3, .*labels 2"),
     "few speakers": ({"extra/speaker": [0, 1]}, "differ in their number of samples"),
     "few rows": ({"spikes/times": [[0.5], [0.5]]}, "differ in their number of samples"),
@@ -151,7 +215,7 @@ def test_bad_samples(tmp_path, sample, sentence):
 def test_missing_foreign_and_unreadable_files(tmp_path):
     with pytest.raises(DataError, match=r"none\.h5 does not exist"):
         read(tmp_path / "none.h5")
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="is not a file"):
         read(tmp_path)
     (tmp_path / "text.h5").write_text("labels")
     with pytest.raises(DataError, match="is not an HDF5 file"):

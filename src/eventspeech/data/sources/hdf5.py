@@ -9,7 +9,10 @@ module's. Times become float64 before they are scaled (float16 overflows at 6550
 """
 
 import contextlib
+import json
+import logging
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +22,16 @@ import h5py
 import numpy as np
 
 from eventspeech.data import store
-from eventspeech.data.sources import DESCRIPTION, Made, Source, Words
-from eventspeech.data.store import SpikeStore
+from eventspeech.data.sources import DESCRIPTION, Made, Source, Words, hdf5_process
+from eventspeech.data.sources.hdf5_process import Message
+from eventspeech.data.sources.hdf5_reader import BLOCK_SAMPLES
+from eventspeech.data.store import MOST_CLASSES, SpikeStore, name_problem
 from eventspeech.errors import DataError
 from eventspeech.files import atomic_path, sha256
 from eventspeech.params import Params
 from eventspeech.progress import track
+
+logger = logging.getLogger("eventspeech")
 
 
 @dataclass(frozen=True)
@@ -50,28 +57,30 @@ def read(files: Mapping[str, Path], split: str, trial_ms: float = math.inf) -> S
     Raises:
         DataError: a file is not HDF5, is truncated, lacks a dataset or holds impossible values.
     """
-    facts = {name: _facts(Path(path)) for name, path in files.items()}
-    class_names = _class_names(files, facts)
-    speaker_names = sorted({str(name) for fact in facts.values() for name in fact.speakers}, key=_natural)
-    wanted = facts[split]
-    try:
-        return store.from_samples(
-            _samples(Path(files[split]), split, len(wanted.labels)),
-            _renumbered(wanted, class_names),
-            _indices(wanted.speakers, speaker_names),
-            class_names,
-            speaker_names,
-            trial_ms,
-        )
-    except DataError as error:
-        if str(files[split]) in str(error):
-            raise
-        raise DataError(f"{files[split]}: {error}") from error
+    facts, stream = _messages(files, split)
+    with contextlib.closing(stream):
+        class_names = _class_names(files, facts)
+        speaker_names = sorted({str(name) for fact in facts.values() for name in fact.speakers}, key=_natural)
+        wanted = facts[split]
+        try:
+            return store.from_samples(
+                _samples(Path(files[split]), split, len(wanted.labels), stream),
+                _renumbered(wanted, class_names),
+                _indices(wanted.speakers, speaker_names),
+                class_names,
+                speaker_names,
+                trial_ms,
+            )
+        except DataError as error:
+            if str(files[split]) in str(error):
+                raise
+            raise DataError(f"{files[split]}: {error}") from error
 
 
 def describe(files: Mapping[str, Path]) -> str:
     """Return one line on the samples of each split, the classes and the speakers; raises like :func:`read`."""
-    facts = {name: _facts(Path(path)) for name, path in files.items()}
+    facts, stream = _messages(files, None)
+    stream.close()
     samples = " + ".join(f"{len(fact.labels)} {split}" for split, fact in facts.items())
     speakers = {str(name) for fact in facts.values() for name in fact.speakers}
     return f"{samples} samples, {len(_class_names(files, facts))} classes, {len(speakers)} speakers"
@@ -100,88 +109,46 @@ def write(path: Path, spikes: SpikeStore, speakers_as_numbers: bool | None = Non
         file.create_dataset("extra/keys", data=list(spikes.class_names), dtype=h5py.string_dtype())
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever h5py raises for a damaged one becomes a DataError."""
-    if not path.is_file():
-        raise DataError(f"{path} does not exist; check the path in the parameter file, or run `download` again.")
-    try:
-        with path.open("rb") as plain:
-            plain.read(1)  # a refusal of the system (no permission) is not damage
-        # file systems of clusters often refuse locks, and nothing here writes into an existing file
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
-    except PermissionError as error:
-        raise DataError(f"{path} may not be read ({error.strerror}); change its permissions.") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        text = " ".join(str(error).split())
-        problem = "is not an HDF5 file"
-        if h5py.is_hdf5(path):
-            problem = "is truncated" if "truncated" in text else "is damaged"
-        raise DataError(f"{path} {problem} ({text}); fetch or make it again.") from error
+def _messages(files: Mapping[str, Path], rows: str | None) -> tuple[dict[str, _Facts], Iterator[Message]]:
+    """Return the facts of all files, and what comes after them: the blocks of the split ``rows``."""
+    stream = hdf5_process.messages(files, rows)
+    facts = {}
+    for split, path in files.items():
+        _, arrays = next(stream)
+        named = {name: json.loads(arrays[name].tobytes()) for name in ("class_names", "speaker_names")}
+        facts[split] = _checked(Path(path), arrays["labels"], arrays["speakers"], **named)
+    return facts, stream
 
 
-def _facts(path: Path) -> _Facts:
-    with _opened(path) as file:
-        labels = _dataset(path, file, "labels", "iu")
-        units = _dataset(path, file, "spikes/units", "iu", ragged=True)
-        times = _dataset(path, file, "spikes/times", "f", ragged=True)
-        remedy = "add it (the speaker of each sample), since speakers are held out whole"
-        speakers = _dataset(path, file, "extra/speaker", "iuSO", remedy=remedy)
-        lengths = {data.name.removeprefix("/"): len(data) for data in (times, units, labels, speakers)}
-        if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise DataError(f"{path}: its datasets differ in their number of samples ({listed}); fetch it again.")
-        class_names = None
-        if "extra/keys" in file:
-            class_names = _texts(_dataset(path, file, "extra/keys", "iuSO")[()])
-            if len(set(class_names)) < len(class_names):
-                raise DataError(f"{path}: extra/keys names a class twice; give each class its own name.")
-        facts = _Facts(labels[()].astype(np.int64), np.array(_texts(speakers[()]), dtype=np.str_), class_names)
-    _check_labels(path, facts)
-    return facts
-
-
-def _check_labels(path: Path, facts: _Facts) -> None:
-    if len(facts.labels) == 0:
+def _checked(
+    path: Path, labels: np.ndarray, speakers: np.ndarray, class_names: list[str] | None, speaker_names: list[str]
+) -> _Facts:
+    if len(labels) == 0:
         raise DataError(f"{path} holds no sample; check which file this is.")
-    least, most = int(facts.labels.min()), int(facts.labels.max())
+    least, most = int(labels.min()), int(labels.max())
     if least < 0:
-        raise DataError(f"{path}: sample {int(facts.labels.argmin())} has the label {least}; labels count from 0.")
-    if facts.class_names is not None and most >= len(facts.class_names):
+        raise DataError(f"{path}: sample {int(labels.argmin())} has the label {least}; labels count from 0.")
+    if class_names is None and most >= MOST_CLASSES:
         raise DataError(
-            f"{path}: sample {int(facts.labels.argmax())} has the label {most}, but extra/keys names only "
-            f"{len(facts.class_names)} classes (0..{len(facts.class_names) - 1}); mend the label or add the name."
+            f"{path}: sample {int(labels.argmax())} has the label {most}, and without extra/keys every number up to it "
+            f"would be a class (at most {MOST_CLASSES}); mend the label or add the classes' names."
         )
-
-
-def _dataset(
-    path: Path, file: h5py.File, name: str, kinds: str, ragged: bool = False, remedy: str = "it is not in SHD's layout"
-) -> h5py.Dataset:
-    data = file.get(name)
-    if not isinstance(data, h5py.Dataset):
-        raise DataError(f"{path} has no dataset {name}; {remedy}.")
-    element = h5py.check_vlen_dtype(data.dtype) if ragged else data.dtype
-    if data.ndim != 1 or element is None or element.kind not in kinds:
-        what = {"f": "real numbers", "iu": "whole numbers"}.get(kinds, "whole numbers or texts")
+    if class_names is not None and most >= len(class_names):
         raise DataError(
-            f"{path}: {name} has {data.ndim} dimensions and the type {data.dtype}; make it one row of "
-            f"{'variable-length ' if ragged else ''}{what}, as in SHD's layout."
+            f"{path}: sample {int(labels.argmax())} has the label {most}, but extra/keys names only "
+            f"{len(class_names)} classes (0..{len(class_names) - 1}); mend the label or add the name."
         )
-    return data
-
-
-def _texts(values: np.ndarray) -> list[str]:
-    return [_text(value) for value in values]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, bytes):
-        return str(value)
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:  # German digits in the encoding of older tools; latin-1 cannot fail
-        return value.decode("latin-1")
+    named = {"extra/keys": class_names or [], "extra/speaker": speaker_names}
+    for name, texts in named.items():
+        for text in texts:
+            if problem := name_problem(text):
+                raise DataError(f"{path}: {name} holds {text!r}, which {problem}; give each a plain name.")
+    if class_names is not None:
+        class_names = [unicodedata.normalize("NFC", name) for name in class_names]
+        if len(set(class_names)) < len(class_names):
+            raise DataError(f"{path}: extra/keys names a class twice; give each class its own name.")
+    names = np.array([unicodedata.normalize("NFC", name) for name in speaker_names], dtype=np.str_)
+    return _Facts(labels.astype(np.int64), names[speakers], class_names)
 
 
 def _natural(name: str) -> tuple[int, int, str]:
@@ -213,15 +180,17 @@ def _indices(names: np.ndarray, known: Sequence[str]) -> np.ndarray:
     return np.array([position[str(name)] for name in names], dtype=np.int64)
 
 
-def _samples(path: Path, split: str, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (times in ms, channels) of each sample; read by blocks, since every read has a fixed cost of 0.4 ms."""
-    starts = range(0, size, store.BLOCK_SAMPLES)
-    with _opened(path) as file:
-        for start in track(starts, len(starts), f"reading {split}", "blocks"):
-            block = slice(start, start + store.BLOCK_SAMPLES)
-            times, units = file["spikes/times"][block], file["spikes/units"][block]
-            for seconds, channels in zip(times, units, strict=True):
-                yield seconds.astype(np.float64) * 1000, channels
+def _samples(path: Path, split: str, size: int, stream: Iterator[Message]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (times in ms, channels) of each sample; says how many were not in the order of time."""
+    unsorted = 0
+    for _, block in track(stream, -(-size // BLOCK_SAMPLES), f"reading {split}", "blocks"):
+        times_ms = block["times"].astype(np.float64) * 1000
+        ends = [np.cumsum(block[f"{name}_per_sample"])[:-1] for name in ("times", "units")]
+        for times, channels in zip(np.split(times_ms, ends[0]), np.split(block["units"], ends[1]), strict=True):
+            unsorted += bool(np.any(times[1:] < times[:-1]))
+            yield times, channels
+    if unsorted:
+        logger.warning("%s: the times of %d of %d samples are not in order; they are sorted.", path, unsorted, size)
 
 
 # the files as a source, and what it shares with sources that fetch such files
