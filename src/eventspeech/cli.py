@@ -96,6 +96,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor.run(sys.stdout)
 
 
+def _init(arguments: argparse.Namespace) -> None:
+    from eventspeech import init
+
+    init.init(arguments.folder, arguments.preset)
+
+
 def _preset(arguments: argparse.Namespace) -> None:
     from eventspeech import presets
 
@@ -220,6 +226,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_tools(verbs: argparse._SubParsersAction) -> None:
     doctor = verbs.add_parser("doctor", help="Say what this machine can run: PASS, FAIL or SKIP with the remedy.")
     doctor.set_defaults(function=_doctor)
+
+    init = verbs.add_parser("init", help="Lay out a study in a folder of its own.")
+    init.add_argument("folder", type=Path, metavar="FOLDER", help="new or empty folder")
+    init.add_argument("--preset", default="default", metavar="NAME", help="as of `eventspeech preset`")
+    init.set_defaults(function=_init)
 
     preset = verbs.add_parser("preset", help="Print a parameter file.")
     preset.add_argument("name", help="default, recordings, thesis, ...; an unknown name lists them")

@@ -101,7 +101,7 @@ def _packages() -> Check:
         if version is None or not one.specifier.contains(version, prereleases=True):
             wrong.append(f"{one} ({version or 'missing'})")
     if wrong:
-        return Check("FAIL", "wrong: " + ", ".join(wrong), "run `pip install -e .` again in this environment")
+        return Check("FAIL", "wrong: " + ", ".join(wrong), "install eventspeech again in this environment")
     return Check("PASS", f"{len(needed)} at the versions needed")
 
 
@@ -141,7 +141,7 @@ def _kernels() -> Check:
     libraries["Adam"] = adam.library()
     missing = [name for name, library in libraries.items() if library is None]
     if missing:
-        remedy = "to make it faster install a C compiler, then run `pip install -e .` again"
+        remedy = "to make it faster install a C compiler, then install eventspeech again"
         return Check("SKIP", f"not built for {' and '.join(missing)}; numba's and numpy's are used", remedy)
     return Check("PASS", f"built at installation for {' and '.join(libraries)}")
 
