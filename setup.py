@@ -57,13 +57,14 @@ class BuildLibrary(build_ext):
 
 
 def library(folder: str, *flags: str) -> Extension:
-    """Return the extension ``_kernels`` of a package from its ``kernels.c``."""
+    """Return the extension ``_kernels`` of a package from its C files."""
+    source = Path("src/eventspeech", folder)
     common = ("-O3", "-std=c11", "-fno-math-errno")
     return Extension(
         f"eventspeech.{folder.replace('/', '.')}._kernels",
-        [f"src/eventspeech/{folder}/kernels.c"],
+        sorted(map(str, source.glob("*.c"))),
         extra_compile_args=[] if sys.platform == "win32" else [*common, *flags],
-        depends=["src/eventspeech/compiled.h"],
+        depends=["src/eventspeech/compiled.h", *sorted(map(str, source.glob("*.h")))],
         optional=True,
     )
 

@@ -86,12 +86,12 @@ def _wrong(monkeypatch, change):
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(("output", 1, np.ones_like), id="drive without the weight, as the thesis prints it"),
-        pytest.param(("hidden", 1, lambda z: z + 1), id="denominator without the threshold"),
-        pytest.param(("hidden", 3, np.zeros_like), id="no flow from the outputs"),
-        pytest.param(("hidden", 5, np.zeros_like), id="no flow through the recurrence"),
-        pytest.param(("hidden", 5, lambda w: np.ascontiguousarray(w.T)), id="recurrent weights transposed"),
-        pytest.param(("hidden", 11, np.zeros_like), id="current's adjoint without the voltage's"),
+        pytest.param(("adjoint_output", 1, np.ones_like), id="drive without the weight, as the thesis prints it"),
+        pytest.param(("adjoint_hidden", 1, lambda z: z + 1), id="denominator without the threshold"),
+        pytest.param(("adjoint_hidden", 3, np.zeros_like), id="no flow from the outputs"),
+        pytest.param(("adjoint_hidden", 5, np.zeros_like), id="no flow through the recurrence"),
+        pytest.param(("adjoint_hidden", 5, lambda w: np.ascontiguousarray(w.T)), id="recurrent weights transposed"),
+        pytest.param(("adjoint_hidden", 11, np.zeros_like), id="current's adjoint without the voltage's"),
     ],
 )
 def test_a_wrong_formula_does_not_converge(monkeypatch, change):

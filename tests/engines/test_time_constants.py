@@ -263,14 +263,14 @@ def test_a_wrong_formula_does_not_converge(monkeypatch, solved, name):
 )
 def test_a_wrong_product_does_not_converge(monkeypatch, solved, position, alter):
     case, seed, exact, right = solved
-    kernel = products.summed
+    kernel = products.products
 
     def altered(*arguments):
         arguments = list(arguments)
         arguments[position] = alter(arguments[position])
         return kernel(*arguments)
 
-    monkeypatch.setattr(numba_launches.products, "summed", altered)
+    monkeypatch.setattr(numba_launches.products, "products", altered)
     assert grid_error(case, seed, exact) > max(0.05, 5 * right)
 
 

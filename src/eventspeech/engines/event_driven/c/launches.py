@@ -1,6 +1,6 @@
 """The fast kernels: C, compiled when the package is installed (any C compiler; without one, numba's are used).
 
-Plain threads run ``kernels.c`` side by side. Weights and adjoints are cut into tiles of 32 columns (see its head).
+Plain threads run them side by side. Weights and adjoints are cut into tiles of 32 columns: see the head of ``lanes.h``.
 """
 
 import ctypes
@@ -106,7 +106,7 @@ class NativeKernels(HostKernels):
             drive = self._scratch("drive", (padded // TILE, steps, TILE))
             state = self._scratch("state", (4 * padded + TILE,))
             self._call(
-                "hidden_forward", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
+                "forward_hidden", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
                 padded, drive, state, capacity, *layer,
             )  # fmt: skip
 
@@ -140,7 +140,7 @@ class NativeKernels(HostKernels):
         def work(first: int, last: int) -> None:
             voltages = np.empty((steps, padded), np.float32) if keep_trace else None
             self._call(
-                "output_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
+                "forward_output", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, weighting,
                 voltages, logits, trace if keep_trace else None,
             )  # fmt: skip
 
@@ -156,7 +156,7 @@ class NativeKernels(HostKernels):
 
         def work(first: int, last: int) -> None:
             self._call(
-                "output_adjoint", push, weighting, samples, first, last, steps, steps + self._tail, padded,
+                "adjoint_output", push, weighting, samples, first, last, steps, steps + self._tail, padded,
                 a, b, k, p, q, *found,
             )  # fmt: skip
 
@@ -176,7 +176,7 @@ class NativeKernels(HostKernels):
             drive = self._scratch("output drive", (padded // TILE, steps, TILE))
             state, when = self._scratch("state", (6 * padded,)), np.empty(padded, np.int32)
             self._call(
-                "max_forward", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, drive, state, when,
+                "forward_max", *events, first, last, steps, units, tiled, a, b, c, outputs, padded, drive, state, when,
                 *found,
             )  # fmt: skip
 
@@ -192,7 +192,7 @@ class NativeKernels(HostKernels):
 
         def work(first: int, last: int) -> None:
             self._call(
-                "max_adjoint", push, when, shares, samples, first, last, steps, steps + self._tail, padded,
+                "adjoint_max", push, when, shares, samples, first, last, steps, steps + self._tail, padded,
                 a, b, k, p, q, *found,
             )  # fmt: skip
 
@@ -218,7 +218,7 @@ class NativeKernels(HostKernels):
         def work(first: int, last: int) -> None:
             state = self._scratch("state", (4 * padded,))
             self._call(
-                "hidden_adjoint", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
+                "adjoint_hidden", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
                 wide, wide.shape[1], difference_above, inside, penalty, timing, float(DENOMINATOR_FLOOR),
                 a, b, k, p, q, state, found.current, difference, floored,
             )  # fmt: skip
@@ -245,7 +245,7 @@ class NativeKernels(HostKernels):
         def work(first: int, last: int) -> None:
             drive = self._scratch("tile drive", (steps, TILE))
             self._call(
-                "sum_products", *events, samples, first, last, steps, delays, len(delays), units, tiled, inside,
+                "products", *events, samples, first, last, steps, delays, len(delays), units, tiled, inside,
                 a, b, c, padded, spikes, spike_starts, capacity, inverse_k, adjoint.current, rows, drive, found,
             )  # fmt: skip
 
@@ -264,7 +264,7 @@ class NativeKernels(HostKernels):
         def work(first: int, last: int) -> None:
             place = np.empty(units + 1, np.int64)
             self._call(
-                "sort_by_unit", *events, samples, first, last, steps, units, rows, block, before, *found, place
+                "sort", *events, samples, first, last, steps, units, rows, block, before, *found, place
             )  # fmt: skip
 
         self._share(blocks, work)
@@ -280,7 +280,7 @@ class NativeKernels(HostKernels):
 
         def work(first: int, last: int) -> None:
             for part in range(first, last):
-                # struct source of kernels.c
+                # struct source of gather.c
                 table = np.array([self._record((i, part), source, parts[i][part]) for i, source in enumerate(sources)])
                 self._call(
                     "gather", table, len(table), blocks, _block(rows) * rows, samples * rows, adjoint.current,

@@ -1,9 +1,9 @@
-// Kernels of engine `cuda`: whole passes in single launches, the equations of engines/base.py.
+// Kernels of engine `cuda`: whole passes in single launches, the equations of engines/equations.py.
 //
 // Legend: B samples, N steps, H neurons. Matrices have rows of whole quads (four numbers, one load): columns above H
 // are zero. Presynaptic events come as `rows` (the unit) and `steps_of`; those of sample s and step n are
 // starts[s * (N + 1) + n] up to the next entry. All sums have a fixed order, and what is added atomically is whole
-// numbers, so results are bit-identical from run to run. Launches are in kernels.py, shapes of arguments too.
+// numbers, so results are bit-identical from run to run. Launches are in launches.py, shapes of arguments too.
 //
 // Compiled when first used, for LANE_QUADS (quads of a row that each lane of a warp holds); tests compile this file for
 // the host and run its threads one by one.
@@ -11,7 +11,7 @@
 #define ALL 0xffffffffu
 #define WARP 32
 #define BATCH 8  // rows that are on their way at once
-#define ADJOINT_THREADS (WARP * (LANE_QUADS > 16 ? LANE_QUADS : 16))  // the most that kernels.py asks for
+#define ADJOINT_THREADS (WARP * (LANE_QUADS > 16 ? LANE_QUADS : 16))  // the most that launches.py asks for
 
 struct alignas(16) Quad {
     float x[4];
@@ -228,7 +228,7 @@ extern "C" __global__ void adjoint_max(const float *drive_of, const int *peaks, 
         lam_i = b * lam_i + k * lam_v;
         lam_v = n == peak ? drive_of[place] : a * lam_v;
         current[at] = lam_i;
-        // at the maximum itself a part of the drive alone counts: see engines/base.py
+        // at the maximum itself a part of the drive alone counts: see engines/equations.py
         difference[at] = p * (n == peak ? shares[place] * lam_v : lam_v) - q * lam_i;
     }
 }

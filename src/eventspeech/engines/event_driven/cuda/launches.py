@@ -59,7 +59,7 @@ class Device(Protocol):
 
 
 class DeviceVectors(NamedTuple):
-    """`types.Vectors` on a device, of ``size`` neurons."""
+    """`kernels.Vectors` on a device, of ``size`` neurons."""
 
     a: Any
     b: Any
@@ -71,7 +71,7 @@ class DeviceVectors(NamedTuple):
 
 
 class DeviceEvents(NamedTuple):
-    """`types.Events` on a device: int32 all, and the step of each event; ``starts`` are [B, N + 1]."""
+    """`kernels.Events` on a device: int32 all, and the step of each event; ``starts`` are [B, N + 1]."""
 
     rows: Any
     steps: Any
@@ -83,7 +83,7 @@ class DeviceEvents(NamedTuple):
 
 
 class DeviceLayer(NamedTuple):
-    """`types.Layer` on a device: the spikes of sample s are from place ``s * capacity`` on, in ``starts``, too.
+    """`kernels.Layer` on a device: the spikes of sample s are from place ``s * capacity`` on, in ``starts``, too.
 
     Attributes:
         spikes, steps, denominators: [B * capacity].

@@ -11,7 +11,7 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
+def adjoint_output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
     """Integrate the outputs' adjoints backward.
 
     Args:
@@ -36,12 +36,14 @@ def output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjoint_diff
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def maximum(drive, peaks, shares, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
-    """Integrate the outputs' adjoints backward from the maxima of their voltages; other arguments as in :func:`output`.
+def adjoint_max(drive, peaks, shares, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
+    """Integrate the outputs' adjoints backward from the maxima of their voltages.
+
+    Other arguments as in :func:`adjoint_output`.
 
     Args:
         drive: [B, O], (y - p) / (tau_mem B).
-        peaks, shares: [B, O], as `forward.maximum` returns them.
+        peaks, shares: [B, O], as `forward.forward_max` returns them.
     """
     samples, outputs = drive.shape
     for s in numba.prange(samples):
@@ -59,7 +61,7 @@ def maximum(drive, peaks, shares, a, b, k, p, q, steps, adjoint_current, adjoint
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def hidden(
+def adjoint_hidden(
     spikes,
     denominators,
     spike_starts,
@@ -80,7 +82,7 @@ def hidden(
     """Integrate a hidden layer's adjoints backward.
 
     Args:
-        spikes, denominators, spike_starts: as `forward.hidden` returns them.
+        spikes, denominators, spike_starts: as `forward.forward_hidden` returns them.
         weights_above: [H, M], to the layer above, whose p lamV - q lamI is ``difference_above`` [B, N + 1, M].
         recurrent_weights: [H, H], or [0, H] without recurrence.
         count_penalty: [B, H], what the regulariser takes from lamV at each spike.

@@ -44,7 +44,7 @@ def _arrivals(rows, starts, delays, units, step, chosen):
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, capacity, most):
+def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, capacity, most):
     """Run a hidden layer.
 
     Args:
@@ -100,8 +100,8 @@ def hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, 
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def maximum(rows, starts, weights, a, b, c, values, peaks, shares):
-    """Run the outputs and find the maxima of their voltages; arguments as in :func:`output`.
+def forward_max(rows, starts, weights, a, b, c, values, peaks, shares):
+    """Run the outputs and find the maxima of their voltages; arguments as in :func:`forward_output`.
 
     Args:
         values, peaks, shares: [B, O], filled with S_o, m and r (see `engines.equations`).
@@ -137,7 +137,7 @@ def maximum(rows, starts, weights, a, b, c, values, peaks, shares):
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def output(rows, starts, weights, a, b, c, weighting, trace):
+def forward_output(rows, starts, weights, a, b, c, weighting, trace):
     """Run the outputs and sum their voltages under ``weighting`` (float64[N], w(n/N) / N).
 
     Returns logits [B, O]; fills ``trace`` [B, N, O] with the voltage before each step, unless it has no samples.

@@ -11,7 +11,7 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
 @numba.njit(parallel=True, cache=True)
-def sort_by_unit(rows, starts, units):
+def sort(rows, starts, units):
     """Sort the events of each sample by unit, then time.
 
     Args:
@@ -43,11 +43,11 @@ def sort_by_unit(rows, starts, units):
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def add(gradient, steps, unit_starts, delays, scale, adjoint_current):
+def gather(gradient, steps, unit_starts, delays, scale, adjoint_current):
     """Add ``scale * lamI`` at the presynaptic events to ``gradient`` ([K * M, H]).
 
     Args:
-        steps, unit_starts: as :func:`sort_by_unit` returns them.
+        steps, unit_starts: as :func:`sort` returns them.
         delays: int64[K], in steps.
         scale: [H], minus tau_syn.
         adjoint_current: [B, N + 1, H].

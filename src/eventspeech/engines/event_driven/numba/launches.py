@@ -40,14 +40,15 @@ class NumbaKernels(HostKernels):
         numba.set_num_threads(self._threads)
         units = weights.shape[0] // len(delays)
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
-        return Layer(*forward.hidden(*events, delays, units, *arguments, capacity, _most(events, delays)))
+        return Layer(*forward.forward_hidden(*events, delays, units, *arguments, capacity, _most(events, delays)))
 
     def forward_output(self, events, weights, vectors: Vectors, weighting, keep_trace: bool):
         """Run the outputs forward."""
         numba.set_num_threads(self._threads)
         samples, steps = events.starts.shape[0] if keep_trace else 0, events.starts.shape[1] - 1
         trace = np.zeros((samples, steps, weights.shape[1]), np.float32)
-        logits = forward.output(events.rows, events.starts, weights, vectors.a, vectors.b, vectors.c, weighting, trace)
+        arguments = (weights, vectors.a, vectors.b, vectors.c, weighting, trace)
+        logits = forward.forward_output(*events, *arguments)
         return logits, trace
 
     def adjoint_output(self, drive, weighting, vectors: Vectors) -> Adjoint:
@@ -55,7 +56,8 @@ class NumbaKernels(HostKernels):
         numba.set_num_threads(self._threads)
         current = np.empty((drive.shape[0], len(weighting) + 1, drive.shape[1]), self._dtype)
         found = Adjoint(current, np.empty_like(current))
-        adjoint.output(drive, weighting, vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, len(weighting), *found)
+        arguments = (vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, len(weighting))
+        adjoint.adjoint_output(drive, weighting, *arguments, *found)
         return found
 
     def forward_max(self, events, weights, vectors: Vectors) -> Peaks:
@@ -63,7 +65,7 @@ class NumbaKernels(HostKernels):
         numba.set_num_threads(self._threads)
         shape = events.starts.shape[0], weights.shape[1]
         found = Peaks(np.empty(shape), np.empty(shape, np.int32), np.empty(shape, self._dtype))
-        forward.maximum(events.rows, events.starts, weights, vectors.a, vectors.b, vectors.c, *found)
+        forward.forward_max(events.rows, events.starts, weights, vectors.a, vectors.b, vectors.c, *found)
         return found
 
     def adjoint_max(self, drive, peaks: Peaks, steps: int, vectors: Vectors) -> Adjoint:
@@ -72,7 +74,7 @@ class NumbaKernels(HostKernels):
         current = np.empty((drive.shape[0], steps + 1, drive.shape[1]), self._dtype)
         found = Adjoint(current, np.empty_like(current))
         arguments = (vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, steps)
-        adjoint.maximum(drive, peaks.steps, peaks.shares, *arguments, *found)
+        adjoint.adjoint_max(drive, peaks.steps, peaks.shares, *arguments, *found)
         return found
 
     def adjoint_hidden(
@@ -90,7 +92,7 @@ class NumbaKernels(HostKernels):
         found = Adjoint(
             np.empty(shape, self._dtype), np.empty(shape if keep_difference else (0, *shape[1:]), self._dtype)
         )
-        floored = adjoint.hidden(
+        floored = adjoint.adjoint_hidden(
             *layer, above, difference_above, self._or_none(recurrent, size), penalty, self._or_none(timing, 0),
             self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, *found,
         )  # fmt: skip
@@ -104,7 +106,7 @@ class NumbaKernels(HostKernels):
         samples = len(events.starts)
         spikes = layer or Layer(np.zeros((samples, 0), np.int32), None, np.zeros_like(events.starts))
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
-        return products.summed(
+        return products.products(
             *events, delays, weights.shape[0] // len(delays), *arguments, _most(events, delays),
             spikes.spikes, spikes.starts, 1 / vectors.k, adjoint.current,
         )  # fmt: skip
@@ -112,14 +114,14 @@ class NumbaKernels(HostKernels):
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
         """Sort events by sample, unit and time."""
         numba.set_num_threads(self._threads)
-        return Sorted(*gather.sort_by_unit(events.rows, events.starts, units))
+        return Sorted(*gather.sort(events.rows, events.starts, units))
 
     def gather(self, sources: list[Source], tau_syn_ms: np.ndarray, adjoint: Adjoint) -> None:
         """Add weight gradients to the totals."""
         numba.set_num_threads(self._threads)
         scale = (-tau_syn_ms).astype(self._dtype)
         for (steps, unit_starts), delays, total in sources:
-            gather.add(total, steps, unit_starts, delays, scale, adjoint.current)
+            gather.gather(total, steps, unit_starts, delays, scale, adjoint.current)
 
     def _or_none(self, array, size: int) -> np.ndarray:
         return np.zeros((0, size), self._dtype) if array is None else array

@@ -13,7 +13,7 @@ from eventspeech.engines.event_driven.numba.forward import FAST, _add_rows, _arr
 
 
 @numba.njit(parallel=True, fastmath=FAST, cache=True)
-def summed(
+def products(
     rows,
     starts,
     delays,
@@ -32,16 +32,16 @@ def summed(
     """Return lamV (V - I), lamV I and lamI I of each sample and neuron: float64[B, 3, H].
 
     Args:
-        rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, most: as in `forward.hidden`; outputs
-            have one delay of zero and no recurrence.
-        spikes, spike_starts: as `forward.hidden` returns them; outputs have none.
+        rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, most: as in `forward.forward_hidden`;
+            outputs have one delay of zero and no recurrence.
+        spikes, spike_starts: as `forward.forward_hidden` returns them; outputs have none.
         inverse_k: [H], 1 / k.
         adjoint_current: [B, N + 1, H], lamI.
     """
     samples, steps = starts.shape[0], starts.shape[1] - 1
     neurons = input_weights.shape[1]
     recurrent = recurrent_weights.shape[0] > 0
-    products = np.zeros((samples, 3, neurons), np.float64)
+    sums = np.zeros((samples, 3, neurons), np.float64)
     for s in numba.prange(samples):
         voltage = np.zeros(neurons, input_weights.dtype)
         current = np.zeros(neurons, input_weights.dtype)
@@ -50,9 +50,9 @@ def summed(
             for h in range(neurons):
                 lam_i = adjoint_current[s, n + 1, h]
                 lam_v = (adjoint_current[s, n, h] - b[h] * lam_i) * inverse_k[h]
-                products[s, 0, h] += lam_v * (voltage[h] - current[h])
-                products[s, 1, h] += lam_v * current[h]
-                products[s, 2, h] += lam_i * current[h]
+                sums[s, 0, h] += lam_v * (voltage[h] - current[h])
+                sums[s, 1, h] += lam_v * current[h]
+                sums[s, 2, h] += lam_i * current[h]
                 voltage[h] = a[h] * voltage[h] + c[h] * current[h]
                 current[h] *= b[h]
             fired = spikes[s, spike_starts[s, n] : spike_starts[s, n + 1]]
@@ -61,4 +61,4 @@ def summed(
             _add_rows(current, input_weights, chosen, _arrivals(rows, starts[s], delays, units, n, chosen))
             if recurrent:
                 _add_rows(current, recurrent_weights, fired, len(fired))
-    return products
+    return sums
