@@ -1,5 +1,7 @@
 """The network on its grid, its connections and initial weights."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -75,7 +77,7 @@ def test_each_connection_is_drawn_by_itself():
 
 def test_a_network_survives_its_text():
     built = build(hidden=[8, 4], delays={"copies": 3, "interval_ms": 5})
-    assert network.from_json(built.to_json()) == built
+    assert network.from_dict(json.loads(json.dumps(built.as_dict()))) == built
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ Time constants of a population that are learned, or differ from the network's, a
 """
 
 import dataclasses
-import json
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -67,14 +66,13 @@ class Network:
         """T."""
         return self.steps * self.step_ms
 
-    def to_json(self) -> str:
-        """Return a text that :func:`from_json` turns back into this network."""
-        return json.dumps(dataclasses.asdict(self))
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold, and :func:`from_dict` turns back into this network."""
+        return dataclasses.asdict(self) | {"hidden": list(self.hidden), "delay_steps": list(self.delay_steps)}
 
 
-def from_json(text: str) -> Network:
-    """Return the network that :meth:`Network.to_json` described."""
-    content = json.loads(text)
+def from_dict(content: dict[str, Any]) -> Network:
+    """Return the network that :meth:`Network.as_dict` described."""
     return Network(**content | {"hidden": tuple(content["hidden"]), "delay_steps": tuple(content["delay_steps"])})
 
 

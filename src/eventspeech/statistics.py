@@ -1,4 +1,9 @@
-"""Means, paired differences and their intervals."""
+"""Means, paired differences and their intervals.
+
+An interval is cut to the values that can be: a true mean accuracy lies in [0, 1], so that what a Student-t interval has
+beyond can be taken away without losing coverage, and the mean of the values stays inside. (Intervals on a transformed
+scale, as of logits, stay inside by themselves, but bound another mean than the one shown, and have none at 0 and 1.)
+"""
 
 import math
 from collections.abc import Sequence
@@ -45,8 +50,20 @@ class Difference:
     reason: str | None = None
 
 
-def estimate(values: Sequence[float | None], confidence: float) -> Estimate:
-    """Return the mean and the Student-t interval of the values that are known."""
+ANY = (-math.inf, math.inf)
+FRACTION = (0.0, 1.0)
+DIFFERENCE = (-1.0, 1.0)
+"""The values that a mean of anything, of fractions, or of differences of fractions can have."""
+
+
+def estimate(values: Sequence[float | None], confidence: float, possible: tuple[float, float] = ANY) -> Estimate:
+    """Return the mean and the Student-t interval of the values that are known.
+
+    Args:
+        values: of independent runs; ``None`` is unknown.
+        confidence: of the interval, in (0, 1).
+        possible: least and largest mean that can be; the interval is cut to them.
+    """
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known) == 0:
         return Estimate(0, None, None, None, None, "no value")
@@ -55,11 +72,16 @@ def estimate(values: Sequence[float | None], confidence: float) -> Estimate:
         return Estimate(1, mean, None, None, None, ONE_SEED)
     sd = float(known.std(ddof=1))
     half = float(stats.t.ppf(0.5 + confidence / 2, len(known) - 1)) * sd / math.sqrt(len(known))
-    return Estimate(len(known), mean, sd, mean - half, mean + half)
+    low, high = possible
+    return Estimate(len(known), mean, sd, max(low, mean - half), min(high, mean + half))
 
 
 def paired(
-    values: Sequence[float | None], reference: Sequence[float | None], confidence: float, folds: int = 1
+    values: Sequence[float | None],
+    reference: Sequence[float | None],
+    confidence: float,
+    folds: int = 1,
+    possible: tuple[float, float] = ANY,
 ) -> Difference:
     """Compare two losses seed by seed; pairs with an unknown value are left out.
 
@@ -68,6 +90,7 @@ def paired(
         reference: of the same runs of the other loss.
         confidence: of the interval.
         folds: of each seed; their differences are averaged first, so that the result counts seeds.
+        possible: least and largest difference that can be; the interval is cut to them.
     """
     apart = differences_of(values, reference)
     left_out = sum(value is None for value in apart)
@@ -75,7 +98,7 @@ def paired(
     differences = [value for value in means_of(apart, folds) if value is not None]
     if not differences:
         return Difference(0, None, None, None, None, None, None, "undecided", missing or "no value")
-    result = estimate(differences, confidence)
+    result = estimate(differences, confidence, possible)
     if result.sd is None:
         reason = "; ".join(filter(None, [missing, ONE_SEED]))
         return Difference(1, result.mean, None, None, None, None, None, "undecided", reason)

@@ -48,6 +48,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from support import tiny
+from eventspeech.records import history
 from eventspeech.stages import train
 from eventspeech.engines import cpu
 from support.training import on_call, outputs
@@ -62,7 +63,7 @@ def while_a_checkpoint_is_written():  # the temporary file is whole, but not yet
     os.fsync = on_call(3, kill)(os.fsync)
 
 def while_the_outputs_are_written():  # weights are in place, history is half done
-    train.write_text = on_call(1, kill)(train.write_text)
+    history.write = on_call(1, kill)(history.write)
 
 for moment in (in_an_epoch, while_a_checkpoint_is_written, while_the_outputs_are_written):
     child = os.fork()

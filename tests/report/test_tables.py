@@ -2,6 +2,7 @@
 
 import json
 
+from support import fake_results
 from support.studies import compare, load
 
 from eventspeech.report import tables, text, words
@@ -9,12 +10,12 @@ from eventspeech.report import tables, text, words
 
 def test_a_changed_file_changes_the_number(own):
     root, chosen = own
-    path = root / "results" / "evaluate" / "gaussian" / "0" / "held_out" / "metrics.json"
+    folder = root / "results" / "evaluate" / "gaussian" / "0" / "held_out"
     before = tables.runs(load(root, chosen)).set_index(["loss", "seed"]).loc[("gaussian", "0"), "test (%)"]
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": 0.1234}))
+    metrics = fake_results.evaluation(folder, {"loss": "gaussian"}, 0.3, 0)
     compare(root, chosen)
     after = tables.runs(load(root, chosen)).set_index(["loss", "seed"]).loc[("gaussian", "0"), "test (%)"]
-    assert (before != after, after) == (True, "12.3")
+    assert (before != after, after) == (True, f"{100 * metrics['accuracy']:.1f}")
 
 
 def test_an_ablation_tells_what_it_changes(ablated):

@@ -24,7 +24,9 @@ def write(root, chosen, curves, tests=None):
     for (loss, seed), accuracy in curves.items():
         fake_results.training(root / "train" / loss / str(seed) / "held_out", loss, seed, np.array(accuracy, float))
         right = (tests or {}).get((loss, seed), 0.8)
-        fake_results.evaluation(root / "evaluate" / loss / str(seed) / "held_out", {"loss": loss}, right, seed)
+        fake_results.evaluation(
+            root / "evaluate" / loss / str(seed) / "held_out", {"loss": loss, "seed": seed}, right, seed
+        )
     return lambda: compare(chosen, root / "train", root / "evaluate", root / "compare")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from eventspeech import params as parameters
 from eventspeech.data import store
 from eventspeech.files import write_csv, write_json, write_npz
+from eventspeech.records import history
 
 WORDS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
@@ -48,18 +49,17 @@ def curve(loss: str, seed: int, epochs: int = 30) -> np.ndarray:
 
 def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
     """Write history.csv and summary.json of a training with these validation accuracies."""
-    header = ["epoch", "training_loss", "training_accuracy", "validation_loss", "validation_accuracy", "hidden_spikes"]
-    header += ["learning_rate", "floored_fraction", "training_s", "validation_s"]
     rows = [
         [epoch, 3 * (1 - a) + 0.05, min(1.0, a * 1.12), 3 * (1 - a) + 0.2, a, 6 + 6 * a + seed, 0.005, 0.01, 5.0, 0.5]
         for epoch, a in enumerate(map(float, accuracy), 1)
     ]
-    write_csv(folder / "history.csv", header, rows)
+    history.write(folder / "history.csv", rows)
     best = int(np.argmax(accuracy))
     summary = {"loss": loss, "seed": seed, "fold": folder.name, "kind": "spiking", "best_epoch": best + 1}
     summary |= {"best_validation_accuracy": float(accuracy[best]), "best_validation_loss": 0.7}
     summary |= {"final_validation_accuracy": float(accuracy[-1]), "epochs": len(accuracy), "training_samples": 400}
-    summary |= {"collapsed_at_epoch": None}
+    summary |= {"collapsed_at_epoch": None, "protocol": "held_out"}
+    summary |= {"heard_speakers": HEARD, "validation_speakers": ["s11", "s12"]}
     summary |= {"validation_samples": 120, "parameters": 915000, "duration_s": 150.0, "ms_per_sample": 3.1}
     summary |= {"engine": "cpu", "threads": 2, "machine": MACHINE}
     write_json(folder / "summary.json", summary)
@@ -83,8 +83,9 @@ def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[s
     named = [[i, n, h, words[a], words[p]] for i, (n, h, a, p) in enumerate(rows)]
     write_csv(folder / "predictions.csv", header, named)
     write_csv(folder / "confusion.csv", ["actual", *words], [[w, *row] for w, row in zip(words, counts, strict=True)])
-    metrics = {"model": model, "samples": len(rows), "accuracy": _share(rows), "loss": 0.8}
-    metrics |= {"accuracy_heard": _share([row for row in rows if row[1]])}
+    job = {"kind": "spiking", "seed": seed, "fold": folder.name, "sha256": "0" * 64}
+    metrics = {"model": job | model, "samples": len(rows), "accuracy": _share(rows), "loss": 0.8}
+    metrics |= {"accuracy_validation_speakers": None, "accuracy_heard": _share([row for row in rows if row[1]])}
     metrics |= {"accuracy_unheard": _share([row for row in rows if not row[1]])}
     metrics["accuracy_by_speaker"] = {
         name: {"accuracy": _share(own), "samples": len(own), "heard": name in HEARD, "validation": name == "s11"}
@@ -187,6 +188,12 @@ def study(root: Path, chosen: parameters.Params, gpu: bool = False) -> None:
         metrics = evaluation(results / "evaluate" / "baseline" / fold, model, 0.74, 99)
         write_json(
             results / "baseline" / fold / "summary.json",
-            {"training_accuracy": 1.0, "validation_accuracy": metrics["accuracy"], "features": 200, "samples": 400},
+            {
+                "fold": fold,
+                "training_accuracy": 1.0,
+                "validation_accuracy": metrics["accuracy"],
+                "features": 200,
+                "samples": 400,
+            },
         )
     profile(results, chosen, gpu)

@@ -1,16 +1,48 @@
-"""The file of a trained model: arrays and, as JSON, what is needed to use them without the parameter file."""
+"""The file of a trained model: arrays and, as JSON, what is needed to use them without the parameter file.
+
+The reader is the last one that looks: kernels in C index arrays by the numbers of a model, so that each number is
+bounded here, and the shapes of all arrays are those of the network, before anything is computed.
+"""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pydantic
 
 from eventspeech import network
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
+from eventspeech.network import Network
+from eventspeech.params import CHANNELS, Shape
+from eventspeech.records.reading import Fields
 
 _META = "meta"
+
+REMEDY = "train the model again"
+
+COMMON = ("kind", "loss", "seed", "fold", "class_names", "heard_speakers", "validation_speakers")
+SPIKING = (*COMMON, "epoch", "network", "shape", "spike_count")
+LOGISTIC = (*COMMON, "time_bins", "channel_bins")
+"""Fields of the meta data, by kind of model."""
+
+MOST_STEPS = 10**6
+LARGEST_SEED = 2**63
+
+
+class Model(NamedTuple):
+    """A model as its file has it.
+
+    Attributes:
+        arrays: a network's weights and time constants (float32, shapes: :mod:`eventspeech.network`); or, of logistic
+            regression on F features with R rows for K classes, mean and scale float64[F], coefficients float64[R, F],
+            intercepts float64[R] and classes int64[K].
+        meta: kind, loss, seed, fold, names of classes and of speakers, and what else the kind needs.
+    """
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
@@ -19,26 +51,92 @@ def save(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Non
     write_npz(path, {**arrays, _META: np.array(text)}, compress=False)
 
 
-def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(path: Path) -> Model:
     """Return arrays and meta data of a model.
 
     Raises:
-        DataError: the file is missing, damaged or not a model.
+        DataError: the file is missing, damaged or not a model, or some array or number is none that a model has.
     """
     arrays = read_npz(path)
     try:
-        meta = json.loads(str(arrays.pop(_META)))
-        for name, array in arrays.items():
-            if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-                raise DataError(f"{path} holds NaN or infinity in {name}; train the model again.")
-        _check(arrays, meta)
-    except (KeyError, TypeError, ValueError) as error:
+        meta = Fields(json.loads(str(arrays.pop(_META))), path, REMEDY)
+        kind = meta.raw("kind")
+    except (KeyError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a model of this program; make it with `eventspeech train`.") from error
-    return arrays, meta
+    if kind not in _CHECKS:
+        meta.refuse("kind", f"one of {', '.join(_CHECKS)}")
+    for name in ("heard_speakers", "validation_speakers"):
+        meta.names(name)
+    classes = len(meta.names("class_names", least=2))
+    meta.text("fold")
+    _CHECKS[kind](meta, arrays, classes)
+    return Model(arrays, meta.content)
 
 
-def _check(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    if meta["kind"] == "spiking":
-        network.check(network.from_json(json.dumps(meta["network"])), arrays)
-    elif meta["kind"] != "logistic":
-        raise ValueError(f"no kind of model is called {meta['kind']}")
+def network_of(model: Model) -> Network:
+    """Return the network of a spiking model."""
+    return network.from_dict(model.meta["network"])
+
+
+def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) -> None:
+    meta.only(SPIKING)
+    meta.text("loss")
+    meta.count("seed", most=LARGEST_SEED)
+    meta.count("epoch", least=1)
+    meta.count("spike_count", null=True)
+    _check_shape(meta)
+    found = _check_network(meta.object("network"), classes)
+    for name, array in arrays.items():
+        if array.dtype != np.float32:
+            raise DataError(f"{meta.path} is damaged: {name} is of type {array.dtype}, not float32; {REMEDY}.")
+    try:
+        network.check(found, arrays)
+    except ValueError as error:
+        raise DataError(f"{meta.path} is damaged: {error}; {REMEDY}.") from error
+
+
+def _check_shape(meta: Fields) -> None:
+    try:
+        Shape(**meta.object("shape").content)
+    except (pydantic.ValidationError, TypeError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else error
+        raise DataError(f"{meta.path} is damaged: shape is no loss of this version ({reason}); {REMEDY}.") from error
+
+
+def _check_network(found: Fields, classes: int) -> Network:
+    """Bound every number of a network; the sizes of its layers are bounded by the arrays, which have their shapes."""
+    found.only(Network.__dataclass_fields__)
+    inputs, outputs = found.count("inputs", least=1), found.count("outputs", least=1)
+    found.require("inputs", inputs == CHANNELS, f"the {CHANNELS} channels of the cochlea")
+    found.require("outputs", outputs == classes, f"the number of its {classes} classes")
+    found.counts("hidden", least=1, most=2**31 - 1)
+    found.flag("recurrent")
+    steps = found.count("steps", least=1, most=MOST_STEPS)
+    found.counts("delay_steps", least=0, most=steps - 1)
+    for name in ("step_ms", *network.TIME_CONSTANTS):
+        found.number(name, 1e-6, 1e9)
+    return network.from_dict(found.content)
+
+
+def _check_logistic(meta: Fields, arrays: dict[str, np.ndarray], classes: int) -> None:
+    meta.only(LOGISTIC)
+    for name in ("loss", "seed"):
+        meta.require(name, meta.raw(name) is None, "null")
+    features = meta.count("time_bins", least=1, most=10**6) * meta.count("channel_bins", least=1, most=CHANNELS)
+    learned = arrays.get("classes", np.empty(0))
+    rows = 1 if len(learned) == 2 else len(learned)  # of two classes, scikit-learn keeps one score
+    shapes = {"mean": (features,), "scale": (features,), "coefficients": (rows, features), "intercepts": (rows,)}
+    found = {name: array.shape for name, array in arrays.items()}
+    if found != shapes | {"classes": (len(learned),)}:
+        raise DataError(f"{meta.path} is damaged: arrays have shapes {found}, its features need {shapes}; {REMEDY}.")
+    for name in shapes:
+        if arrays[name].dtype != np.float64 or not np.isfinite(arrays[name]).all():
+            raise DataError(f"{meta.path} is damaged: {name} are not all finite numbers; {REMEDY}.")
+    if not np.all(arrays["scale"] > 0):
+        raise DataError(f"{meta.path} is damaged: scale is not all positive; {REMEDY}.")
+    numbered = learned.dtype.kind == "i" and np.all(np.diff(learned) > 0)
+    if not numbered or len(learned) < 2 or learned[0] < 0 or learned[-1] >= classes:
+        raise DataError(f"{meta.path} is damaged: classes are no numbers of its {classes} classes; {REMEDY}.")
+
+
+_CHECKS = {"spiking": _check_spiking, "logistic": _check_logistic}

@@ -1,42 +1,78 @@
-"""What one training and its test leave, read together."""
+"""What one training and its test leave, read together: the only reader of both."""
 
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from eventspeech.errors import DataError
-from eventspeech.files import read_json
 from eventspeech.params import Params
-from eventspeech.records.history import read_history
+from eventspeech.records import history, metrics
+from eventspeech.records.reading import fields
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training and its test. Accuracies are fractions; arrays have one entry an epoch, float64[E]."""
+    """One training and its test. Accuracies are fractions.
+
+    Attributes:
+        loss, seed, fold: which training.
+        history: column of history.csv to float64[E], one entry an epoch.
+        summary, metrics: as their JSON files.
+        confusion: int64[K, K], rows are actual classes.
+        classes: names of the K classes.
+    """
 
     loss: str
     seed: int
     fold: str
-    training: np.ndarray
-    validation: np.ndarray
-    hidden_spikes: np.ndarray
-    floored: np.ndarray
-    best_epoch: int
-    best: float
-    test: float
-    heard: float | None
-    unheard: float | None
-    chance: float
-    collapse_epoch: int | None  # told by `train`: see `collapse`
-    duration_s: float | None
-    ms_per_sample: float | None
+    history: dict[str, np.ndarray]
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+    confusion: np.ndarray
+    classes: list[str]
+
+    @property
+    def training(self) -> np.ndarray:
+        """Training accuracy, float64[E]."""
+        return self.history["training_accuracy"]
+
+    @property
+    def validation(self) -> np.ndarray:
+        """Validation accuracy, float64[E]."""
+        return self.history["validation_accuracy"]
+
+    @property
+    def best_epoch(self) -> int:
+        """The chosen epoch, from 1."""
+        return self.summary["best_epoch"]
+
+    @property
+    def best(self) -> float:
+        """Validation accuracy of the chosen epoch."""
+        return self.summary["best_validation_accuracy"]
 
     @property
     def final(self) -> float:
         """Validation accuracy after the last epoch."""
         return float(self.validation[-1])
+
+    @property
+    def test(self) -> float:
+        """Test accuracy."""
+        return self.metrics["accuracy"]
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing."""
+        return 1 / len(self.classes)
+
+    @property
+    def collapse_epoch(self) -> int | None:
+        """The epoch in which the training collapsed, as `train` told: see :mod:`eventspeech.learning.collapse`."""
+        return self.summary["collapsed_at_epoch"]
 
     def early(self, epochs: int) -> float:
         """Mean validation accuracy over the first ``epochs`` epochs."""
@@ -48,18 +84,30 @@ class Run:
         return int(reached[0]) + 1 if len(reached) else None
 
 
-def read_runs(params: Params, models: Path, evaluations: Path) -> list[Run]:
+def read_all(params: Params, models: Path, evaluations: Path) -> list[Run]:
     """Read the study's runs, and only those, in the order of losses, seeds and folds.
 
+    Args:
+        params: ``study`` says which runs there are.
+        models: folder of ``{loss}/{seed}/{fold}/`` made by `train`.
+        evaluations: folder of ``{loss}/{seed}/{fold}/`` made by `evaluate`.
+
     Raises:
-        DataError: a run or its test is missing or damaged; names the file and the remedy.
+        DataError: a run or its test is missing, damaged or another one's; names the file and the remedy.
     """
     jobs = itertools.product(params.study.losses, params.study.seeds, params.study.folds)
-    return [_read_run(job, *(Path(root, *map(str, job)) for root in (models, evaluations)), params) for job in jobs]
+    runs = [_read(job, *(Path(root, *map(str, job)) for root in (models, evaluations)), params) for job in jobs]
+    for run in runs:
+        if run.classes != runs[0].classes:
+            raise DataError(
+                f"The tests in {evaluations} differ in their classes (loss {run.loss}, seed {run.seed}, fold "
+                f"{run.fold} has others than the first); run the stage `evaluate` again."
+            )
+    return runs
 
 
-def _read_run(job: tuple[str, int, str], model: Path, evaluation: Path, params: Params) -> Run:
-    loss, seed, fold = job
+def _read(job: tuple[str, int, str], model: Path, evaluation: Path, params: Params) -> Run:
+    names = dict(zip(("loss", "seed", "fold"), job, strict=True))
     remedies = {
         model / "history.csv": "train",
         model / "summary.json": "train",
@@ -69,49 +117,73 @@ def _read_run(job: tuple[str, int, str], model: Path, evaluation: Path, params: 
     for path, stage in remedies.items():
         if not path.exists():
             raise DataError(
-                f"{path} does not exist; run the stage `{stage}` for loss {loss}, seed {seed} and fold {fold}, or "
-                "take it out of study in the parameter file."
+                f"{path} does not exist; run the stage `{stage}` for loss {job[0]}, seed {job[1]} and fold {job[2]}, "
+                "or take it out of study in the parameter file."
             )
-    history = read_history(model / "history.csv")
-    summary, metrics = read_json(model / "summary.json"), read_json(evaluation / "metrics.json")
-    with (evaluation / "confusion.csv").open(encoding="utf-8", errors="replace", newline="") as stream:
-        classes = len(stream.readline().split(",")) - 1
-    if classes < 2:
-        raise DataError(f"{evaluation / 'confusion.csv'} names no classes; run the stage `evaluate` again.")
+    confusion, classes = metrics.read_confusion(evaluation / "confusion.csv")
+    columns = history.read(model / "history.csv")
+    summary = _read_summary(model / "summary.json", columns, names)
     _require_all_folds(params, summary)
-    try:
-        if not 1 <= summary["best_epoch"] <= len(history["validation_accuracy"]):
-            raise ValueError(f"best_epoch {summary['best_epoch']} is not in the history")
-        return Run(
-            loss=loss,
-            seed=seed,
-            fold=fold,
-            training=history["training_accuracy"],
-            validation=history["validation_accuracy"],
-            hidden_spikes=history["hidden_spikes"],
-            floored=history["floored_fraction"],
-            best_epoch=int(summary["best_epoch"]),
-            best=float(summary["best_validation_accuracy"]),
-            test=float(metrics["accuracy"]),
-            heard=metrics["accuracy_heard"],
-            unheard=metrics["accuracy_unheard"],
-            chance=1 / classes,
-            collapse_epoch=summary["collapsed_at_epoch"],
-            duration_s=summary.get("duration_s"),
-            ms_per_sample=summary.get("ms_per_sample"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"The results of loss {loss}, seed {seed} and fold {fold} are damaged ({type(error).__name__}: {error}); "
-            "run the stages `train` and `evaluate` again."
-        ) from error
+    tested = metrics.read(evaluation / "metrics.json", model / "weights.npz", confusion, **names)
+    return Run(**names, history=columns, summary=summary, metrics=tested, confusion=confusion, classes=classes)
 
 
-def _require_all_folds(params: Params, summary: dict) -> None:
+def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any]) -> dict[str, Any]:
+    """Read summary.json, which has to tell what the history tells."""
+    found, accuracies = fields(path, "train"), columns["validation_accuracy"]
+    found.belongs(**job)
+    epochs = len(accuracies)
+    found.require("epochs", found.count("epochs") == epochs, f"the {epochs} epochs of history.csv")
+    found.count("collapsed_at_epoch", 1, epochs, null=True)
+    found.text("protocol")
+    for name in ("heard_speakers", "validation_speakers"):
+        found.names(name)
+    told = {"best_validation_accuracy": found.count("best_epoch", 1, epochs), "final_validation_accuracy": epochs}
+    for name, epoch in told.items():
+        same = abs(found.fraction(name) - accuracies[epoch - 1]) < 1e-9
+        found.require(name, same, f"the {accuracies[epoch - 1]:g} that history.csv says of epoch {epoch}")
+    for name in ("training_samples", "validation_samples"):
+        found.count(name, least=1)
+    for name in ("duration_s", "ms_per_sample"):
+        found.number(name, 0, null=True)
+    return found.content
+
+
+def _require_all_folds(params: Params, summary: dict[str, Any]) -> None:
     """Refuse a leave-one-out over some of the speakers: a fold may have left the study after its training."""
-    trained_on = {*summary.get("heard_speakers", []), *summary.get("validation_speakers", [])}
-    if summary.get("protocol") == "leave_one_out" and trained_on != set(params.study.folds):
+    trained_on = {*summary["heard_speakers"], *summary["validation_speakers"]}
+    if summary["protocol"] == "leave_one_out" and trained_on != set(params.study.folds):
         raise DataError(
             "validation.protocol is leave_one_out, so study.folds has to list exactly the speakers of the training "
             f"split: {', '.join(sorted(trained_on))}."
         )
+
+
+def read_baseline(params: Params, baselines: Path, evaluations: Path) -> dict[str, dict[str, Any]]:
+    """Return, for each fold, the `metrics` and the `summary` of logistic regression, as their JSON files.
+
+    Args:
+        params: ``study.folds`` are read.
+        baselines: folder of ``{fold}/`` made by `baseline`.
+        evaluations: folder of ``baseline/{fold}/`` made by `evaluate`.
+
+    Raises:
+        DataError: one is missing, damaged or another one's.
+    """
+    return {
+        fold: _read_baseline(fold, baselines / fold, evaluations / "baseline" / fold) for fold in params.study.folds
+    }
+
+
+def _read_baseline(fold: str, baseline: Path, evaluation: Path) -> dict[str, Any]:
+    confusion, _ = metrics.read_confusion(evaluation / "confusion.csv")
+    tested = metrics.read(
+        evaluation / "metrics.json", baseline / "model.npz", confusion, kind="logistic", loss=None, seed=None, fold=fold
+    )
+    summary = fields(baseline / "summary.json", "baseline")
+    summary.belongs(fold=fold)
+    for name in ("training_accuracy", "validation_accuracy"):
+        summary.fraction(name)
+    for name in ("features", "samples"):
+        summary.count(name, least=1)
+    return {"metrics": tested, "summary": summary.content}

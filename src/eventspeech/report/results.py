@@ -1,7 +1,5 @@
 """Everything the report shows, read from the files of the other stages, once."""
 
-import csv
-import itertools
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,19 +10,15 @@ import numpy as np
 
 from eventspeech import losses, paths
 from eventspeech.data import sources, store
-from eventspeech.errors import DataError
-from eventspeech.files import read_json, read_npz
+from eventspeech.files import read_npz
 from eventspeech.params import Changes, Params
-from eventspeech.records import measurement
+from eventspeech.records import comparison, measurement
+from eventspeech.records.reading import present, read_object
+from eventspeech.records.run import read_all, read_baseline
 
 if TYPE_CHECKING:
     import pandas
 
-HISTORY = {
-    "epoch", "training_loss", "training_accuracy", "validation_loss", "validation_accuracy", "hidden_spikes",
-    "learning_rate", "floored_fraction",
-}  # fmt: skip
-COMPARE = ("runs", "curves", "losses", "folds", "time_to_accuracy", "differences")
 SPEAKER_KINDS = ("heard", "validation", "unheard")
 
 
@@ -193,28 +187,16 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
         DataError: a file is missing or damaged; names it and the stage that makes it.
     """
     spikes, results = Path(spikes), Path(results)
-    runs = {
-        job: _run(paths.model(results, *job), paths.evaluation(results, *job))
-        for job in itertools.product(params.study.losses, params.study.seeds, params.study.folds)
-    }
-    first = next(iter(runs.values()))
-    if len({tuple(run["classes"]) for run in runs.values()}) > 1:
-        raise DataError(f"The tests in {results / 'evaluate'} differ in their classes; run the stage `evaluate` again.")
+    runs = read_all(params, results / "train", results / "evaluate")
     devices = {"cpu": params.sweep.cpu_batch_sizes, "cuda": params.sweep.cuda_batch_sizes}
     return Results(
         params=params,
         spikes=spikes,
-        runs=runs,
-        classes=first["classes"],
-        compare={name: _table(results / "compare" / f"{name}.csv", "compare") for name in COMPARE},
-        compare_summary=_json(results / "compare" / "summary.json", "compare"),
-        baselines={
-            fold: {
-                "metrics": _json(paths.baseline_evaluation(results, fold) / "metrics.json", "evaluate"),
-                "summary": _json(paths.baseline(results, fold) / "summary.json", "baseline"),
-            }
-            for fold in params.study.folds
-        },
+        runs={(run.loss, run.seed, run.fold): vars(run) for run in runs},
+        classes=runs[0].classes,
+        compare=comparison.read(results / "compare", params.study.losses),
+        compare_summary=comparison.read_summary(results / "compare" / "summary.json"),
+        baselines=read_baseline(params, results / "baseline", results / "evaluate"),
         profile=[
             measurement.read(paths.profile(results, device, size), device, size)
             for device, sizes in devices.items()
@@ -226,61 +208,12 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
             )
             for loss in params.study.losses
         },
-        statistics={split: _json(spikes / f"{split}.json", "preprocess") for split in ("train", "test")},
+        statistics={split: read_object(spikes / f"{split}.json", "preprocess") for split in ("train", "test")},
     )
 
 
-def _present(path: Path, stage: str) -> Path:
-    if not path.exists():
-        raise DataError(f"{path} does not exist; run the stage `{stage}` that makes it.")
-    return path
-
-
-def _json(path: Path, stage: str) -> dict[str, Any]:
-    return read_json(_present(path, stage))
-
-
-def _table(path: Path, stage: str) -> "pandas.DataFrame":
-    import pandas
-
-    try:
-        return pandas.read_csv(_present(path, stage))
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); run the stage `{stage}` again.") from error
-
-
-def _run(model: Path, evaluation: Path) -> dict[str, Any]:
-    confusion, classes = _confusion(_present(evaluation / "confusion.csv", "evaluate"))
-    return {
-        "summary": _json(model / "summary.json", "train"),
-        "metrics": _json(evaluation / "metrics.json", "evaluate"),
-        "history": _history(_present(model / "history.csv", "train")),
-        "confusion": confusion,
-        "classes": classes,
-    }
-
-
-def _history(path: Path) -> dict[str, np.ndarray]:
-    table = _table(path, "train")
-    if missing := HISTORY - set(table.columns):
-        raise DataError(f"{path} lacks the column {min(missing)}; run the stage `train` again.")
-    return {name: table[name].to_numpy(np.float64) for name in table.columns}
-
-
-def _confusion(path: Path) -> tuple[np.ndarray, list[str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            header, *rows = csv.reader(stream)
-        counts = np.array([[int(cell) for cell in row[1:]] for row in rows])
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); run the stage `evaluate` again.") from error
-    if counts.shape != (len(header) - 1, len(header) - 1):
-        raise DataError(f"{path} is not square; run the stage `evaluate` again.")
-    return counts, header[1:]
-
-
 def _examples(path: Path) -> dict[str, np.ndarray]:
-    return read_npz(_present(path, "evaluate"))
+    return read_npz(present(path, "evaluate"))
 
 
 def plain(content: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -19,8 +19,8 @@ import numpy as np
 from eventspeech.errors import ParameterError
 from eventspeech.files import write_csv, write_json
 from eventspeech.params import Params
-from eventspeech.records.run import Run, read_runs
-from eventspeech.statistics import differences_of, estimate, means_of, paired
+from eventspeech.records.run import Run, read_all
+from eventspeech.statistics import DIFFERENCE, FRACTION, differences_of, estimate, means_of, paired
 
 logger = logging.getLogger("eventspeech")
 
@@ -53,7 +53,7 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
             f"compare.reference names '{params.compare.reference}', which is not in study.losses "
             f"({', '.join(params.study.losses)}); name one of these."
         )
-    runs = read_runs(params, models, evaluations)
+    runs = read_all(params, models, evaluations)
     early = min(EARLY_EPOCHS, *(len(run.validation) for run in runs))
     _write(Path(out) / "runs.csv", [_run_row(run, early, params.compare.thresholds) for run in runs])
     _write(Path(out) / "curves.csv", list(_curve_rows(runs, params.compare.confidence)))
@@ -107,13 +107,13 @@ def _run_row(run: Run, early: int, thresholds: list[float]) -> dict:
         "final_training": float(run.training[-1]),
         "early_validation": run.early(early),
         "test": run.test,
-        "test_heard": run.heard,
-        "test_unheard": run.unheard,
-        "hidden_spikes": float(run.hidden_spikes[run.best_epoch - 1]),
-        "largest_floored_fraction": float(np.nanmax(run.floored)) if np.isfinite(run.floored).any() else None,
+        "test_heard": run.metrics["accuracy_heard"],
+        "test_unheard": run.metrics["accuracy_unheard"],
+        "hidden_spikes": float(run.history["hidden_spikes"][run.best_epoch - 1]),
+        "largest_floored_fraction": float(run.history["floored_fraction"].max()),
         "collapse_epoch": run.collapse_epoch,
-        "duration_s": run.duration_s,
-        "ms_per_sample": run.ms_per_sample,
+        "duration_s": run.summary["duration_s"],
+        "ms_per_sample": run.summary["ms_per_sample"],
         **{f"epochs_to_{threshold:g}": run.epochs_to(threshold) for threshold in thresholds},
     }
 
@@ -127,7 +127,7 @@ def _curve_rows(runs: list[Run], confidence: float) -> Iterator[dict]:
             by_seed = {run.seed: [] for run in going}
             for run in going:
                 by_seed[run.seed].append(run.validation[epoch - 1])
-            result = estimate([float(np.mean(values)) for values in by_seed.values()], confidence)
+            result = estimate([float(np.mean(values)) for values in by_seed.values()], confidence, FRACTION)
             yield {
                 "loss": loss,
                 "epoch": epoch,
@@ -146,8 +146,8 @@ def _measures(run: Run, early: int) -> dict[str, float | None]:
         "final_validation": run.final,
         "early_validation": run.early(early),
         "test": run.test,
-        "test_heard": run.heard,
-        "test_unheard": run.unheard,
+        "test_heard": run.metrics["accuracy_heard"],
+        "test_unheard": run.metrics["accuracy_unheard"],
     }
 
 
@@ -157,7 +157,8 @@ def _loss_row(loss: str, runs: list[Run], early: int, params: Params) -> dict:
     row: dict = {"loss": loss, "runs": len(runs), "seeds": seeds, "folds": folds}
     reasons = {}
     for name in measured[0]:
-        result = estimate(means_of([values[name] for values in measured], folds), params.compare.confidence)
+        means = means_of([values[name] for values in measured], folds)
+        result = estimate(means, params.compare.confidence, FRACTION)
         row |= {f"{name}_mean": result.mean, f"{name}_sd": result.sd}
         row |= {f"{name}_low": result.low, f"{name}_high": result.high}
         if result.reason:
@@ -215,7 +216,8 @@ def _time_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
         for threshold in params.compare.thresholds:
             epochs = [run.epochs_to(threshold) for run in _of(runs, loss)]
             reached = sum(epoch is not None for epoch in epochs)
-            result = estimate(means_of(epochs, len(params.study.folds)), params.compare.confidence)
+            possible = (1.0, float(max(len(run.validation) for run in _of(runs, loss))))
+            result = estimate(means_of(epochs, len(params.study.folds)), params.compare.confidence, possible)
             reason = result.reason if reached else "no run reached it"
             # a run that never gets there counts as infinitely late; the median bears that, the mean cannot
             median = float(np.median([math.inf if epoch is None else epoch for epoch in epochs]))
@@ -255,18 +257,21 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
         )
         standing = [_unless_collapsed(*group) for group in ((own, tables), (reference, references))]
         collapsed = any(run.collapse_epoch is not None for run in [*own, *reference])
+        longest = max(len(run.validation) for run in [*own, *reference]) - 1.0
         for measure in tables[0]:
+            unit = "epochs" if measure.startswith("epochs_to_") else "fraction"
+            possible = DIFFERENCE if unit == "fraction" else (-longest, longest)
             values, others = ([table[measure] for table in group] for group in (tables, references))
             apart = differences_of(values, others)
-            result = paired(values, others, params.compare.confidence, folds)
-            over_folds = paired(_by_fold(apart, folds), [0.0] * folds, params.compare.confidence)
+            result = paired(values, others, params.compare.confidence, folds, possible)
+            over_folds = paired(_by_fold(apart, folds), [0.0] * folds, params.compare.confidence, 1, possible)
             left = [[values[measure] for values in group] for group in standing] if collapsed else [[], []]
-            without = paired(*left, params.compare.confidence, folds)
+            without = paired(*left, params.compare.confidence, folds, possible)
             yield {
                 "loss": loss,
                 "reference": params.compare.reference,
                 "measure": measure,
-                "unit": "epochs" if measure.startswith("epochs_to_") else "fraction",
+                "unit": unit,
                 "pairs": result.n,
                 "left_out": apart.count(None),
                 **{name: getattr(result, name) for name in DIFFERENCE_COLUMNS[6:14]},

@@ -10,10 +10,11 @@ from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
-from eventspeech.files import write_csv, write_json, write_npz
+from eventspeech.files import sha256, write_npz
+from eventspeech.learning import logistic
 from eventspeech.params import Params, Shape
+from eventspeech.records import metrics
 from eventspeech.records import model as model_file
-from eventspeech.stages import baseline
 
 logger = logging.getLogger("eventspeech")
 
@@ -36,8 +37,20 @@ class _Outcome(NamedTuple):
 
 
 def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> None:
-    """Test ``model`` and write metrics, predictions, confusion matrix and a few examples."""
-    arrays, meta = model_file.load(model)
+    """Test ``model`` and write metrics, predictions, confusion matrix and a few examples.
+
+    Args:
+        params: ``evaluate`` is read.
+        model: NPZ made by `train` or `baseline`.
+        spikes: test split, of the classes that the model knows and trials as long as it was trained on.
+        outputs: files to write.
+
+    Raises:
+        DataError: model or spikes are damaged, or do not belong together.
+    """
+    found = model_file.load(model)
+    arrays, meta = found
+    tested = {key: meta[key] for key in ("kind", "loss", "seed", "fold")} | {"sha256": sha256(model)}
     samples = store.load_test(spikes)
     if list(samples.class_names) != meta["class_names"]:
         raise DataError(
@@ -45,16 +58,25 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
             f"{', '.join(samples.class_names)}; train the model on this source."
         )
     if meta["kind"] == "spiking":
-        outcome = _run_network(params, arrays, meta, samples, outputs.examples)
+        on = model_file.network_of(found)
+        if abs(on.trial_ms - samples.trial_ms) > 1e-6 * on.trial_ms:
+            raise DataError(
+                f"{model} was trained on trials of {on.trial_ms:g} ms, but {spikes} holds trials of "
+                f"{samples.trial_ms:g} ms; train the model on this source."
+            )
+        outcome = _run_network(params, on, arrays, meta, samples, outputs.examples)
     else:
-        logits, predictions = baseline.predict(arrays, meta, samples)
+        logits, predictions = logistic.predict(arrays, meta, samples)
         outcome = _Outcome(losses.cross_entropy(logits, samples.labels)[0], predictions, None)
+        _require_finite(outcome)
         write_npz(outputs.examples, {})
-    _write(meta, samples, outcome, outputs)
+    _write(tested, meta, samples, outcome, outputs)
 
 
-def _run_network(params: Params, weights, meta: dict[str, Any], samples: SpikeStore, examples: Path) -> _Outcome:
-    on = network.Network(**meta["network"] | {k: tuple(meta["network"][k]) for k in ("hidden", "delay_steps")})
+def _run_network(
+    params: Params, on: network.Network, weights: network.Weights, meta: dict[str, Any], samples: SpikeStore,
+    examples: Path,
+) -> _Outcome:  # fmt: skip
     engine = engines.create(params.evaluate.engine, on, machine.threads())
     objective = losses.objective(Shape(**meta["shape"]), on.steps)
     binned = batches.on_grid(samples, on.step_ms, on.steps)
@@ -66,10 +88,18 @@ def _run_network(params: Params, weights, meta: dict[str, Any], samples: SpikeSt
         batch = batches.take(binned, np.arange(first, min(first + params.evaluate.batch_size, len(samples))))
         found.append(engine.infer(weights, batch, objective))
         spikes += float(sum(counts.sum() for counts in found[-1].spike_counts))
+    sample_losses, predictions = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("losses", "predictions")
+    )
+    outcome = _Outcome(sample_losses, predictions, spikes / (len(samples) * sum(on.hidden)))
+    _require_finite(outcome)
     _write_examples(engine, weights, objective, on, binned, samples, params.evaluate.examples, examples)
-    sample_losses, predictions = (np.concatenate([getattr(one, name) for one in found])
-                                  for name in ("losses", "predictions"))  # fmt: skip
-    return _Outcome(sample_losses, predictions, spikes / (len(samples) * sum(on.hidden)))
+    return outcome
+
+
+def _require_finite(outcome: _Outcome) -> None:
+    if not np.isfinite(outcome.losses).all():
+        raise DataError("The model's outputs on the test split are not finite numbers; train the model again.")
 
 
 def _write_examples(engine, weights, objective, on, binned, samples: SpikeStore, count: int, path: Path) -> None:
@@ -105,7 +135,7 @@ def _accuracy(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if len(hits) else None
 
 
-def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs) -> None:
+def _write(tested: dict[str, Any], meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs):
     hits = outcome.predictions == samples.labels
     classes, speakers = np.array(samples.class_names), np.array(samples.speaker_names)[samples.speakers]
     heard = np.isin(speakers, meta["heard_speakers"])
@@ -114,16 +144,9 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
     unheard = ~heard & ~chosen_on
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (samples.labels, outcome.predictions), 1)
-    write_csv(
-        outputs.confusion,
-        ["actual", *classes],
-        [[name, *row] for name, row in zip(classes, confusion.tolist(), strict=True)],
-    )
-    columns = [speakers, heard.astype(int), classes[samples.labels], classes[outcome.predictions]]
-    write_csv(
-        outputs.predictions,
-        ["sample", "speaker", "heard", "actual", "predicted"],
-        [[index, *row] for index, row in enumerate(zip(*(column.tolist() for column in columns), strict=True))],
+    metrics.write_confusion(outputs.confusion, list(samples.class_names), confusion)
+    metrics.write_predictions(
+        outputs.predictions, speakers, heard, classes[samples.labels], classes[outcome.predictions]
     )
     by_speaker = {
         name: {
@@ -135,8 +158,8 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
         for name in samples.speaker_names
         if np.any(speakers == name)
     }
-    metrics = {
-        "model": {key: meta[key] for key in ("kind", "loss", "seed", "fold")},
+    found = {
+        "model": tested,
         "samples": len(samples),
         "accuracy": _accuracy(hits),
         "loss": float(outcome.losses.mean()),
@@ -146,9 +169,9 @@ def _write(meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs
         "accuracy_by_speaker": by_speaker,
         "hidden_spikes": outcome.hidden_spikes,
     }
-    write_json(outputs.metrics, metrics)
+    metrics.write(outputs.metrics, found)
     who = f"{meta['loss']}/{meta['seed']}/{meta['fold']}" if meta["loss"] else f"{meta['kind']}/{meta['fold']}"
     on_unheard = (
-        "" if metrics["accuracy_unheard"] is None else f"  unheard speakers {100 * metrics['accuracy_unheard']:.1f} %"
+        "" if found["accuracy_unheard"] is None else f"  unheard speakers {100 * found['accuracy_unheard']:.1f} %"
     )
-    logger.info("evaluate %s  test %.1f %%%s", who, 100 * metrics["accuracy"], on_unheard)
+    logger.info("evaluate %s  test %.1f %%%s", who, 100 * found["accuracy"], on_unheard)

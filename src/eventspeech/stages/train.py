@@ -7,9 +7,6 @@ draws behind its output weights). The epoch is chosen as `train.select` says: by
 read here. An interrupted training goes on from its checkpoint and ends with the same bits.
 """
 
-import csv
-import io
-import json
 import logging
 import time
 from pathlib import Path
@@ -19,13 +16,14 @@ import numpy as np
 
 from eventspeech import losses, machine, network
 from eventspeech.data import augmentation, batches, store
-from eventspeech.files import write_json, write_text
+from eventspeech.files import write_json
 from eventspeech.learning import checkpoint
 from eventspeech.learning.folds import only, speakers, split
 from eventspeech.learning.trainer import Trainer, require_finite
 from eventspeech.network import Weights
 from eventspeech.params import Params
 from eventspeech.progress import clock
+from eventspeech.records import history
 from eventspeech.records import model as model_file
 from eventspeech.records.history import Row
 
@@ -112,18 +110,14 @@ def _write(params, loss, seed, fold, trainer, progress, training, held_out, outp
         "seed": seed,
         "fold": fold,
         "epoch": best.epoch,
-        "network": json.loads(trainer.network.to_json()),
+        "network": trainer.network.as_dict(),
         "shape": trainer.shape.model_dump(mode="json"),
         "class_names": list(training.class_names),
         **speakers(training, held_out),
         "spike_count": trainer.augmentation.spike_count,
     }
     model_file.save(outputs.weights, progress.best, meta)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows(progress.rows)
-    write_text(outputs.history, text.getvalue())
+    history.write(outputs.history, progress.rows)
     seconds = sum(row.training_s + row.validation_s for row in progress.rows)
     presented = trainer.augmentation.presented * len(progress.rows)
     write_json(

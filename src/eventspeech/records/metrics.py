@@ -1,0 +1,102 @@
+"""What a test leaves: metrics.json, predictions.csv and confusion.csv."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eventspeech.errors import DataError
+from eventspeech.files import sha256, write_csv, write_json
+from eventspeech.records.reading import Fields, again, cells, fields
+
+PREDICTIONS = ("sample", "speaker", "heard", "actual", "predicted")
+
+
+def write_predictions(path: Path, speakers, heard, actual, predicted) -> None:
+    """Write one row a sample: number, speaker, whether it was learned from (1 or 0), actual and predicted class.
+
+    Args:
+        path: CSV to write.
+        speakers, actual, predicted: str[S].
+        heard: bool[S].
+    """
+    columns = speakers, np.asarray(heard).astype(int), actual, predicted
+    rows = zip(*(np.asarray(column).tolist() for column in columns), strict=True)
+    write_csv(path, PREDICTIONS, [[index, *row] for index, row in enumerate(rows)])
+
+
+def write_confusion(path: Path, classes: list[str], counts: np.ndarray) -> None:
+    """Write how often each class was taken for each.
+
+    Args:
+        path: CSV to write.
+        classes: names of the K classes.
+        counts: int64[K, K], rows are actual classes.
+    """
+    write_csv(path, ["actual", *classes], [[name, *row] for name, row in zip(classes, counts.tolist(), strict=True)])
+
+
+def read_confusion(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Return what :func:`write_confusion` wrote: counts int64[K, K] and the names of the classes.
+
+    Raises:
+        DataError: it is missing or damaged, not square, or names fewer than two classes.
+    """
+    header, rows = cells(path, "evaluate")
+    classes = header[1:]
+    if len(set(classes)) < len(classes) or len(classes) < 2:
+        raise DataError(f"{path} does not name two or more different classes; {again('evaluate')}.")
+    if [row[0] for row in rows] != classes:
+        raise DataError(f"{path} is damaged: its rows are not the classes of its header; {again('evaluate')}.")
+    counts = [cell for row in rows for cell in row[1:]]
+    for cell in counts:
+        if not (cell.isascii() and cell.isdigit() and len(cell) < 16):
+            raise DataError(f"{path} is damaged: '{cell[:60]}' is no count of samples; {again('evaluate')}.")
+    return np.array(counts, np.int64).reshape(len(classes), len(classes)), classes
+
+
+def write(path: Path, metrics: dict[str, Any]) -> None:
+    """Write metrics.json, atomically; :func:`read` says which fields it has to have."""
+    write_json(path, metrics)
+
+
+def read(path: Path, model: Path, confusion: np.ndarray, **job: Any) -> dict[str, Any]:
+    """Read metrics.json.
+
+    Args:
+        path: the file.
+        model: of the tested model; if it is there, the test has to be of these very bytes.
+        confusion: int64[K, K] of the same test.
+        job: loss, seed and fold that the folder of the file belongs to.
+
+    Raises:
+        DataError: it is missing or damaged, holds impossible values, or belongs to another run, model or test.
+    """
+    found = fields(path, "evaluate")
+    tested = found.object("model")
+    tested.belongs(**job)
+    if tested.text("sha256") != (sha256(model) if model.exists() else tested.content["sha256"]):
+        raise DataError(f"{path} belongs to another model than {model}; {again('evaluate')}.")
+    samples = found.count("samples", least=1)
+    for name in ("accuracy_heard", "accuracy_unheard", "accuracy_validation_speakers"):
+        found.fraction(name, null=True)
+    found.number("loss")
+    found.number("hidden_spikes", 0, null=True)
+    hits, counted = int(np.trace(confusion)), int(confusion.sum())
+    found.require("samples", samples == counted, f"the {counted} samples of confusion.csv")
+    same = abs(found.fraction("accuracy") - hits / counted) < 1e-9
+    found.require("accuracy", same, f"{hits} of {counted} samples, as confusion.csv says")
+    _require_speakers(found, samples)
+    return found.content
+
+
+def _require_speakers(found: Fields, samples: int) -> None:
+    speakers = found.object("accuracy_by_speaker")
+    counted = 0
+    for name in speakers.content:
+        speaker = speakers.object(name)
+        speaker.fraction("accuracy")
+        speaker.flag("heard")
+        speaker.flag("validation")
+        counted += speaker.count("samples", least=1)
+    found.require("samples", counted == samples, f"the {counted} samples of its speakers")
