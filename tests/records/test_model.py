@@ -20,7 +20,7 @@ CHANGES = {"delays": {"copies": 2, "interval_ms": 10}}
 
 def spiking():
     """Arrays and meta data of a network that has not learned anything."""
-    params = tiny.make_params(network=CHANGES, train={"learn_time_constants": "neuron"})
+    params = tiny.make_params(network=CHANGES, optimiser={"learn_time_constants": "neuron"})
     trainer = Trainer(params, "exponential", 0, tiny.make_store(takes=1))
     meta = {
         "kind": "spiking", "loss": "exponential", "seed": 0, "fold": "held_out", "epoch": 1,
