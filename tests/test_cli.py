@@ -235,6 +235,6 @@ def test_a_model_with_a_pickle_is_a_users_error(project, capsys):
     paths = [item for name in ("metrics", "predictions", "confusion", "examples") for item in (f"--{name}", name)]
     command = ["evaluate", "--params", "params.yaml", "--model", "weights.npz", "--spikes", "train.npz", *paths]
     assert cli.main(command) == 2
-    assert capsys.readouterr().err.startswith("eventspeech evaluate: weights.npz cannot be read (ValueError: Object")
+    assert capsys.readouterr().err.startswith("eventspeech evaluate: weights.npz cannot be read: meta.npy holds")
     with pytest.raises(UserError):
         model_file.load(project / "weights.npz")

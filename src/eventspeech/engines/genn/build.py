@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eventspeech import machine, paths
+from eventspeech.disk import full_disk, refused_access
 from eventspeech.errors import UserError
-from eventspeech.files import full_disk, refused_access
 
 logger = logging.getLogger("eventspeech")
 
