@@ -187,7 +187,7 @@ def test_the_log_starts_anew(project, monkeypatch):
         (["fly"], "invalid choice: 'fly'"),
         (["train"], "the following arguments are required: --params, --loss, --seed"),
         (["train", "--seed", "one"], "invalid int value: 'one'"),
-        (["benchmark"], "the following arguments are required: what"),
+        (["benchmark"], "the following arguments are required: WHAT"),
     ],
     ids=["no verb", "unknown verb", "missing options", "no number", "no load"],
 )

@@ -56,7 +56,7 @@ def test_failure_is_reported(only):
     assert "1 of 2 checks failed" in text
 
 
-@pytest.mark.parametrize(("name", "expected"), [("numba", "FAIL"), ("PyGeNN", "SKIP")])
+@pytest.mark.parametrize(("name", "expected"), [("numba", "FAIL"), ("engine genn", "SKIP")])
 def test_crashing_check_hides_nothing(monkeypatch, name, expected):
     def crash():
         raise OSError("boom")
@@ -128,7 +128,7 @@ def test_archives(monkeypatch, tmp_path):
 
 def test_says_what_of_genn_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pygenn", None)
-    check = doctor.CHECKS["PyGeNN"]()
+    check = doctor.CHECKS["engine genn"]()
     assert (check.status, check.detail) == ("SKIP", "PyGeNN is not installed") and "README" in check.remedy
 
 
@@ -146,8 +146,8 @@ def test_says_which_backend_of_genn_will_run(monkeypatch, built, gpu, used, reme
     monkeypatch.setattr(install, "problem", lambda: None)
     monkeypatch.setattr(install, "backends", lambda: built)
     monkeypatch.setattr(install.machine, "cuda_problem", lambda: gpu)
-    check = doctor.CHECKS["PyGeNN"]()
-    assert check.status == "PASS" and check.detail.endswith(f"the engine uses {used}") and remedy in check.remedy
+    check = doctor.CHECKS["engine genn"]()
+    assert check.status == "PASS" and check.detail.endswith(f"it uses {used}") and remedy in check.remedy
 
 
 def test_import_is_light():

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eventspeech import __version__
+from eventspeech.benchmarks import run as benchmarks
 from eventspeech.errors import UserError
 
 logger = logging.getLogger("eventspeech")
@@ -114,52 +115,6 @@ def _check_gradients(arguments: argparse.Namespace) -> int:
     return check_gradients.run(arguments.engine, arguments.json, sys.stdout)
 
 
-def _benchmark(arguments: argparse.Namespace) -> None:
-    from eventspeech.benchmarks import run
-
-    run.run(arguments)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _add_benchmarks(verbs) -> None:
-    benchmark = verbs.add_parser("benchmark", help="Measure speed on a synthetic load.")
-    what = benchmark.add_subparsers(dest="what", required=True)
-    encoder = what.add_parser("encoder", help="Cochlea encoder, in CPU seconds per second of audio.")
-    encoder.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
-    encoder.add_argument("--repeats", type=_positive, default=5)
-    engine = what.add_parser("engine", help="Milliseconds per sample of inference and of a training step.")
-    engines = ["cpu", "cuda", "genn", "mlgenn", "mlgenn-optimised"]
-    engine.add_argument("--engine", default="cpu", choices=engines, help="mlgenn: to compare with")
-    engine.add_argument("--against", choices=engines, help="a second engine, measured by turns with the first")
-    engine.add_argument("--threads", type=_positive, default=None)
-    engine.add_argument("--no-limit", dest="limit", action="store_false", help="do not measure the bandwidth")
-    epoch = what.add_parser("epoch", help="A whole training epoch, and the share of all that is not the engine.")
-    epoch.add_argument("--engine", default="cpu", choices=["cpu", "cuda"])
-    epoch.add_argument("--evaluated", type=_positive, default=816, help="samples of the validation")
-    gpu = what.add_parser("gpu", help="Engine cuda: equality with cpu, determinism, limits, speed by size and batch.")
-    for verb, samples, repeats in ((engine, 128, 5), (epoch, 8156, 1), (gpu, 128, 5)):
-        verb.add_argument("--steps", type=_positive, default=1000)
-        verb.add_argument("--spikes", type=_positive, default=8000, help="input spikes per sample")
-        verb.add_argument("--rate", type=float, default=14.0, help="hidden spikes per neuron and trial to aim at")
-        if verb is not gpu:
-            verb.add_argument("--hidden", type=_positive, default=512)
-            verb.add_argument("--batch", type=_positive, default=32)
-        verb.add_argument("--samples", type=_positive, default=samples)
-        verb.add_argument("--repeats", type=_positive, default=repeats)
-    growth = what.add_parser("growth", help="How the time of a training step grows with each size of the problem.")
-    growth.add_argument("--rounds", type=_positive, default=3)
-    growth.add_argument("--plot", type=Path, help="figure to draw (png, svg or pdf)")
-    for verb in (encoder, engine, epoch, gpu, growth):
-        verb.add_argument("--json", default="-", help="file to write, - for standard output")
-    benchmark.set_defaults(function=_benchmark)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="eventspeech", description=sys.modules["eventspeech"].__doc__)
     parser.add_argument("--version", action="version", version=f"eventspeech {__version__}")
@@ -241,7 +196,7 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     check.add_argument("--json", type=Path, help="write the table as JSON")
     check.set_defaults(function=_check_gradients)
 
-    _add_benchmarks(verbs)
+    benchmarks.add_parser(verbs)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ missing is a SKIP with the reason. Nothing is changed, and no network is used.
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import platform
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from eventspeech import machine
+from eventspeech import engines, machine
 from eventspeech.meters.choose import for_device
 from eventspeech.params import Download
 
@@ -230,25 +231,9 @@ def _nvidia() -> Check:
     return Check("PASS", f"{facts['gpu']}, driver {facts['driver']}, power limit {limit}")
 
 
-def _cuda() -> Check:
-    from eventspeech.engines.event_driven.cuda import device as cuda
-
-    if problem := cuda.problem():
-        detail, _, remedy = problem.partition("; ")
-        return Check("SKIP", detail, remedy)
-    names = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
-    return Check("PASS", ", ".join(f"{name} {version}" for name in names if (version := machine.version(name))))
-
-
-def _genn() -> Check:
-    from eventspeech.engines.genn import install
-
-    if problem := install.problem():
-        return Check("SKIP", problem, f"for the genn engine {install.REMEDY}")
-    found = install.backends()
-    detail = f"{machine.version('pygenn')}, backends: {', '.join(found)}; the engine uses {install.default_backend()}"
-    remedy = "" if install.CUDA in found else "for its CUDA backend set CUDA_PATH and build PyGeNN again"
-    return Check("PASS", detail, remedy)
+def _engine(name: str) -> Check:
+    problem, detail, remedy = engines.named(name).examine()
+    return Check("PASS", detail, remedy) if problem is None else Check("SKIP", problem, remedy)
 
 
 def _libffi() -> Check:
@@ -304,8 +289,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "C++ compiler": _compiler,
     "CPU energy (RAPL)": _rapl,
     "NVIDIA driver (NVML)": _nvidia,
-    "engine cuda": _cuda,
-    "PyGeNN": _genn,
+    **{f"engine {name}": functools.partial(_engine, name) for name in engines.ENGINES},
     "libffi header": _libffi,
     "CUDA_PATH": _cuda_path,
     "internet": _internet,

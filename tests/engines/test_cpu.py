@@ -19,7 +19,6 @@ from eventspeech import check_gradients, losses
 from eventspeech.benchmarks import load
 from eventspeech.data import batches, store
 from eventspeech.data.batches import Batch, take
-from eventspeech.engines import create
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.engines.equations import coefficients
 from eventspeech.engines.event_driven import engine as event_driven
@@ -27,7 +26,6 @@ from eventspeech.engines.event_driven.c import launches as c_launches
 from eventspeech.engines.event_driven.numba import adjoint
 from eventspeech.engines.event_driven.numba import launches as numba_launches
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
-from eventspeech.errors import UserError
 from eventspeech.losses import Objective
 from eventspeech.network import Network, initial_weights
 from eventspeech.params import WEIGHTED, Shape
@@ -238,11 +236,6 @@ def test_wrong_weights_are_refused():
     weights["hidden1_output"][0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         CpuEngine(network).infer(weights, batch, make_objective())
-
-
-def test_an_absent_engine_is_refused_in_one_sentence():
-    with pytest.raises(UserError, match=r"set optimiser\.engine"):
-        create("abacus", make_network())
 
 
 def test_slow_weightings_leave_no_rest_at_the_step_of_the_study(monkeypatch):

@@ -166,21 +166,6 @@ class TestVerdict:
         assert other_cores(Load(None, 1.0, 0.0), Load(None, 5.0, 2.0)) is None
 
 
-@pytest.mark.parametrize(
-    ("device", "configured", "engine"),
-    [("cpu", "cpu", "cpu"), ("cpu", "cuda", "cpu"), ("cuda", "cpu", "cuda"), ("cuda", "genn", "genn")],
-)
-def test_engine_for(device, configured, engine):
-    assert profile.engine_for(device, configured) == engine
-
-
-def test_a_gpu_is_not_measured_with_a_genn_that_cannot_use_it(monkeypatch):
-    monkeypatch.setattr(profile.machine, "cuda_problem", lambda: None)
-    monkeypatch.setattr(profile.install, "problem", lambda backend: f"no backend {backend}")
-    assert profile.unavailable("cuda", "genn") == "no backend cuda"
-    assert profile.unavailable("cpu", "cpu") is None
-
-
 @pytest.fixture
 def study():
     """A parameter file that measures quickly."""

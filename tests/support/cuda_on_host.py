@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from eventspeech.engines.cuda import CudaEngine
 from eventspeech.engines.event_driven import cuda
-from eventspeech.engines.event_driven.cuda.launches import DeviceKernels
-from eventspeech.engines.event_driven.engine import EventDrivenEngine
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 KERNELS = Path(cuda.__file__).with_name("kernels.cu")
@@ -24,13 +23,11 @@ GUARD = 64
 """Bytes on each side of an array."""
 
 
-class Engine(EventDrivenEngine):
+class Engine(CudaEngine):
     """Engine `cuda` on the processor; ``order`` in which threads take turns: 0 up, 1 down, 2 at random."""
 
-    name = "cuda"
-
     def __init__(self, network, order=0, memory=2**30, processors=1):
-        super().__init__(network, DeviceKernels(Device(order, memory, processors)))
+        super().__init__(network, Device(order, memory, processors))
 
 
 class Device:

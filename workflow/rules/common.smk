@@ -1,6 +1,7 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
 from functools import cache
 
+from eventspeech.engines import gpus
 from eventspeech.params import select
 from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
 
@@ -77,8 +78,3 @@ def parameters_file(wildcards, input):
     that alone: not where the values stand but the values themselves (`read_by`) decide.
     """
     return PARAMETERS_FILE
-
-
-def gpus(engine):
-    """Return how many GPUs a job of this engine holds."""
-    return int(engine != "cpu")

@@ -1,14 +1,21 @@
 """Speed of the cochlea encoder: CPU and wall time per second of audio on one core."""
 
+import argparse
 import time
 
 import numpy as np
 
 from eventspeech import seeds
-from eventspeech.data import cochlea
-from eventspeech.data.cochlea import encoder, membrane
+from eventspeech.benchmarks import options
+from eventspeech.benchmarks.load import spread
 from eventspeech.errors import ParameterError
 from eventspeech.params import Cochlea
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `benchmark encoder` takes."""
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
+    options.add_repeats(parser, 5)
 
 
 def measure(seconds: float = 0.5, repeats: int = 5, rate_hz: int = 22_050, seed: int = 0) -> dict:
@@ -21,9 +28,13 @@ def measure(seconds: float = 0.5, repeats: int = 5, rate_hz: int = 22_050, seed:
         seed: of the sound and of the fibres.
 
     Returns:
-        Plain values: ``cpu_s_per_audio_s`` and ``wall_s_per_audio_s`` (median, lowest, highest), ``table_s``,
+        Plain values: ``cpu_s_per_audio_s`` and ``wall_s_per_audio_s`` (median, low, high), ``table_s``,
         ``first_run_s`` (loading or compiling the kernels), ``kernels``, and ``spikes`` (mean).
     """
+    # here, for numba takes a second to import
+    from eventspeech.data import cochlea
+    from eventspeech.data.cochlea import encoder, membrane
+
     if not 0.01 <= seconds <= 60 or repeats < 1:
         raise ParameterError("benchmark encoder takes 0.01 to 60 s of audio and one repeat or more; correct them.")
     start = time.perf_counter()
@@ -45,8 +56,8 @@ def measure(seconds: float = 0.5, repeats: int = 5, rate_hz: int = 22_050, seed:
         "rate_hz": rate_hz,
         "repeats": repeats,
         "kernels": encoder.default_kernels(),
-        "cpu_s_per_audio_s": _spread(cpu),
-        "wall_s_per_audio_s": _spread(wall),
+        "cpu_s_per_audio_s": spread(cpu),
+        "wall_s_per_audio_s": spread(wall),
         "table_s": table_s,
         "first_run_s": first_run_s,
         "spikes": float(np.mean(spikes)),
@@ -64,7 +75,3 @@ def babble(seconds: float, rate_hz: int, seed: int) -> np.ndarray:
         strength = np.exp(-(((frequency - first) / 150) ** 2)) + 0.5 * np.exp(-(((frequency - second) / 200) ** 2))
         sound += (strength + 0.02) * np.sin(harmonic * phase)
     return sound + 0.01 * seeds.generator(seed, "babble").standard_normal(len(sound))
-
-
-def _spread(values: list[float]) -> dict:
-    return {"median": float(np.median(values)), "lowest": min(values), "highest": max(values)}

@@ -4,20 +4,43 @@ Compilation is timed apart; the figures are medians over repeats, with their ran
 in the same run, the two taking turns, since machines are rarely as idle in one minute as in the next.
 """
 
-import statistics
+import argparse
 
 import numpy as np
 
 from eventspeech import engines, losses, machine, network
-from eventspeech.benchmarks.load import CLASSES, hidden_rate, load, peak_memory_mib, summary, timed, weights_for_rate
+from eventspeech.benchmarks import options
+from eventspeech.benchmarks.load import (
+    hidden_rate,
+    load,
+    network_of,
+    peak_memory_mib,
+    spread,
+    summary,
+    timed,
+    weights_for_rate,
+)
 from eventspeech.data import batches
 from eventspeech.data.batches import Batch
 from eventspeech.engines.contract import Engine
 from eventspeech.learning.adam import Adam
 from eventspeech.losses import Objective
-from eventspeech.network import Network, Weights
-from eventspeech.params import CHANNELS, Regulariser, Shape
+from eventspeech.network import Weights
 from eventspeech.params import Network as NetworkParams
+from eventspeech.params import Regulariser, Shape
+
+ENGINES = (*engines.ENGINES, "mlgenn", "mlgenn-optimised")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `benchmark engine` takes."""
+    parser.add_argument("--engine", default="cpu", choices=ENGINES, help="mlgenn: to compare with")
+    parser.add_argument("--against", choices=ENGINES, help="a second engine, measured by turns with the first")
+    parser.add_argument("--threads", type=options.positive, default=None)
+    parser.add_argument("--no-limit", dest="limit", action="store_false", help="do not measure the bandwidth")
+    options.add_load(parser, 128)
+    options.add_size(parser)
+    options.add_repeats(parser, 5)
 
 
 def measure(
@@ -52,32 +75,30 @@ def measure(
         theirs["training_ms_per_sample"]["median"] / ours["training_ms_per_sample"]["median"]
         for ours, theirs in zip(rounds[engine], rounds[against], strict=True)
     ]
-    return {
-        **_joined(rounds[engine]),
-        "against": _joined(rounds[against]),
-        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
-    }
+    return {**_joined(rounds[engine]), "against": _joined(rounds[against]), "ratio": spread(ratios)}
 
 
 def _joined(rounds: list[dict]) -> dict:
     """Return the last round's result with the times of all rounds."""
     joined = {**rounds[-1], "repeats": len(rounds)}
     for key in ("inference_ms_per_sample", "training_ms_per_sample"):
-        found = [entry[key]["median"] for entry in rounds]
-        joined[key] = {"median": statistics.median(found), "low": min(found), "high": max(found)}
+        joined[key] = spread(entry[key]["median"] for entry in rounds)
     return joined
 
 
 def _measure_one(
-    engine: str, hidden: int, steps: int, spikes: int, rate: float, batch: int, samples: int,
+    engine: str, *, hidden: int, steps: int, spikes: int, rate: float, batch: int, samples: int,
     limit: bool, threads: int | None, repeats: int,
 ) -> dict:  # fmt: skip
     if engine.startswith("mlgenn"):
         from eventspeech.benchmarks import mlgenn
 
         optimised = engine == "mlgenn-optimised"
-        return mlgenn.measure(hidden, steps, spikes, rate, samples, repeats, batch, optimised)
-    on = Network(CHANNELS, (hidden,), CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
+        return mlgenn.measure(
+            hidden=hidden, steps=steps, spikes=spikes, rate=rate, samples=samples, repeats=repeats, search_batch=batch,
+            optimised=optimised,
+        )  # fmt: skip
+    on = network_of(hidden, steps)
     used = 1 if engine == "genn" else threads or machine.threads()
     runner = engines.create(engine, on, used, batch, accumulate=True)
     data = load(samples, steps, spikes)
@@ -118,7 +139,7 @@ def _limit(runner: Engine, input_spikes: float, hidden_spikes: float, threads: i
 
     if runner.name != "cuda":
         return limit_cpu.distance(runner.network, input_spikes, hidden_spikes, threads, ms_per_sample)
-    found = limit_cuda.ceilings(runner.kernels.device)
+    found = limit_cuda.ceilings(runner.device)
     return limit_cuda.distance(runner.network, input_spikes, hidden_spikes, ms_per_sample, found)
 
 

@@ -5,6 +5,7 @@ hidden rate and kept there by a learning rate of zero. Batching and augmentation
 by themselves, once more, after the epoch.
 """
 
+import argparse
 import logging
 import tempfile
 import time
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import files, losses, machine, params
-from eventspeech.benchmarks import load
+from eventspeech import engines, files, losses, machine, params
+from eventspeech.benchmarks import load, options
 from eventspeech.benchmarks.load import CLASSES, timed
 from eventspeech.data import batches
 from eventspeech.data.store import SpikeStore
@@ -26,6 +27,15 @@ DISTINCT = 512
 """Samples drawn; more than these are repetitions, each with its own place in memory."""
 SHIFT_CHANNELS = 40
 """The published augmentation."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `benchmark epoch` takes."""
+    parser.add_argument("--engine", default="cpu", choices=engines.ENGINES)
+    parser.add_argument("--evaluated", type=options.positive, default=816, help="samples of the validation")
+    options.add_load(parser, 8156)
+    options.add_size(parser)
+    options.add_repeats(parser, 1)
 
 
 def measure(

@@ -7,6 +7,7 @@ A rounding may move a spike of a large network by a step, and a recurrent one is
 the samples whose neurons all fire as often on both engines, and their share is reported.
 """
 
+import argparse
 import logging
 import time
 from collections import defaultdict
@@ -16,14 +17,15 @@ import numpy as np
 
 from eventspeech import engines, losses
 from eventspeech.benchmarks import engine as benchmark_engine
-from eventspeech.benchmarks import limit_cuda, load
+from eventspeech.benchmarks import limit_cuda, load, options
 from eventspeech.data import batches
 from eventspeech.data.batches import Batch
 from eventspeech.engines.contract import Gradients
-from eventspeech.engines.event_driven.cuda.launches import Device, DeviceKernels
+from eventspeech.engines.cuda import CudaEngine
+from eventspeech.engines.event_driven.cuda.launches import Device
 from eventspeech.losses import Objective
-from eventspeech.network import Network, Weights
-from eventspeech.params import CHANNELS, Regulariser, Shape
+from eventspeech.network import Weights
+from eventspeech.params import Regulariser, Shape
 
 logger = logging.getLogger("eventspeech")
 
@@ -32,6 +34,12 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 LOSSES = ("sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike")
 BASE = {"hidden": 512, "batch": 32}
 """Where the parts of a step are timed one by one."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `benchmark gpu` takes."""
+    options.add_load(parser, 128)
+    options.add_repeats(parser, 5)
 
 
 def measure(
@@ -45,7 +53,7 @@ def measure(
         hidden size and batch size, with ``limit``; ``kernels_ms`` of a training step at :data:`BASE`.
     """
     parity = [_parity(size, kind, steps, spikes, rate) for size in hidden for kind in LOSSES]
-    device = engines.create("cuda", _network(BASE["hidden"], steps)).kernels.device
+    device = engines.create("cuda", load.network_of(BASE["hidden"], steps)).device
     ceilings = limit_cuda.ceilings(device)
     speed = []
     for size in hidden:
@@ -54,21 +62,17 @@ def measure(
             row = benchmark_engine.measure("cuda", **asked, samples=max(samples, count), repeats=repeats, limit=False)
             active = row["input_spikes_per_sample"], size * row["hidden_spikes_per_neuron"]
             took = row["training_ms_per_sample"]["median"]
-            row["limit"] = limit_cuda.distance(_network(size, steps), *active, took, ceilings)
+            row["limit"] = limit_cuda.distance(load.network_of(size, steps), *active, took, ceilings)
             speed.append(row)
             logger.info("benchmark gpu: %d hidden, batch %d: %.4f ms a sample", size, count, took)
     parts = _kernels_ms(steps, spikes, rate)
     return {"parity": parity, "limits": ceilings, "speed": speed, "kernels_ms": parts}
 
 
-def _network(hidden: int, steps: int) -> Network:
-    return Network(CHANNELS, (hidden,), load.CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
-
-
 def _problem(
     hidden: int, kind: str, steps: int, spikes: int, rate: float, samples: int
 ) -> tuple[Any, Weights, Batch, Objective]:
-    engine = engines.create("cuda", _network(hidden, steps))
+    engine = engines.create("cuda", load.network_of(hidden, steps))
     batch = load.load(samples, steps, spikes)
     objective = losses.objective(Shape(kind=kind), steps, Regulariser(strength=1e-8))
     return engine, load.weights_for_rate(engine, batch, objective, rate), batch, objective
@@ -130,8 +134,9 @@ def _kernels_ms(steps: int, spikes: int, rate: float) -> dict[str, float]:
     """Return the milliseconds of each kernel in a training step, each run by itself; negative ones are noise."""
     size = BASE["batch"]
     engine, weights, batch, objective = _problem(BASE["hidden"], "exponential", steps, spikes, rate, size)
-    engine.kernels = DeviceKernels(watch := _Stopwatch(engine.kernels.device))
+    watch = _Stopwatch(engine.device)
+    watched = CudaEngine(engine.network, watch)
     for _ in range(2):  # the first compiles
         watch.seconds.clear()
-        engine.gradients(weights, batch, objective)
+        watched.gradients(weights, batch, objective)
     return {kernel: 1000 * seconds for kernel, seconds in watch.seconds.items()}

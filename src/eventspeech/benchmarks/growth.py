@@ -6,6 +6,7 @@ larger half of the values in logarithmic axes: 1 means proportional. The hidden 
 (14 spikes per neuron and trial), so that hidden spikes grow with the hidden size.
 """
 
+import argparse
 import logging
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from eventspeech import machine, seeds
 from eventspeech.benchmarks import engine as benchmark_engine
+from eventspeech.benchmarks import options
+from eventspeech.benchmarks.load import spread
 from eventspeech.files import atomic_path
 from eventspeech.progress import track
 
@@ -32,6 +35,12 @@ LABELS = {
     "batch": "batch size",
 }
 SAMPLES = 32
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `benchmark growth` takes."""
+    parser.add_argument("--rounds", type=options.positive, default=3)
+    parser.add_argument("--plot", type=Path, help="figure to draw (png, svg or pdf)")
 
 
 def measure(rounds: int = 3) -> dict:
@@ -72,7 +81,7 @@ def _row(point: tuple, measured: list[dict]) -> dict:
         "axis": axis,
         "value": value,
         "threads": count,
-        "training_ms_per_sample": {"median": float(np.median(times)), "low": min(times), "high": max(times)},
+        "training_ms_per_sample": spread(times),
         "input_spikes_per_sample": measured[-1]["input_spikes_per_sample"],
         "hidden_spikes_per_neuron": measured[-1]["hidden_spikes_per_neuron"],
     }

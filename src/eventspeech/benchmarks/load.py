@@ -5,7 +5,9 @@ hidden rate is set by scaling the input weights: 14 spikes per neuron and trial 
 """
 
 import resource
+import statistics
 import time
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -14,15 +16,30 @@ from eventspeech.data import batches
 from eventspeech.data.batches import Batch
 from eventspeech.engines.contract import Engine
 from eventspeech.losses import Objective
-from eventspeech.network import Weights
+from eventspeech.network import Network, Weights
 from eventspeech.params import CHANNELS
 from eventspeech.params import Network as NetworkParams
 
 CLASSES = 20
 
 
+def network_of(hidden: int, steps: int) -> Network:
+    """Return the network that is measured: one recurrent layer, trials of 1 s, the published time constants."""
+    return Network(
+        inputs=CHANNELS, hidden=(hidden,), outputs=CLASSES, recurrent=True, steps=steps, step_ms=1000.0 / steps,
+        tau_mem_ms=20.0, tau_syn_ms=5.0,
+    )  # fmt: skip
+
+
 def load(samples: int, steps: int, spikes: int, seed: int = 0) -> Batch:
-    """Return ``samples`` spike trains of about ``spikes`` events each."""
+    """Return spike trains like SHD's.
+
+    Args:
+        samples: how many.
+        steps: of the grid.
+        spikes: events of each sample, about; fewer where more would not fit a channel and step once each.
+        seed: of the draws.
+    """
     rng = seeds.generator(seed, "benchmark load", samples, steps, spikes)
     parts, counts = [], []
     for _ in range(samples):
@@ -47,7 +64,14 @@ def hidden_rate(engine: Engine, weights: Weights, batch: Batch, objective: Objec
 
 
 def weights_for_rate(engine: Engine, batch: Batch, objective: Objective, spikes_per_neuron: float) -> Weights:
-    """Return weights whose input part is scaled so that hidden neurons fire about this often in a trial."""
+    """Return initial weights whose input part is scaled so that hidden neurons fire about this often in a trial.
+
+    Args:
+        engine: counts the spikes.
+        batch: on which they are counted.
+        objective: that the engine is to be given.
+        spikes_per_neuron: of the first hidden layer, to within 3 % where twelve halvings reach it.
+    """
     weights = network.initial_weights(engine.network, NetworkParams(), 0)
     name = next(name for name in weights if name.startswith("input_"))
     original, low, high = weights[name], 0.0, 16.0
@@ -61,10 +85,15 @@ def weights_for_rate(engine: Engine, batch: Batch, objective: Objective, spikes_
     return weights
 
 
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Return ``median``, ``low`` and ``high`` of repeated measurements, in their unit."""
+    ordered = sorted(values)
+    return {"median": statistics.median(ordered), "low": ordered[0], "high": ordered[-1]}
+
+
 def summary(seconds: list[float], samples: int) -> dict[str, float]:
-    """Return median, low and high of the milliseconds per sample."""
-    scaled = 1000 * np.array(seconds) / samples
-    return {"median": float(np.median(scaled)), "low": float(scaled.min()), "high": float(scaled.max())}
+    """Return the :func:`spread` of the milliseconds per sample; ``seconds`` are those of repeated passes over all."""
+    return spread(1000 * one / samples for one in seconds)
 
 
 def peak_memory_mib() -> float:
@@ -72,7 +101,7 @@ def peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def timed(work) -> float:
+def timed(work: Callable[[], object]) -> float:
     """Return the seconds that ``work()`` takes."""
     start = time.perf_counter()
     work()

@@ -25,14 +25,14 @@ from eventspeech.engines.genn.build import output_to
 from eventspeech.errors import UserError
 from eventspeech.losses import Objective
 from eventspeech.network import Network, Weights
-from eventspeech.params import CHANNELS, Regulariser, Shape
+from eventspeech.params import Regulariser, Shape
 
 REGULARISER = 1e-8
 """Strength, of true gradients; mlGeNN's differs by tau_mem in ms, see :class:`eventspeech.losses.Objective`."""
 
 
 def measure(
-    hidden: int, steps: int, spikes: int, rate: float, samples: int, repeats: int, search_batch: int = 32,
+    *, hidden: int, steps: int, spikes: int, rate: float, samples: int, repeats: int, search_batch: int = 32,
     optimised: bool = False,
 ) -> dict:  # fmt: skip
     """Measure mlGeNN; the keys are those of :func:`eventspeech.benchmarks.engine.measure`, with mlGeNN's version.
@@ -48,7 +48,7 @@ def measure(
         UserError: mlGeNN or PyGeNN is not installed, or its CPU backend is not.
     """
     _require()
-    on = Network(CHANNELS, (hidden,), load.CLASSES, True, steps, 1000.0 / steps, 20.0, 5.0)
+    on = load.network_of(hidden, steps)
     data = load.load(samples, steps, spikes)
     objective = losses.objective(Shape(kind="exponential"), steps, Regulariser(strength=REGULARISER))
     first = batches.take(data, np.arange(min(search_batch, samples)))

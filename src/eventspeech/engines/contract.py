@@ -4,6 +4,7 @@ An engine is pure: its results depend on its arguments alone, nothing is left ov
 Optimiser, augmentation, schedule and checkpoints live outside. What engines compute is in `engines.equations`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -72,3 +73,34 @@ class Engine(Protocol):
 
     def record(self, weights: Weights, batch: Batch, objective: Objective) -> Recording:
         """Run the batch forward and keep what it did."""
+
+
+class Finding(NamedTuple):
+    """What an examination of an engine found.
+
+    Attributes:
+        problem: why it cannot run here, as a clause; None if it can.
+        detail: what is there: versions, backends.
+        remedy: what would help, or make it better; empty if nothing would.
+    """
+
+    problem: str | None
+    detail: str = ""
+    remedy: str = ""
+
+
+class Entry(NamedTuple):
+    """An engine as the rest of the package knows it.
+
+    Attributes:
+        make: given network, threads, batch size and whether to accumulate, as of `engines.create`, the engine.
+        problem: given a device out of ``devices``, why the engine cannot run on it here, as a clause; None if it can.
+            Quick, and touches no device: what a GPU draws when idle is measured after it.
+        examine: as ``problem``, but thorough; for `doctor`.
+        devices: where training with it is measured, ``cpu`` or ``cuda``; a job of an engine of ``cuda`` holds a GPU.
+    """
+
+    make: Callable[[Network, int | None, int | None, bool], Engine]
+    problem: Callable[[str], str | None]
+    examine: Callable[[], Finding]
+    devices: tuple[str, ...]

@@ -9,6 +9,7 @@ kernels give the same results to rounding: `event_driven/c` (float32, compiled w
 import numpy as np
 
 from eventspeech import machine
+from eventspeech.engines.contract import Entry, Finding
 from eventspeech.engines.event_driven.c import launches
 from eventspeech.engines.event_driven.engine import EventDrivenEngine
 from eventspeech.engines.event_driven.kernels import Kernels
@@ -43,3 +44,11 @@ def _kernels(name: str, threads: int, dtype: np.dtype, longest_delay: int) -> Ke
     from eventspeech.engines.event_driven.numba.launches import NumbaKernels
 
     return NumbaKernels(dtype, threads)
+
+
+def _examine() -> Finding:
+    kernels = "numba's kernels" if launches.library() is None else "compiled kernels"
+    return Finding(None, f"{kernels}, {machine.threads()} threads")
+
+
+ENTRY = Entry(lambda network, threads, *_: CpuEngine(network, threads), lambda device: None, _examine, ("cpu",))

@@ -3,14 +3,23 @@
 The kernels are CUDA C++ (`event_driven/cuda/kernels.cu`), compiled by CuPy when first used.
 """
 
-from eventspeech.engines.event_driven.cuda.device import CudaDevice
-from eventspeech.engines.event_driven.cuda.launches import DeviceKernels, check_size
+from eventspeech import machine
+from eventspeech.engines.contract import Entry, Finding
+from eventspeech.engines.event_driven.cuda.device import CudaDevice, problem
+from eventspeech.engines.event_driven.cuda.launches import Device, DeviceKernels, check_size
 from eventspeech.engines.event_driven.engine import EventDrivenEngine
 from eventspeech.network import Network
 
+PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+"""Names under which CuPy may be installed."""
+
 
 class CudaEngine(EventDrivenEngine):
-    """Engine `cuda`; see :class:`eventspeech.engines.contract.Engine`. It computes in float32 on the first visible GPU.
+    """Engine `cuda`; see :class:`eventspeech.engines.contract.Engine`. It computes in float32.
+
+    Args:
+        network: the network.
+        device: what runs the kernels; by default the first visible GPU.
 
     Raises:
         UserError: CuPy or a GPU is missing, or the network is too large.
@@ -18,6 +27,17 @@ class CudaEngine(EventDrivenEngine):
 
     name = "cuda"
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, device: Device | None = None):
         check_size(network)
-        super().__init__(network, DeviceKernels(CudaDevice()))
+        self.device = CudaDevice() if device is None else device
+        super().__init__(network, DeviceKernels(self.device))
+
+
+def _examine() -> Finding:
+    if found := problem():
+        why, _, remedy = found.partition("; ")
+        return Finding(why, "", remedy)
+    return Finding(None, ", ".join(f"{name} {version}" for name in PACKAGES if (version := machine.version(name))))
+
+
+ENTRY = Entry(lambda network, *_: CudaEngine(network), lambda device: machine.cuda_problem(), _examine, ("cuda",))

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import Group, Name
+from eventspeech.params.groups import Engine, Group, Name
 
 
 class Evaluate(Group):
     """The test, once per model."""
 
-    engine: Literal["cpu", "cuda", "genn"] = "cpu"
+    engine: Engine = "cpu"
     batch_size: PositiveInt = 64
     examples: PositiveInt = Field(4, description="samples whose spikes and voltages are kept for the report")
 

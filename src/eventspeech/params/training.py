@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import CHANNELS, Group
+from eventspeech.params.groups import CHANNELS, Engine, Group
 
 Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 
@@ -77,7 +77,7 @@ class SilentLift(Group):
 class Optimiser(Group):
     """How one step of learning is made: what computes gradients, and what they do to weights and time constants."""
 
-    engine: Literal["cpu", "cuda", "genn"] = "cpu"
+    engine: Engine = "cpu"
     accumulate: bool = Field(
         False, description="engine genn where GeNN takes one sample at a time (its CPU backend): add up single samples"
     )

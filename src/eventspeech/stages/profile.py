@@ -20,9 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from eventspeech import machine
+from eventspeech import engines, machine
 from eventspeech.data import store
-from eventspeech.engines.genn import install
 from eventspeech.errors import UserError
 from eventspeech.files import write_json
 from eventspeech.meters.choose import for_device
@@ -74,20 +73,6 @@ class Trial:
     other_cores: float | None
 
 
-def engine_for(device: str, configured: str) -> str:
-    """Return the engine that trains on a device: the configured one if it runs there, else the device's own."""
-    if device == "cpu":
-        return "cpu"
-    return configured if configured in ("cuda", "genn") else "cuda"
-
-
-def unavailable(device: str, engine: str) -> str | None:
-    """Return why nothing can be measured, ``None`` if it may be; quick, and imports no engine."""
-    if device == "cuda" and (problem := machine.cuda_problem()):
-        return problem
-    return install.problem(install.CUDA) if device == "cuda" and engine == "genn" else None
-
-
 def profile(
     params: Params,
     device: str,
@@ -121,9 +106,9 @@ def profile(
         UserError: the spike store is missing or damaged, or (``cpu``) the engine refuses the parameters.
     """
     params = params.for_loss(params.profile.loss)
-    engine = engine_for(device, params.optimiser.engine)
+    engine = engines.for_device(device, params.optimiser.engine)
     row = blank(params, device, engine, batch_size)
-    problem = unavailable(device, engine) if workload is None else None
+    problem = engines.named(engine).problem(device) if workload is None else None
     if problem is None and batch_size > params.profile.samples:
         problem = f"a batch of {batch_size} needs profile.samples of at least {batch_size}"
     if problem is None:
