@@ -1,5 +1,6 @@
 """The only place where folders and files of a run are named; Snakemake, DVC and the report agree through it."""
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -45,3 +46,20 @@ def baseline_evaluation(results: Path, fold: str) -> Path:
 def profile(results: Path, device: str, batch_size: int) -> Path:
     """One measurement (or the reason why there is none)."""
     return results / "profile" / device / f"{batch_size}.json"
+
+
+def given(path: str | Path) -> Path:
+    """Return where a path of the parameter file leads.
+
+    DVC runs `exp run --temp` and `--queue` in a copy of the repository below ``.dvc/tmp/exps``, which lacks what git
+    and DVC do not know: there, a relative path that is missing leads into the repository itself.
+    """
+    path = Path(path)
+    here = Path.cwd()
+    copies = [folder for folder in here.parents if folder.parts[-3:] == (".dvc", "tmp", "exps")]
+    if path.exists() or not copies:
+        return path
+    repository, below = copies[0].parents[2], here.relative_to(copies[0]).parts[1:]
+    inside = Path(os.path.relpath(os.path.abspath(path), here))
+    candidates = [repository.joinpath(*below) / inside, repository / inside]
+    return next((candidate for candidate in candidates if candidate.exists()), path)

@@ -176,7 +176,7 @@ def fake_audio(monkeypatch):
 
     asked = []
 
-    def index(_, out):
+    def index(_group, out, _params):
         rows = [
             ["a.wav", "zero", "ann", "train", 0, 0.5, 8000, "1"],
             ["b.wav", "zero", "ben", "test", 0, 0.5, 8000, "2"],

@@ -9,7 +9,7 @@ import numpy as np
 
 from eventspeech import files, machine
 from eventspeech.data import audio, cochlea, store
-from eventspeech.data.recordings_index import INDEX, Entry, natural, read_index, splits
+from eventspeech.data.recordings_index import INDEX, Entry, file_of, natural, read_index, splits
 from eventspeech.errors import DataError
 from eventspeech.params import Cochlea, Params
 from eventspeech.seeds import derive_seed
@@ -64,11 +64,11 @@ def encode_split(raw: Path, split: str, parameters: Cochlea, trial_ms: float, wo
 
 def _recordings(raw: Path, entries: list[Entry], seed: int) -> Iterator[cochlea.Recording]:
     for entry in entries:
-        file = raw / entry.path
+        file = file_of(raw, entry)
         if not file.is_file():
             raise DataError(f"The recording {file} does not exist any more; restore it or run `download` again.")
         if files.sha256(file) != entry.sha256:
             raise DataError(f"The recording {file} has changed since `download` indexed it; run `download` again.")
-        samples, rate_hz = audio.read(file)
+        sound = audio.read(file)
         # by its content, so that neither the place of the file nor the other recordings matter
-        yield cochlea.Recording(samples, rate_hz, derive_seed(seed, "cochlea", entry.sha256))
+        yield cochlea.Recording(sound.samples, sound.rate_hz, derive_seed(seed, "cochlea", entry.sha256))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from eventspeech import files
+from eventspeech import files, paths
 from eventspeech.data import audio
 from eventspeech.errors import DataError
 
@@ -21,12 +21,12 @@ class Entry:
     """A recording in the index.
 
     Attributes:
-        path: relative to the folder of the index.
+        path: relative to the folder of the index, or absolute where the source is given so.
         label: name of the class.
         speaker: name of the speaker.
-        split: train or test.
+        split: train, validation or test.
         take: number of the take.
-        duration_s, rate_hz: of the audio.
+        duration_s, rate_hz: of the audio, in s and Hz.
         sha256: of the file, by which `preprocess` notices a changed one.
     """
 
@@ -49,23 +49,32 @@ def natural(text: str) -> list:
     >>> sorted(["10", "2", "a10", "a9"], key=natural)
     ['2', '10', 'a9', 'a10']
     """
-    parts = re.split(r"(\d+)", text)
+    parts = re.split(r"(\d{1,18})", text)
     return [(int(part), part) if index % 2 else (0, part) for index, part in enumerate(parts)]
 
 
-def entry(file: Path, out: Path, label: str, speaker: str, split: str, take: int) -> Entry:
-    """Open and check a recording, and describe it for the index of the folder ``out``."""
-    samples, rate_hz = audio.read(file)
+def entry(file: Path, path: str, sound: audio.Sound, label: str, speaker: str, split: str, take: int) -> Entry:
+    """Describe a recording that was read from ``file``; ``path`` is what the index holds, see :class:`Entry`."""
     return Entry(
-        path=Path(os.path.relpath(file, out)).as_posix(),
+        path=path,
         label=label,
         speaker=speaker,
         split=split,
         take=take,
-        duration_s=round(len(samples) / rate_hz, 6),
-        rate_hz=rate_hz,
+        duration_s=round(len(sound.samples) / sound.rate_hz, 6),
+        rate_hz=sound.rate_hz,
         sha256=files.sha256(file),
     )
+
+
+def path_from(out: Path, place: Path) -> str:
+    """Return how the index of the folder ``out`` names a file: from ``out`` on, unless it was given as absolute."""
+    return place.as_posix() if place.is_absolute() else Path(os.path.relpath(place, out)).as_posix()
+
+
+def file_of(raw: Path, one: Entry) -> Path:
+    """Return where a recording of the index in ``raw`` is, also in a copy of the study that DVC made."""
+    return paths.given(raw / one.path)
 
 
 def write_index(entries: list[Entry], out: Path) -> None:
@@ -74,27 +83,32 @@ def write_index(entries: list[Entry], out: Path) -> None:
 
 
 def read_index(raw: Path) -> list[Entry]:
-    """Read and check the index that `download` left in the folder ``raw``."""
+    """Read and check the index that `download` left in the folder ``raw``.
+
+    Raises:
+        DataError: it is missing, or not what :func:`write_index` writes.
+    """
     path = Path(raw) / INDEX
     if not path.exists():
         raise DataError(f"{path} is missing; run `eventspeech download` again.")
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        entries = [
-            Entry(
-                **row
-                | {"take": int(row["take"]), "rate_hz": int(row["rate_hz"]), "duration_s": float(row["duration_s"])}
-            )
-            for row in rows
-        ]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+            entries = [_parsed(row) for row in csv.DictReader(stream, strict=True)]
+    except (KeyError, TypeError, ValueError, csv.Error, OSError) as error:
         raise DataError(
-            f"{path} is not an index of recordings ({error}); delete it and run `download` again."
+            f"{path} is not an index of recordings ({error}); delete it and run `eventspeech download` again."
         ) from error
     if not entries:
-        raise DataError(f"{path} lists no recording; run `download` again.")
+        raise DataError(f"{path} lists no recording; run `eventspeech download` again.")
     return entries
+
+
+def _parsed(row: dict[str, str]) -> Entry:
+    numbers = {"take": int(row["take"]), "rate_hz": int(row["rate_hz"]), "duration_s": float(row["duration_s"])}
+    one = Entry(**row | numbers)
+    if one.split not in SPLITS:
+        raise ValueError(f"the split '{one.split}'")
+    return one
 
 
 def summary(raw: Path) -> str:

@@ -1,7 +1,9 @@
 """Parameters on the way from a source of speech to spikes."""
 
+import re
 from typing import Annotated, Literal
 
+import pydantic
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from eventspeech.params.groups import Group
@@ -18,19 +20,50 @@ class Synthetic(Group):
 
 
 class Recordings(Group):
-    """A folder of wav or flac files."""
+    """A folder of recordings, in any format that libsndfile reads (wav, flac, ogg, mp3, ...)."""
 
-    folder: str | None = Field(None, description="the folder, searched recursively")
+    folder: str | None = Field(
+        None, description="the folder, searched recursively; links are followed, hidden files and folders left out"
+    )
     manifest: str | None = Field(
-        None, description="CSV with columns path, label, speaker (and optionally split); default: from file names"
+        None,
+        description="CSV in UTF-8 with columns path, label, speaker and, if wanted, take and split (train, validation, "
+        "test); paths are relative to the folder, or to the manifest where no folder is set; default: from file names",
     )
     pattern: str = Field(
-        r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)", description="regular expression on the file's stem"
+        r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<take>\d+)",
+        description="regular expression with groups label, speaker and, if wanted, take and split, for all of the "
+        "file's name without its ending; with a / in it, for all of the path below the folder",
     )
     test_speakers: list[str] = Field(default_factory=list, description="speakers that occur only in the test split")
     test_takes: NonNegativeInt = Field(
         0, description="the first takes of each training speaker's word, kept for testing"
     )
+    unusable: Literal["refuse", "leave_out"] = Field(
+        "refuse", description="recordings that are damaged, silent, links to nothing, not readable or wrongly named"
+    )
+    copies: Literal["refuse", "leave_out"] = Field(
+        "refuse", description="recordings that are there twice; leave_out keeps the first of them"
+    )
+    other_files: Literal["refuse", "warn"] = Field("warn", description="files in the folder that are no recordings")
+
+    @pydantic.field_validator("pattern")
+    @classmethod
+    def _names_label_and_speaker(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groupindex
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"this is not a regular expression ({error}); correct it") from error
+        missing = [name for name in ("label", "speaker") if name not in groups]
+        if missing:
+            listed = " and ".join(f"(?P<{name}>...)" for name in missing)
+            raise ValueError(f"it has no group {listed}, by which a file's name would tell it; add it")
+        return pattern
+
+    @property
+    def tells_splits(self) -> bool:
+        """Whether the recordings may come with splits of their own."""
+        return self.manifest is not None or "split" in re.compile(self.pattern).groupindex
 
 
 class Download(Group):
@@ -47,6 +80,8 @@ class Download(Group):
     @property
     def has_validation(self) -> bool:
         """Whether the source comes with a validation split of its own."""
+        if self.source == "recordings":
+            return self.recordings.tells_splits
         return self.source == "ssc" or (self.source == "hdf5" and self.hdf5_validation is not None)
 
 

@@ -72,7 +72,8 @@ class Params(Group):
         if protocol == "official" and not self.download.has_validation:
             raise ValueError(
                 f"validation.protocol is official, but the source {self.download.source} has no validation split of "
-                "its own (ssc has, and hdf5 with download.hdf5_validation); choose held_out, leave_one_out or random"
+                "its own (ssc has, hdf5 with download.hdf5_validation, recordings whose manifest or pattern tells the "
+                "split); choose held_out, leave_one_out or random"
             )
         return self
 

@@ -29,6 +29,7 @@ from eventspeech.data.store import MOST_CLASSES, SpikeStore, name_problem
 from eventspeech.errors import DataError
 from eventspeech.files import atomic_path, sha256
 from eventspeech.params import Params
+from eventspeech.paths import given
 from eventspeech.progress import track
 
 logger = logging.getLogger("eventspeech")
@@ -198,9 +199,10 @@ def _samples(path: Path, split: str, size: int, stream: Iterator[Message]) -> It
 
 def listed(paths: Mapping[str, Path], folder: Path) -> Made:
     """Check the file of each split (relative names: relative to ``folder``) and list it with its SHA-256."""
-    there = {split: folder / path for split, path in paths.items()}
+    there = {split: given(folder / path) for split, path in paths.items()}
+    summary = describe(there)
     facts = {split: {"path": str(path), "sha256": sha256(there[split])} for split, path in paths.items()}
-    return Made({"parameters": {}, "files": facts}, describe(there))
+    return Made({"parameters": {}, "files": facts}, summary)
 
 
 def splits(raw: Path, description: dict[str, Any]) -> list[str]:
@@ -231,21 +233,23 @@ def read_listed(raw: Path, description: dict[str, Any], split: str, _params: Par
 
 
 def _verified(raw: Path, description: dict[str, Any], split: str) -> Path:
-    path = Path(description["files"][split]["path"])
-    if description["kind"] != "hdf5":
-        path = raw / path
+    try:
+        name, expected = (str(description["files"][split][key]) for key in ("path", "sha256"))
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{raw / DESCRIPTION} is damaged; run `eventspeech download` again.") from error
+    path = given(name if description["kind"] == "hdf5" else raw / name)
     if not path.is_file():
         raise DataError(f"{path} is gone; put it back or run `eventspeech download` again.")
-    if sha256(path) != description["files"][split]["sha256"]:
+    if sha256(path) != expected:
         raise DataError(f"{path} has changed since `download` (its SHA-256 differs); run `eventspeech download` again.")
     return path
 
 
 def _make(params: Params, _out: Path) -> Made:
-    given = {split: getattr(params.download, f"hdf5_{split}") for split in ("train", "validation", "test")}
-    given = {split: path for split, path in given.items() if path is not None}
-    made = listed({split: Path(path) for split, path in given.items()}, Path())
-    made.description["parameters"] = {f"hdf5_{split}": path for split, path in given.items()}
+    named = {split: getattr(params.download, f"hdf5_{split}") for split in ("train", "validation", "test")}
+    named = {split: path for split, path in named.items() if path is not None}
+    made = listed({split: Path(path) for split, path in named.items()}, Path())
+    made.description["parameters"] = {f"hdf5_{split}": path for split, path in named.items()}
     return made
 
 

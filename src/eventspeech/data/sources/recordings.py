@@ -1,49 +1,61 @@
-"""A folder of recordings as a source: labels and speakers from a manifest or from the file names."""
+"""A folder of recordings as a source: labels and speakers from a manifest or from the file names.
 
-import csv
-import re
-from dataclasses import dataclass
+The folder is taken whole or refused: what cannot be taken is counted and named, and left out only where a parameter
+says so.
+"""
+
+import collections
+import dataclasses
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from eventspeech.data import audio, encoding, recordings_index
-from eventspeech.data.recordings_index import SPLITS, Entry, entry, natural, write_index
+from eventspeech import paths
+from eventspeech.data import audio, encoding, naming, recordings_index
+from eventspeech.data.faults import Faults, few, shown
+from eventspeech.data.naming import Found
+from eventspeech.data.recordings_index import SPLITS, Entry, natural, write_index
 from eventspeech.data.sources import Made, Source, Words
 from eventspeech.errors import DataError, ParameterError
 from eventspeech.params import Params, Recordings
 from eventspeech.progress import track
 
+logger = logging.getLogger("eventspeech")
 
-@dataclass(frozen=True)
-class Found:
-    """A file with what its name or the manifest says of it; ``take`` and ``split`` may be unknown."""
-
-    file: Path
-    label: str
-    speaker: str
-    take: str
-    split: str | None
+CLIPPED = 0.01
+"""Share of samples at full scale from which on a recording is told to be clipped."""
 
 
-def index(parameters: Recordings, out: Path) -> None:
-    """Write ``out/recordings.csv``; every file is opened and checked, nothing is copied.
+def index(parameters: Recordings, out: Path, params: Params | None = None) -> list[Entry]:
+    """Write ``out/recordings.csv`` and return its content; every file is opened and checked, nothing is copied.
+
+    Args:
+        parameters: the group ``download.recordings``.
+        out: folder for the index.
+        params: where given, splits that the protocol of its group ``validation`` cannot use are refused, too.
 
     Raises:
-        DataError: there are no files, or one is unusable, unnamed, listed twice or missing; names it and the remedy.
-        ParameterError: the pattern or the choice of test speakers is not usable.
+        DataError: there are no files, or some are unusable, unnamed, there twice or missing; counts and names them.
+        ParameterError: the choice of test speakers is not usable.
     """
     folder = _folder(parameters)
-    found = _from_manifest(parameters, folder) if parameters.manifest else _from_names(parameters, folder)
-    found.sort(key=lambda one: (natural(one.label), natural(one.speaker), natural(one.take), str(one.file)))
+    found = _found(parameters, folder)
     splits = _splits(found, parameters)
-    entries: list[Entry] = []
-    takes: dict[tuple[str, str], int] = {}
-    for one, split in track(zip(found, splits, strict=True), len(found), "checking", "recordings"):
+    _refuse_unusable_splits(found, splits)  # before the files are read, and again with what is left
+    if params is not None:
+        _refuse_for_protocol(params, found, splits)
+    described = _without_copies(_described(found, out, parameters, folder), parameters, folder)
+    found = [one for one, _ in described]
+    splits = _splits(found, parameters)
+    _refuse_unusable_splits(found, splits)
+    takes: dict[tuple[str, str], int] = collections.defaultdict(int)
+    entries = []
+    for (one, description), split in zip(described, splits, strict=True):
         key = (one.label, one.speaker)
-        takes[key] = takes.get(key, -1) + 1
-        entries.append(entry(one.file, out, one.label, one.speaker, split, takes[key]))
-    _refuse_copies(entries)
-    _refuse_unusable_splits(entries)
+        entries.append(dataclasses.replace(description, split=split, take=takes[key]))
+        takes[key] += 1
     write_index(entries, out)
+    return entries
 
 
 def _folder(parameters: Recordings) -> Path:
@@ -52,136 +64,190 @@ def _folder(parameters: Recordings) -> Path:
             "download.recordings.folder is not set; set it to the folder of the recordings, or "
             "download.recordings.manifest to a CSV that lists them."
         )
-    folder = Path(parameters.folder) if parameters.folder is not None else Path(parameters.manifest).parent
+    if parameters.folder is not None:
+        folder = paths.given(parameters.folder)
+    else:
+        folder = paths.given(parameters.manifest or "").parent
     if not folder.is_dir():
         raise DataError(f"The folder of recordings {folder} does not exist; correct download.recordings.folder.")
     return folder
 
 
-def _from_names(parameters: Recordings, folder: Path) -> list[Found]:
-    try:
-        pattern = re.compile(parameters.pattern)
-    except re.error as error:
-        raise ParameterError(
-            f"download.recordings.pattern is not a regular expression ({error}); correct it."
-        ) from error
-    if not {"label", "speaker"} <= set(pattern.groupindex):
-        raise ParameterError("download.recordings.pattern has no groups (?P<label>...) and (?P<speaker>...); add them.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in audio.SUFFIXES and path.is_file())
-    if not paths:
-        raise DataError(f"There is no wav or flac file in {folder}; correct download.recordings.folder.")
-    matches = [(path, pattern.fullmatch(path.stem)) for path in paths]
-    strangers = [path.name for path, match in matches if match is None]
-    if strangers:
-        raise DataError(
-            f"The names of {len(strangers)} files in {folder} do not match download.recordings.pattern "
-            f"({', '.join(strangers[:3])}{', ...' if len(strangers) > 3 else ''}); rename or remove them, change the "
-            "pattern, or list the recordings in a manifest."
-        )
-    return [
-        Found(path, match["label"], match["speaker"], match.groupdict().get("take") or path.stem, None)
-        for path, match in matches
-        if match is not None
-    ]
-
-
-def _from_manifest(parameters: Recordings, folder: Path) -> list[Found]:
-    manifest = Path(parameters.manifest or "")
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows, columns = list(reader), reader.fieldnames or []
-    except FileNotFoundError as error:
-        raise DataError(f"The manifest {manifest} does not exist; correct download.recordings.manifest.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The manifest {manifest} is not a CSV file in UTF-8 ({error}); save it as one.") from error
-    missing = [column for column in ("path", "label", "speaker") if column not in columns]
-    if missing:
-        raise DataError(
-            f"The manifest {manifest} has no column {' and '.join(missing)}; add it (header line: path,label,speaker)."
-        )
-    if not rows:
-        raise DataError(f"The manifest {manifest} lists no recording; add a line for each.")
-    found, seen = [], {}
-    for line, row in enumerate(rows, 2):
-        found.append(_from_row(row, f"Line {line} of {manifest}", folder))
-        file = found[-1].file.resolve()
-        if file in seen:
-            raise DataError(
-                f"Lines {seen[file]} and {line} of {manifest} name the same file {row['path']}; remove one."
+def _found(parameters: Recordings, folder: Path) -> list[Found]:
+    """Return the recordings in the order of the index: by label, speaker and take, numbers in them by their size."""
+    if parameters.manifest is not None:
+        found = naming.from_manifest(parameters, folder)
+    else:
+        found = naming.from_names(parameters, folder, audio.suffixes())
+    for what, names in (("labels", {one.label for one in found}), ("speakers", {one.speaker for one in found})):
+        if groups := naming.alike(sorted(names)):
+            listed = few(["'" + "' and '".join(group) + "'" for group in groups])
+            logger.warning(
+                "download: %s that differ in capitals or space only are taken for different ones: %s", what, listed
             )
-        seen[file] = line
-    return found
+    return sorted(found, key=lambda one: (natural(one.label), natural(one.speaker), natural(one.take), str(one.file)))
 
 
-def _from_row(row: dict, where: str, folder: Path) -> Found:
-    for column in ("path", "label", "speaker"):
-        if not (row[column] or "").strip():
-            raise DataError(f"{where} has an empty {column}; fill it in or remove the line.")
-    file = folder / row["path"].strip()
-    if not file.is_file():
-        raise DataError(f"{where} names {file}, which does not exist; correct the path (it is relative to {folder}).")
-    split = (row.get("split") or "").strip() or None
-    if split is not None and split not in SPLITS:
-        raise DataError(f"{where} has the split '{split}'; write train, validation or test.")
-    take = (row.get("take") or "").strip() or row["path"].strip()
-    return Found(file, row["label"].strip(), row["speaker"].strip(), take, split)
-
-
-def _splits(found: list[Found], parameters: Recordings) -> list[str]:
-    """Return the split of each recording: the manifest's, else by test speakers and first takes."""
+def _splits(found: Sequence[Found], parameters: Recordings) -> list[str]:
+    """Return the split of each recording: what it tells itself, else by test speakers and first takes."""
     given = [one.split for one in found]
     if any(given):
-        if not all(given):
-            raise DataError("The manifest gives a split for some recordings only; give it for all or for none.")
+        without = sum(one is None for one in given)
+        if without:
+            raise DataError(
+                f"{without} of {len(given)} recordings have no split, the others have; give it for all or for none."
+            )
         if parameters.test_speakers or parameters.test_takes:
             raise ParameterError(
-                "The manifest has a column split and download.recordings sets test_speakers or test_takes too; "
+                "The recordings tell their split, and download.recordings sets test_speakers or test_takes too; "
                 "remove one of the two."
             )
         return [str(split) for split in given]
+    tested = [naming.normal(name) for name in parameters.test_speakers]
     speakers = sorted({one.speaker for one in found}, key=natural)
-    for name in parameters.test_speakers:
+    for name in tested:
         if name not in speakers:
             raise ParameterError(
                 f"download.recordings.test_speakers names '{name}', who is not a speaker of these recordings; "
                 f"choose from {', '.join(speakers)}."
             )
-    splits, takes = [], {}
+    splits: list[str] = []
+    takes: dict[tuple[str, str], int] = collections.defaultdict(int)
     for one in found:
-        key = (one.label, one.speaker)
-        takes[key] = takes.get(key, 0) + 1
-        tested = one.speaker in parameters.test_speakers or takes[key] <= parameters.test_takes
-        splits.append("test" if tested else "train")
+        takes[one.label, one.speaker] += 1
+        first = takes[one.label, one.speaker] <= parameters.test_takes
+        splits.append("test" if one.speaker in tested or first else "train")
     return splits
 
 
-def _refuse_copies(entries: list[Entry]) -> None:
-    seen: dict[str, Entry] = {}
-    for one in entries:
-        if one.sha256 in seen:
-            raise DataError(f"{seen[one.sha256].path} and {one.path} are copies of one recording; remove one of them.")
-        seen[one.sha256] = one
+def _described(found: Sequence[Found], out: Path, parameters: Recordings, folder: Path) -> list[tuple[Found, Entry]]:
+    """Open every recording; return those that can be used, with what the index says of them but split and take."""
+    faults, told, described, last = Faults(), Faults(), [], None
+    for one in track(found, len(found), "checking", "recordings"):
+        name = _name(one.file, folder)
+        try:
+            sound = audio.read(one.file)
+            path = recordings_index.path_from(out, one.place)
+            described.append((one, recordings_index.entry(one.file, path, sound, one.label, one.speaker, "", 0)))
+        except audio.Unusable as error:
+            faults.add(error.what, name)
+            last = error
+            continue
+        if sound.channels > 1:
+            told.add("with several channels (their mean is taken)", name)
+        if sound.clipped > CLIPPED:
+            told.add(f"clipped (more than {CLIPPED:.0%} of the samples at full scale)", name)
+    if len(faults) == 1 and last is not None and parameters.unusable == "refuse":
+        raise last
+    faults.settle(parameters.unusable, str(folder), "download.recordings.unusable")
+    if told:
+        logger.warning("download: of %d recordings: %s", len(described), told)
+    return described
 
 
-def _refuse_unusable_splits(entries: list[Entry]) -> None:
-    labels = {split: {one.label for one in entries if one.split == split} for split in SPLITS}
+def _without_copies(
+    described: list[tuple[Found, Entry]], parameters: Recordings, folder: Path
+) -> list[tuple[Found, Entry]]:
+    """Refuse recordings that are there twice, or keep the first of each; byte by byte, or in two formats."""
+    first: dict[str | Path, Path] = {}
+    kept, copies = [], []
+    for one, description in described:
+        keys = (description.sha256, one.file.with_suffix(""))
+        original = next((first[key] for key in keys if key in first), None)
+        for key in keys:
+            first.setdefault(key, one.file)
+        if original is None:
+            kept.append((one, description))
+        else:
+            copies.append(f"{_name(one.file, folder)} of {_name(original, folder)}")
+    if not copies:
+        return kept
+    for copy in copies:
+        logger.debug("download: a copy: %s", copy)
+    count = f"{len(copies)} of {len(described)} recordings in {folder}"
+    if parameters.copies == "refuse":
+        raise DataError(
+            f"{count} are copies of others ({few(copies)}), which would be learned and tested alike; remove them, or "
+            "set download.recordings.copies to leave_out."
+        )
+    logger.warning("download: left out %s, copies of others: %s", count, few(copies))
+    return kept
+
+
+def _name(file: Path, folder: Path) -> str:
+    return shown(file.relative_to(folder) if file.is_relative_to(folder) else file)
+
+
+def _refuse_unusable_splits(found: Sequence[Found], splits: Sequence[str]) -> None:
+    labels: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for one, split in zip(found, splits, strict=True):
+        labels[split].add(one.label)
     for split in ("train", "test"):
         if not labels[split]:
             raise DataError(
                 f"No recording is left for the {split} split; change download.recordings.test_speakers or "
                 "test_takes, or give a split in the manifest."
             )
-    unseen = sorted(labels["test"] - labels["train"], key=natural)
-    if unseen:
+    if len(labels["train"]) < 2:
         raise DataError(
-            f"The label '{unseen[0]}' occurs in the test split but not in the training split; add recordings of it by "
-            "a training speaker, or remove it."
+            f"All recordings for training are of one word ('{next(iter(labels['train']))}'); add another word, or "
+            "correct what tells the labels (download.recordings.pattern, or the manifest)."
         )
+    for split in ("validation", "test"):
+        unseen = sorted(labels[split] - labels["train"], key=natural)
+        if unseen:
+            raise DataError(
+                f"The label '{unseen[0]}' occurs in the {split} split but not in the training split; add recordings of "
+                "it by a training speaker, or remove it."
+            )
+
+
+def _refuse_for_protocol(params: Params, found: Sequence[Found], splits: Sequence[str]) -> None:
+    """Refuse splits under which the protocol of `validation` cannot hold.
+
+    The index does not depend on the protocol: one that is chosen later is refused where it is applied.
+    """
+    protocol = params.validation.protocol
+    of_speaker: dict[str, set[str]] = collections.defaultdict(set)
+    for one, split in zip(found, splits, strict=True):
+        of_speaker[one.speaker].add(split)
+    chosen = splits.count("validation")
+    if protocol == "official" and not chosen:
+        raise DataError(
+            "validation.protocol is official, but no recording has the split validation; give it to some, or choose "
+            "held_out, leave_one_out or random."
+        )
+    if protocol in ("held_out", "leave_one_out") and any(one.split for one in found):
+        mixed = sorted((name for name, several in of_speaker.items() if len(several) > 1), key=natural)
+        if mixed:
+            listed = few([f"{name}: {', '.join(sorted(of_speaker[name], key=SPLITS.index))}" for name in mixed])
+            raise DataError(
+                f"validation.protocol {protocol} holds whole speakers out, but the recordings of "
+                f"{len(mixed)} speaker{'s' if len(mixed) > 1 else ''} are given several splits ({listed}); give each "
+                "speaker one split, or choose the protocol official or random."
+            )
+    if chosen and protocol != "official":
+        logger.warning(
+            "download: %d recordings of the split validation are used under the protocol official only, not under %s",
+            chosen, protocol,
+        )  # fmt: skip
+    trained = [name for name, several in of_speaker.items() if "train" in several]
+    _refuse_strangers(params, sorted(trained, key=natural))
+
+
+def _refuse_strangers(params: Params, trained: Sequence[str]) -> None:
+    protocol, listed = params.validation.protocol, ", ".join(trained)
+    names = {"held_out": params.validation.speakers, "leave_one_out": params.study.folds}.get(protocol, [])
+    where = "validation.speakers" if protocol == "held_out" else "study.folds"
+    for name in names:
+        if naming.normal(name) not in trained:
+            raise DataError(
+                f"{where} names '{name}', who is not a speaker of the training split; choose from {listed}."
+            )
 
 
 def _make(params: Params, out: Path) -> Made:
-    index(params.download.recordings, out)
+    index(params.download.recordings, out, params)
     return Made({"parameters": params.download.recordings.model_dump(mode="json")}, recordings_index.summary(out))
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventspeech import files
+from eventspeech import files, paths
 from eventspeech.data.sources import Made, Source, Words, hdf5
 from eventspeech.errors import DataError, UserError
 from eventspeech.params import Params
@@ -212,7 +212,7 @@ def _extract(archive: Path, path: Path) -> None:
 
 def make(params: Params, out: Path) -> Made:
     """Fetch the archives of ``params.download.source``, extract them into ``out`` and list the files."""
-    fetched = fetch(params.download.source, Path(params.download.archives), out)
+    fetched = fetch(params.download.source, paths.given(params.download.archives), out)
     made = hdf5.listed({split: Path(name) for split, name in fetched["files"].items()}, out)
     made.description.update(archives=fetched["archives"])
     return made

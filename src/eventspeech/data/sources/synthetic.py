@@ -2,6 +2,7 @@
 
 import _ctypes
 import ctypes
+import io
 import platform
 import threading
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import soundfile
 
 from eventspeech import machine, seeds
-from eventspeech.data import encoding, recordings_index
+from eventspeech.data import audio, encoding, recordings_index
 from eventspeech.data.recordings_index import entry, write_index
 from eventspeech.data.sources import Made, Source, Words
 from eventspeech.errors import UserError
@@ -105,12 +106,19 @@ def make(parameters: Synthetic, out: Path) -> None:
         samples, rate_hz = say(word, who, take, parameters.seed)
         file = folder / f"{word}_{who.name}_{take}.wav"
         # the index, written last, is what makes the files count; so none of them need be written atomically
-        soundfile.write(file, samples, rate_hz, subtype="PCM_16", format="WAV")
+        file.write_bytes(_wav(samples, rate_hz))
         split = "test" if number >= first_unseen or take < parameters.test_takes else "train"
-        entries.append(entry(file, out, word, who.name, split, take))
+        entries.append(entry(file, f"audio/{file.name}", audio.read(file), word, who.name, split, take))
     for stale in set(folder.glob("*.wav")) - {Path(out) / one.path for one in entries}:
         stale.unlink()
     write_index(entries, out)
+
+
+def _wav(samples: np.ndarray, rate_hz: int) -> bytes:
+    """Return a wav file; written by ourselves, a full disk is the system's error and not one of libsndfile's."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate_hz, subtype="PCM_16", format="WAV")
+    return content.getvalue()
 
 
 def say(word: str, who: Speaker, take: int, seed: int) -> tuple[np.ndarray, int]:
