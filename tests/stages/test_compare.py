@@ -64,6 +64,28 @@ def test_compare_by_hand(tmp_path):
     assert all(isinstance(value, int | float) for value in summary.values())
 
 
+def test_what_dvc_shows_is_small(tmp_path):
+    curves = {("exponential", 0): [0.2, 0.4, 0.6], ("exponential", 1): [0.3, 0.6, 0.8]}
+    curves |= {("gaussian", 0): [0.4, 0.5, 0.55], ("gaussian", 1): [0.5, 0.8, 0.7]}
+    write(tmp_path, two([0, 1]), curves)()
+    metrics = json.loads((tmp_path / "compare" / "metrics.json").read_text())
+    assert metrics["validation"] == pytest.approx({"exponential": 0.7, "gaussian": 0.675})
+    assert metrics["validation_first_3_epochs"]["gaussian"] == pytest.approx((1.45 + 2.0) / 6)
+    summary = json.loads((tmp_path / "compare" / "summary.json").read_text())
+    assert metrics["test"] == {loss: summary[f"test_{loss}"] for loss in ("exponential", "gaussian")}
+    assert metrics["test_minus_exponential"] == {"gaussian": summary["test_gaussian_minus_exponential"]}
+    assert sum(map(len, metrics.values())) == 7
+
+    training = rows(tmp_path / "compare" / "training.csv")
+    assert {
+        (loss, seed): [
+            float(row["validation_accuracy"]) for row in training if (row["loss"], row["seed"]) == (loss, str(seed))
+        ]
+        for loss, seed in curves
+    } == curves
+    assert [row["epoch"] for row in training[:4]] == ["1", "2", "3", "1"] and training[0]["fold"] == "held_out"
+
+
 def folded(root, folds, best, **study):
     """Compare made-up runs of these folds; ``best`` maps (loss, seed, fold) to an accuracy reached at once."""
     losses = list(dict.fromkeys(loss for loss, _, _ in best))

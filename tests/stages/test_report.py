@@ -30,8 +30,8 @@ def rendered(tmp_path_factory):
     """A folder after one run of the verb itself, by relative paths as the workflow gives them."""
     root = tmp_path_factory.mktemp("rendered")
     make(root)
-    (root / "reports" / "figures").mkdir(parents=True)
-    (root / "reports" / "figures" / "confusion_left.png").write_text("of a loss that left the study")
+    (root / "reports" / "figures" / "png").mkdir(parents=True)
+    (root / "reports" / "figures" / "png" / "confusion_left.png").write_text("of a loss that left the study")
     before = os.getcwd()
     os.chdir(root)
     try:
@@ -46,7 +46,7 @@ def rendered(tmp_path_factory):
 def test_every_output_is_there(rendered):
     written = {path.relative_to(rendered / "reports").as_posix() for path in (rendered / "reports").rglob("*.*")}
     expected = {"study.html", "study.ipynb"}
-    expected |= {f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
+    expected |= {f"figures/{suffix}/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
     expected |= {f"tables/{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
     assert written == expected
 
@@ -88,10 +88,10 @@ def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
     report.report(study.params, "params.yaml", "data/spikes", "results", "reports")
     page = (root / "reports" / "study.html").read_text(encoding="utf-8")
     assert len(re.findall("<h2[^>]*>Which pieces help: the ablation</h2>", page)) == 1
-    assert (root / "reports" / "figures" / "ablation.png").exists()
+    assert (root / "reports" / "figures" / "png" / "ablation.png").exists()
     assert (root / "reports" / "tables" / "ablation.md").exists()
-    assert (root / "reports" / "figures" / "confusion_same.png").exists()
-    assert not (root / "reports" / "figures" / "confusion_with_shift.png").exists()
+    assert (root / "reports" / "figures" / "png" / "confusion_same.png").exists()
+    assert not (root / "reports" / "figures" / "png" / "confusion_with_shift.png").exists()
     assert "shape.same.changes.network.recurrent" in page and "shape.exponential.changes" not in page
 
 

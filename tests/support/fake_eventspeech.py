@@ -20,13 +20,15 @@ OUTPUTS = {
     "baseline": ["--model", "--summary"],
     "train": ["--checkpoint", "--weights", "--history", "--summary"],
     "evaluate": ["--metrics", "--predictions", "--confusion", "--examples"],
-    "compare": [options.get("--out", "") + "/summary.json"],
+    "compare": [f"{options.get('--out')}/{name}" for name in ("metrics.json", "training.csv")],
     "profile": ["--out"],
-    "report": [f"{options.get('--out')}/{name}" for name in ("study.ipynb", "study.html", "figures/a.png", "tables/a")],
+    "report": [
+        f"{options.get('--out')}/{name}" for name in ("study.ipynb", "study.html", "figures/png/a.png", "tables/a")
+    ],
 }
 CONTENTS = {
     ".json": f'{{"accuracy": {number}}}\n',
-    ".csv": f"epoch,validation_accuracy,actual,predicted\n1,{number},eins,zwei\n",
+    ".csv": f"epoch,validation_accuracy,loss,seed,fold\n1,{number},gaussian,0,s1\n",
 }
 
 with open("calls.txt", "a") as calls:

@@ -25,7 +25,7 @@ class Shower:
         self._counts = {"Figure": 0, "Table": 0}
 
     def figure(self, figure: Figure, name: str, caption: str) -> None:
-        """Save a figure as ``figures/{name}.*`` and show it."""
+        """Save a figure as ``figures/*/{name}.*`` and show it."""
         written = figures.save(figure, self.out / "figures", name, self.formats)
         saved = [path for path in written if path.suffix == ".png"]
         png = saved[0].read_bytes() if saved else figures.png(figure)

@@ -36,7 +36,8 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     """Write the statistics of the study's runs under ``out``.
 
     Files: ``runs.csv``, ``curves.csv``, ``losses.csv``, ``folds.csv``, ``time_to_accuracy.csv``, ``differences.csv``
-    and ``summary.json``. Accuracies are fractions; an unknown number is an empty cell, and ``reason`` says why.
+    and ``summary.json``; for DVC ``metrics.json`` and ``training.csv``. Accuracies are fractions; an unknown number is
+    an empty cell, and ``reason`` says why.
 
     Args:
         params: ``study`` and ``compare`` are read.
@@ -64,6 +65,8 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     differences = list(_difference_rows(params, runs, early))
     _write(Path(out) / "differences.csv", differences, DIFFERENCE_COLUMNS)
     write_json(Path(out) / "summary.json", _summary(losses, differences, early, runs[0].chance))
+    write_json(Path(out) / "metrics.json", _metrics(losses, differences, early))
+    _write(Path(out) / "training.csv", list(_training_rows(runs)))
     for run in runs:
         if run.collapse_epoch is not None:
             name = f"{run.loss}, seed {run.seed}" + (f", fold {run.fold}" if len(params.study.folds) > 1 else "")
@@ -286,7 +289,7 @@ def _compared(run: Run, early: int, thresholds: list[float]) -> dict[str, float 
 
 
 def _summary(losses: list[dict], differences: list[dict], early: int, chance: float) -> dict:
-    """Return flat numbers; an unknown one is left out, since `dvc metrics diff` compares numbers only."""
+    """Return flat numbers; an unknown one is left out."""
     numbers = {"chance": chance, "early_epochs": early, "collapsed_runs": sum(row["collapsed"] for row in losses)}
     for row in losses:
         for measure in ("test", "test_heard", "test_unheard", "best_validation", "early_validation"):
@@ -295,3 +298,35 @@ def _summary(losses: list[dict], differences: list[dict], early: int, chance: fl
         if row["unit"] == "fraction":
             numbers[f"{row['measure']}_{row['loss']}_minus_{row['reference']}"] = row["mean"]
     return {name: _plain(value) for name, value in numbers.items() if value is not None}
+
+
+def _metrics(losses: list[dict], differences: list[dict], early: int) -> dict:
+    """Return the few numbers by which a person compares two studies, each by loss.
+
+    An unknown one is left out, since `dvc metrics diff` compares numbers only.
+    """
+    by_loss = {
+        "test": {row["loss"]: row["test_mean"] for row in losses},
+        "validation": {row["loss"]: row["best_validation_mean"] for row in losses},
+        f"validation_first_{early}_epochs": {row["loss"]: row["early_validation_mean"] for row in losses},
+    }
+    for row in differences:
+        if row["measure"] == "test":
+            by_loss.setdefault(f"test_minus_{row['reference']}", {})[row["loss"]] = row["mean"]
+    return {
+        measure: {loss: _plain(value) for loss, value in values.items() if value is not None}
+        for measure, values in by_loss.items()
+    }
+
+
+def _training_rows(runs: list[Run]) -> Iterator[dict]:
+    """Yield an epoch of a run each: `dvc plots` draws all runs into one plot out of one file only."""
+    for run in runs:
+        for epoch, accuracy in enumerate(run.validation, 1):
+            yield {
+                "loss": run.loss,
+                "seed": run.seed,
+                "fold": run.fold,
+                "epoch": epoch,
+                "validation_accuracy": float(accuracy),
+            }

@@ -76,7 +76,8 @@ def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:
 
 def _clear(out: Path) -> None:
     """Remove what an earlier report left: the figure of a loss that left the study must not stay."""
-    for pattern in ("figures/*.png", "figures/*.svg", "figures/*.pdf", "tables/*.csv", "tables/*.md", "tables/*.tex"):
+    figures = [f"figures/**/*.{suffix}" for suffix in ("png", "svg", "pdf")]
+    for pattern in (*figures, "tables/*.csv", "tables/*.md", "tables/*.tex"):
         for path in out.glob(pattern):
             path.unlink()
     for name in (f"{NAME}.ipynb", f"{NAME}.html", FAILED):

@@ -46,12 +46,15 @@ def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
-    """Write a figure in every format, without dates, so that equal results give equal files."""
+    """Write a figure in every format, each in a folder of its own: ``folder/png/name.png``.
+
+    No dates are written, so that equal results give equal files. Tools that show a folder of images show each once.
+    """
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
     written = []
     with matplotlib.rc_context(fname=STYLE):
         for suffix in formats:
-            path = Path(folder) / f"{name}.{suffix}"
+            path = Path(folder) / suffix / f"{name}.{suffix}"
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, format=suffix, metadata=dates[suffix])
             written.append(path)
