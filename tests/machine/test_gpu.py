@@ -19,6 +19,7 @@ SPLIT = FakeCard("GPU-8888eeee-0000-0000-0000-000000000000", "A100", 80.0, bus=1
 def environment(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(gpu, "order_of_cuda", list)
 
 
@@ -219,3 +220,10 @@ class TestProblem:
         assert gpu.cuda_problem() == gpu.NO_DRIVER
         monkeypatch.setattr(gpu, "order_of_cuda", lambda: ["00"])
         assert gpu.cuda_problem() is None
+
+    def test_a_job_that_slurm_gave_no_gpu_says_so(self, monkeypatch, library):
+        library.absent.add("nvmlInit")
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        assert gpu.cuda_problem() == "SLURM gave this job no GPU"
+        monkeypatch.setenv("SLURM_JOB_GPUS", "0")
+        assert gpu.cuda_problem() == gpu.NO_DRIVER

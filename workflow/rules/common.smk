@@ -1,6 +1,8 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
+import os
 from functools import cache
 
+from eventspeech import cluster, machine
 from eventspeech.engines import gpus
 from eventspeech.params import select
 from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
@@ -78,3 +80,33 @@ def parameters_file(wildcards, input):
     that alone: not where the values stand but the values themselves (`read_by`) decide.
     """
     return PARAMETERS_FILE
+
+
+# What jobs ask for. On one machine threads and GPUs count; a cluster's scheduler also heeds memory and time.
+
+
+def partition(rule):
+    """Return the partition that the jobs of a rule are submitted to, if it is named."""
+    settings = workflow.resource_settings
+    return cluster.named_partition(settings.overwrite_resources.get(rule, {}), settings.default_resources or {})
+
+
+def whole_node(rule):
+    """Return the threads of jobs that take a whole machine, be it this one or a node of a cluster."""
+
+    def threads(wildcards):
+        if workflow.remote_exec or workflow.subprocess_exec:  # on the node: what the scheduler has given
+            return int(os.environ.get("SLURM_CPUS_PER_TASK", ALL_CORES))
+        return cluster.cores(partition(rule)) if workflow.non_local_exec else ALL_CORES
+
+    return threads
+
+
+def memory_mb(wildcards, attempt):
+    """Return room for SHD's 65 million events, at 8 bytes, and some copies; a job that failed gets twice as much."""
+    return 4000 * 2 ** (attempt - 1)
+
+
+def gpu_to_measure(wildcards, attempt):
+    """Return how many GPUs the measurement of one asks for: none where there is none, and its row says why."""
+    return cluster.gpus_to_ask(attempt, workflow.non_local_exec, partition("profile_cuda"), machine.cuda_problem)

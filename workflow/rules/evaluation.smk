@@ -18,6 +18,8 @@ rule evaluate:
         ENVIRONMENT
     threads: 1
     resources:
+        mem_mb=memory_mb,
+        runtime="30m",
         gpu=gpus(PARAMETERS.evaluate.engine),
     params:
         *read_by("evaluate"),
@@ -44,6 +46,9 @@ rule evaluate_baseline:
     conda:
         ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=memory_mb,
+        runtime="30m",
     params:
         *read_by("evaluate"),
         file=parameters_file,
@@ -66,6 +71,9 @@ rule compare:
     conda:
         ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         *read_by("compare"),
         file=parameters_file,

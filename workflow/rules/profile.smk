@@ -12,7 +12,10 @@ rule profile_cpu:
         "benchmarks/profile/cpu/{batch}.tsv"
     conda:
         ENVIRONMENT
-    threads: ALL_CORES
+    threads: whole_node("profile_cpu")
+    resources:
+        mem_mb=memory_mb,
+        runtime="4h",
     params:
         *read_by("profile"),
         file=parameters_file,
@@ -21,6 +24,8 @@ rule profile_cpu:
         " --device cpu --batch-size {wildcards.batch} --spikes {input.spikes} --out {output.out}"
 
 
+# Where no GPU can be had, by the machine's, the driver's or the scheduler's word, the measurement is a row that says so:
+# the last attempt asks for none.
 rule profile_cuda:
     input:
         spikes="data/spikes/train.npz",
@@ -30,11 +35,14 @@ rule profile_cuda:
         "logs/profile/cuda/{batch}.log",
     benchmark:
         "benchmarks/profile/cuda/{batch}.tsv"
+    retries: cluster.ATTEMPTS_WITH_GPU
     conda:
         ENVIRONMENT
-    threads: ALL_CORES
+    threads: whole_node("profile_cuda")
     resources:
-        gpu=1,
+        mem_mb=memory_mb,
+        runtime="4h",
+        gpu=gpu_to_measure,
     params:
         *read_by("profile"),
         file=parameters_file,

@@ -21,6 +21,9 @@ rule report:
     conda:
         ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         *read_by("report"),
         file=parameters_file,

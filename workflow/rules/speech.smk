@@ -11,6 +11,9 @@ rule download:
     conda:
         ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="4h",
     params:
         *read_by("download"),
         file=parameters_file,
@@ -30,7 +33,10 @@ rule preprocess:
         "benchmarks/preprocess/{split}.tsv"
     conda:
         ENVIRONMENT
-    threads: ALL_CORES
+    threads: whole_node("preprocess")
+    resources:
+        mem_mb=memory_mb,
+        runtime="2h",
     params:
         *read_by("preprocess"),
         file=parameters_file,

@@ -14,6 +14,9 @@ rule baseline:
     conda:
         ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=memory_mb,
+        runtime="30m",
     params:
         *read_by("baseline"),
         file=parameters_file,
@@ -39,6 +42,8 @@ rule train:
         ENVIRONMENT
     threads: 1
     resources:
+        mem_mb=memory_mb,
+        runtime="12h",
         gpu=lambda wildcards: gpus(PARAMETERS.for_loss(wildcards.loss).optimiser.engine),
     params:
         *read_by("train"),

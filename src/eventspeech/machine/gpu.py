@@ -20,6 +20,7 @@ from typing import Any
 from eventspeech.machine.nvml import NoGpu, Nvml
 
 NO_DRIVER = "no NVIDIA driver with a GPU answers on this machine"
+NOT_GIVEN = "SLURM gave this job no GPU"
 HIDDEN = "CUDA_VISIBLE_DEVICES hides every GPU"
 AMBIGUOUS = "several GPUs: set CUDA_DEVICE_ORDER=PCI_BUS_ID so that CUDA and NVML number them alike"
 SPLIT = "the GPU is split by MIG, and the driver does not tell which part of it CUDA shows"
@@ -251,7 +252,7 @@ def cuda_problem() -> str | None:
         # NVML first: it answers in milliseconds; some containers have CUDA without it
         nvml = Nvml()
     except NoGpu:
-        reason = NO_DRIVER
+        reason = NOT_GIVEN if _without_gpu_by_slurm() else NO_DRIVER
     else:
         with contextlib.closing(nvml):
             try:
@@ -260,3 +261,9 @@ def cuda_problem() -> str | None:
             except NoGpu as error:
                 reason = str(error)
     return None if order_of_cuda() else reason
+
+
+def _without_gpu_by_slurm() -> bool:
+    """Return whether this is a job of SLURM that was given no GPU."""
+    given = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS", "SLURM_GPUS_ON_NODE")
+    return "SLURM_JOB_ID" in os.environ and not any(os.environ.get(name) for name in given)
