@@ -1,4 +1,4 @@
-"""pyproject.toml, constraints.txt and environment.yml name the same packages, by name and version alone."""
+"""pyproject.toml, constraints.txt and the environments of conda name the same packages, by name and version alone."""
 
 import re
 import subprocess
@@ -92,23 +92,33 @@ def test_no_pin_was_compiled_here():
     assert built == []
 
 
-def test_environment_holds_the_direct_packages_at_the_constraints():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(("name", "extras"), [("environment", []), ("environment-gpu", ["test"])])
+def test_environment_holds_the_direct_packages_at_the_constraints(name, extras):
+    environment = yaml.safe_load((ROOT / f"{name}.yml").read_text(encoding="utf-8"))
+    assert environment["name"] == name.replace("environment", "eventspeech")
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     requirements = [Requirement(one) for one in pip]
     by_address = {one.name: one.url for one in requirements if one.url}
-    assert list(by_address) == ["pygenn"] and by_address["pygenn"].startswith(GENN)
-    expected = {canonicalize_name(one.name): PINNED[canonicalize_name(one.name)] for one in DIRECT}
+    assert list(by_address) == (["pygenn"] if name == "environment-gpu" else [])
+    assert all(url.startswith(GENN) for url in by_address.values())
+    needed = map(Requirement, [*PROJECT["dependencies"], *(one for extra in extras for one in EXTRAS[extra])])
+    expected = {canonicalize_name(one.name): PINNED[canonicalize_name(one.name)] for one in needed}
     assert {canonicalize_name(one.name): str(one.specifier)[2:] for one in requirements if not one.url} == expected
     assert "python=3.11" in environment["dependencies"], "the version that constraints.txt was resolved for"
+
+
+def test_the_environment_of_jobs_is_lean():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    dependencies = yaml.safe_load(text)["dependencies"]
+    assert [one.split("=")[0].split(">")[0] for one in dependencies if isinstance(one, str)] == ["python", "pip", "git"]
 
 
 def test_readme_and_environment_name_the_same_genn():
     found = {
         name: set(re.findall(re.escape(GENN) + r"([\d.]+)\.zip", (ROOT / name).read_text(encoding="utf-8")))
-        for name in ("environment.yml", "README.md")
+        for name in ("environment-gpu.yml", "README.md")
     }
-    assert found["environment.yml"] == found["README.md"] and len(found["README.md"]) == 1
+    assert found["environment-gpu.yml"] == found["README.md"] and len(found["README.md"]) == 1
 
 
 def test_versions_agree():
