@@ -1,12 +1,13 @@
 """The network on its grid, its connections and initial weights."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from eventspeech import network, params
-from eventspeech.errors import ParameterError
+from eventspeech.errors import DataError, ParameterError
 from eventspeech.network import Connection
 
 
@@ -35,6 +36,34 @@ def test_a_delay_between_two_steps_is_refused():
     with pytest.raises(ParameterError, match=r"network\.delays\.interval_ms = 2\.5 is not a whole number"):
         build(delays={"copies": 2, "interval_ms": 2.5})
     assert build(delays={"copies": 1, "interval_ms": 2.5}).delay_steps == (0,), "one copy has no interval"
+
+
+def test_a_copy_that_comes_after_the_trial_is_refused():
+    with pytest.raises(ParameterError, match=r"the last of 5 copies would come 120 ms late, when the trial of 100 ms"):
+        build(delays={"copies": 5, "interval_ms": 30.0})
+    assert build(delays={"copies": 4, "interval_ms": 30.0}).delay_steps[-1] == 90
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"delay_steps": (0, -60)}, "delays of -60 to 0 steps in a trial of 100"),
+        ({"delay_steps": (0, 100)}, "delays of 0 to 100 steps"),
+        ({"delay_steps": ()}, "inputs of 0"),
+        ({"inputs": 0}, "inputs of 0"),
+        ({"inputs": 2**31}, "inputs of 2147483648"),
+        ({"hidden": (8, 0)}, "hidden of 0 to 8"),
+        ({"hidden": ()}, "hidden of no number"),
+        ({"outputs": -1}, "outputs of -1"),
+        ({"steps": 0}, "steps of 0"),
+        ({"step_ms": 0.0}, "step_ms is 0"),
+        ({"tau_mem_ms": float("nan")}, "tau_mem_ms is nan"),
+        ({"tau_syn_ms": float("inf")}, "tau_syn_ms is inf"),
+    ],
+)
+def test_numbers_that_compiled_code_cannot_count_with_are_refused(changes, message):
+    with pytest.raises(DataError, match=f"{message}.* cannot be computed; train the model again"):
+        dataclasses.replace(build(), **changes)
 
 
 def test_connections_of_a_recurrent_network_with_a_delay_line():

@@ -10,18 +10,23 @@ Time constants of a population that are learned, or differ from the network's, a
 """
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from eventspeech import params, seeds
-from eventspeech.errors import ParameterError
+from eventspeech.errors import DataError, ParameterError
 
 Weights = dict[str, np.ndarray]
 
 TIME_CONSTANTS = ("tau_mem_ms", "tau_syn_ms")
 """Ends of the names of time constants among the weights, and their names in the network."""
+
+LARGEST_SIZE = 2**31
+"""Neurons, inputs and steps are counted with 32 bits."""
 
 GAMMA_SHAPE = 3.0
 LONGEST = 3.0
@@ -48,7 +53,11 @@ class Network:
         recurrent: each hidden layer is connected to itself.
         steps: N, the trial has ``steps`` steps of ``step_ms``.
         tau_mem_ms, tau_syn_ms: of hidden and output neurons, unless the weights have others.
-        delay_steps: delay of each copy of the input, in steps.
+        delay_steps: delay of each copy of the input, in steps, at least 0 and less than ``steps``.
+
+    Raises:
+        DataError: it cannot be computed: a size below 1 or beyond 32 bits, a delay that is negative or reaches beyond
+            the trial, a time that is not positive and finite. Compiled code counts with these numbers.
     """
 
     inputs: int
@@ -60,6 +69,27 @@ class Network:
     tau_mem_ms: float
     tau_syn_ms: float
     delay_steps: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        sizes = {
+            "inputs": [self.inputs * len(self.delay_steps)],
+            "hidden": self.hidden,
+            "outputs": [self.outputs],
+            "steps": [self.steps],
+        }
+        for name, found in sizes.items():
+            if len(found) == 0 or not all(1 <= size < LARGEST_SIZE for size in found):
+                raise DataError(f"A network with {name} of {_range(found)} cannot be computed; train the model again.")
+        if min(self.delay_steps) < 0 or max(self.delay_steps) >= self.steps:
+            raise DataError(
+                f"A network with delays of {_range(self.delay_steps)} steps in a trial of {self.steps} cannot be "
+                "computed; train the model again."
+            )
+        for name in ("step_ms", *TIME_CONSTANTS):
+            if not 0 < getattr(self, name) < math.inf:
+                raise DataError(
+                    f"A network whose {name} is {getattr(self, name):g} cannot be computed; train the model again."
+                )
 
     @property
     def trial_ms(self) -> float:
@@ -80,11 +110,16 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
     """Put the parameters on the time grid.
 
     Raises:
-        ParameterError: the trial or a delay is not a whole number of steps.
+        ParameterError: the trial or a delay is not a whole number of steps, or a delay reaches beyond the trial.
     """
     steps = _whole(trial_ms / parameters.step_ms, "preprocess.trial_ms", trial_ms, parameters.step_ms)
     interval = parameters.delays.interval_ms if parameters.delays.copies > 1 else 0.0
     delay = _whole(interval / parameters.step_ms, "network.delays.interval_ms", interval, parameters.step_ms)
+    if (last := delay * (parameters.delays.copies - 1)) >= steps:
+        raise ParameterError(
+            f"network.delays: the last of {parameters.delays.copies} copies would come {last * parameters.step_ms:g} "
+            f"ms late, when the trial of {trial_ms:g} ms is over; take fewer copies or a shorter interval_ms."
+        )
     return Network(
         inputs=inputs,
         hidden=tuple(parameters.hidden),
@@ -96,6 +131,12 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
         tau_syn_ms=parameters.tau_syn_ms,
         delay_steps=tuple(delay * copy for copy in range(parameters.delays.copies)),
     )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    if len(numbers) == 0:
+        return "no number"
+    return f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
 
 
 def _whole(ratio: float, key: str, value_ms: float, step_ms: float) -> int:

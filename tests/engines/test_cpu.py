@@ -26,6 +26,7 @@ from eventspeech.engines.event_driven.c import launches as c_launches
 from eventspeech.engines.event_driven.numba import adjoint
 from eventspeech.engines.event_driven.numba import launches as numba_launches
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
+from eventspeech.errors import DataError
 from eventspeech.losses import Objective
 from eventspeech.network import Network, initial_weights
 from eventspeech.params import WEIGHTED, Shape
@@ -231,10 +232,10 @@ def test_recording_shows_the_same_run():
 def test_wrong_weights_are_refused():
     network, batch = make_network(), make_batch()
     weights = make_weights(network)
-    with pytest.raises(ValueError, match="the network needs"):
+    with pytest.raises(DataError, match=r"the network needs.*; train the model again\.$"):
         CpuEngine(network).infer({**weights, "hidden1_output": np.zeros((3, 3))}, batch, make_objective())
     weights["hidden1_output"][0, 0] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(DataError, match="NaN"):
         CpuEngine(network).infer(weights, batch, make_objective())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from eventspeech import losses
 from eventspeech.data.batches import Batch
+from eventspeech.engines import bounds
 from eventspeech.engines.contract import Gradients, Inference, Recording
 from eventspeech.engines.equations import Products, coefficients, count_penalty, set_time_constant_gradients
 from eventspeech.engines.event_driven.kernels import Adjoint, Events, Kernels, Layer, Peaks, Source, Vectors
@@ -17,7 +18,6 @@ from eventspeech.losses import Objective
 from eventspeech.network import (
     Network,
     Weights,
-    check,
     has_time_constants,
     is_time_constant,
     populations,
@@ -151,9 +151,7 @@ class EventDrivenEngine:
 
     def _forward(self, weights: Weights, batch: Batch, objective: Objective) -> _Forward:
         network = self.network
-        if objective.weighting is not None and len(objective.weighting) != network.steps:
-            raise ValueError(f"weighting has {len(objective.weighting)} steps, the network {network.steps}")
-        check(network, weights)
+        bounds.check(network, weights, batch, objective)
         cast = {name: np.ascontiguousarray(array, self._dtype) for name, array in weights.items()}
         found = self._populations(cast)
         weights = self.kernels.load({name: array for name, array in cast.items() if not is_time_constant(name)})

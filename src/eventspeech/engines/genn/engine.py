@@ -13,6 +13,7 @@ import numpy as np
 from eventspeech import losses
 from eventspeech.data import batches
 from eventspeech.data.batches import Batch
+from eventspeech.engines import bounds
 from eventspeech.engines.contract import Gradients, Inference, Recording
 from eventspeech.engines.equations import Products, coefficients, count_penalty, set_time_constant_gradients
 from eventspeech.engines.genn import install
@@ -23,7 +24,6 @@ from eventspeech.losses import Objective
 from eventspeech.network import (
     Network,
     Weights,
-    check,
     connections,
     has_time_constants,
     populations,
@@ -125,7 +125,7 @@ class GennEngine:
 
     def _model(self, weights: Weights, batch: Batch, objective: Objective) -> Model:
         """Return the compiled model, with these weights."""
-        check(self.network, weights)
+        bounds.check(self.network, weights, batch, objective)
         learned = tuple(name for name in populations(self.network) if has_time_constants(weights, name))
         self._samples = self._samples or len(batch)
         # time constants shape no code
@@ -136,8 +136,6 @@ class GennEngine:
             constants_ms = time_constants(self.network, weights, name)
             model.set_coefficients(name, coefficients(self.network.step_ms, *constants_ms))
         if objective.weighting is not None:
-            if len(objective.weighting) != self.network.steps:
-                raise ValueError(f"weighting has {len(objective.weighting)} steps, the network {self.network.steps}")
             model.set_weighting(np.asarray(objective.weighting))
         return model
 
