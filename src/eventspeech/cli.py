@@ -4,19 +4,14 @@ Imports of a verb's module happen inside its function, so that `--help` and a qu
 """
 
 import argparse
-import contextlib
-import logging
+import os
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from eventspeech import __version__
+from eventspeech import __version__, console
 from eventspeech.benchmarks import run as benchmarks
 from eventspeech.errors import UserError
-
-logger = logging.getLogger("eventspeech")
 
 
 def _download(arguments: argparse.Namespace) -> None:
@@ -199,67 +194,36 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     benchmarks.add_parser(verbs)
 
 
-@contextlib.contextmanager
-def _logging(path: Path | None) -> Iterator[None]:
-    """Send short lines to standard error and everything to the log file."""
-    logger.setLevel(logging.DEBUG)
-    screen = logging.StreamHandler(sys.stderr)
-    screen.setLevel(logging.INFO)
-    screen.setFormatter(logging.Formatter("%(message)s"))
-    handlers: list[logging.Handler] = [screen]
-    if path is not None:
-        from eventspeech.files import refused_access
-
-        with refused_access(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = logging.FileHandler(path, mode="w", encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(file)
-    for handler in handlers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
+def _require_distinct(arguments: argparse.Namespace) -> None:
+    """Refuse a command that would write over what it reads, or over what it writes elsewhere."""
+    given = {name: value for name, value in vars(arguments).items() if isinstance(value, Path)}
+    places: dict[str, str] = {}
+    for name, path in given.items():
+        place, option = os.path.realpath(path), "--" + name.replace("_", "-")
+        if place in places:
+            raise UserError(f"{places[place]} and {option} both name {path}; give each a path of its own.")
+        places[place] = option
+    if arguments.verb == "download":
+        raw = os.path.realpath(arguments.raw)
+        for place, option in places.items():
+            if option != "--raw" and Path(place).is_relative_to(raw):
+                raise UserError(f"{option} lies in the folder {arguments.raw}, which --raw makes anew; choose another.")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a verb; return 0, 1 (a check failed), 2 (a user's error), 3 (a fault of this program) or 130."""
-    arguments = _parser().parse_args(argv)
-    log = getattr(arguments, "log", None)
+    """Run a verb; return the status to exit with, which :mod:`.console` explains."""
+    console.open_streams()
     try:
-        with _logging(log):
-            return _run(arguments, log)
-    except UserError as error:  # the log itself cannot be written
-        print(f"eventspeech {arguments.verb}: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(arguments: argparse.Namespace, log: Path | None) -> int:
-    start = time.monotonic()
+        arguments = _parser().parse_args(argv)
+    except SystemExit as asked:  # for help, or in a way that cannot be
+        asked.code = console.close_output("--help", asked.code or 0)
+        raise
     try:
-        status = arguments.function(arguments) or 0
+        _require_distinct(arguments)  # before the log is written, which may be one of the two
     except UserError as error:
-        logger.error("eventspeech %s: %s", arguments.verb, error)
-        logger.debug("%s", traceback.format_exc())
-        return 2
-    except KeyboardInterrupt:
-        logger.error("eventspeech %s: interrupted; run the same command to go on.", arguments.verb)
-        return 130
-    except BrokenPipeError:
-        return 141
-    except Exception as error:
-        where = f"the traceback is in {log}" if log else "its traceback follows"
-        logger.error(
-            "eventspeech %s: fault of this program, please report it (%s: %s); %s.",
-            arguments.verb, type(error).__name__, error, where,
-        )  # fmt: skip
-        (logger.debug if log else logger.error)("%s", traceback.format_exc())
-        return 3
-    logger.debug("%s took %.1f s", arguments.verb, time.monotonic() - start)
-    return status
+        print(f"eventspeech {arguments.verb}: {error}", file=sys.stderr)
+        return console.USERS_ERROR
+    return console.run(arguments.verb, lambda: arguments.function(arguments), getattr(arguments, "log", None))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ logger = logging.getLogger("eventspeech")
 def download(params: Params, raw: Path) -> None:
     """Fetch, synthesise or index the speech of ``params.download`` into the folder ``raw``.
 
-    An existing folder is replaced only when the new one is complete.
+    An existing folder is replaced only when the new one is complete, and only if this program made it or it is empty.
 
     Raises:
         UserError: the network cannot be reached, or the disk is full.
@@ -32,7 +32,7 @@ def download(params: Params, raw: Path) -> None:
     """
     raw = Path(raw)
     kind = params.download.source
-    with files.atomic_folder(raw) as out:
+    with files.atomic_folder(raw, made_by=sources.DESCRIPTION) as out:
         made = sources.named(kind).make(params, out)
         files.write_json(out / sources.DESCRIPTION, {"kind": kind, **made.description})
     logger.info("download: %s, %s, in %s", kind, made.summary, raw)
