@@ -121,6 +121,17 @@ def test_readme_and_environment_name_the_same_genn():
     assert found["environment-gpu.yml"] == found["README.md"] and len(found["README.md"]) == 1
 
 
+def test_the_checks_of_a_commit_come_with_the_development_extra():
+    configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repository in configuration["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in configuration["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks} == {"system"}, "nothing is downloaded"
+    tools = {hook["entry"].split()[0] for hook in hooks}
+    assert {"ruff", "snakefmt", "snakemake"} <= tools
+    assert tools <= {one.name for one in [*DIRECT, *DEVELOPMENT]}
+    assert "pre-commit run --all-files" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
