@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eventspeech.statistics import ONE_SEED, detectable_difference, estimate, paired
+from eventspeech.statistics import DIFFERENCE, FRACTION, ONE_SEED, detectable_difference, estimate, paired
 
 
 def test_interval_of_three_values_by_hand():
@@ -75,3 +75,33 @@ def test_a_fold_without_a_value_is_told():
     assert (result.n, result.verdict) == (2, "undecided")
     assert result.mean == pytest.approx((-10 + (-10.5 - 10) / 2) / 2)
     assert "1 of 4 pairs" in result.reason
+
+
+def test_an_interval_ends_where_no_mean_can_be():
+    high = estimate([0.90, 1.0, 0.99], 0.95, FRACTION)
+    free = estimate([0.90, 1.0, 0.99], 0.95)
+    assert free.high > 1 and (high.low, high.high) == (free.low, 1.0)
+    assert (high.mean, high.sd) == (free.mean, free.sd)
+    low = estimate([0.0, 0.1, 0.01], 0.95, FRACTION)
+    assert low.low == 0.0 < low.mean < low.high < 1
+    inside = estimate([0.5, 0.51, 0.52], 0.95, FRACTION)
+    assert inside == estimate([0.5, 0.51, 0.52], 0.95), "what lies inside stays"
+    assert estimate([1.0, 1.0], 0.95, FRACTION).high == 1.0
+
+
+def test_cutting_an_interval_loses_no_coverage():
+    draws = np.random.default_rng(0)
+    covered = {FRACTION: 0, None: 0}
+    for _ in range(2000):
+        values = draws.beta(19, 1, 3)  # mean 0.95: most intervals of three reach beyond 1
+        for possible in covered:
+            found = estimate(values, 0.9, *([possible] if possible else []))
+            covered[possible] += found.low <= 0.95 <= found.high
+    assert covered[FRACTION] == covered[None]
+
+
+def test_a_difference_ends_at_one_and_its_verdict_stays():
+    found = paired([0.9, 1.0, 0.7], [0.0, 0.1, 0.2], 0.95, 1, DIFFERENCE)
+    free = paired([0.9, 1.0, 0.7], [0.0, 0.1, 0.2], 0.95)
+    assert free.high > 1 and found.high == 1.0
+    assert (found.low, found.p, found.verdict, found.detectable) == (free.low, free.p, free.verdict, free.detectable)

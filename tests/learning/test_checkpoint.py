@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support import TESTS, tiny
-from support.training import DRAWN, OWN, RECIPE, SHARED, equal, interrupt, on_call, outputs, run
+from support.training import DRAWN, OWN, RECIPE, SHARED, equal, interrupt, on_call, outputs, rows, run
 
 from eventspeech.data import store
 from eventspeech.engines.cpu import CpuEngine
@@ -161,6 +161,70 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path, spikes, whole, interrupted, c
         found = run(tmp_path, spikes)
     assert "ignored" in caplog.text
     assert equal(found, whole)
+
+
+def rows_changed(change):
+    def damage(arrays):
+        arrays["rows"] = change(arrays["rows"].copy())
+
+    return damage
+
+
+def set_rows(column, value):
+    def change(rows):
+        rows[0, Row._fields.index(column)] = value
+        return rows
+
+    return rows_changed(change)
+
+
+def set_array(name, value):
+    def damage(arrays):
+        arrays[name] = arrays[name].copy()
+        arrays[name].ravel()[0] = value
+
+    return damage
+
+
+DAMAGED = {
+    "no rows": lambda arrays: arrays.pop("rows"),
+    "rows of none": rows_changed(lambda rows: rows[:0]),
+    "rows of another width": rows_changed(lambda rows: rows[:, :3]),
+    "more rows than epochs": rows_changed(lambda rows: np.tile(rows, (9, 1))),
+    "rows in no order": set_rows("epoch", 3),
+    "rows of text": rows_changed(lambda rows: rows.astype(str)),
+    "an accuracy above one": set_rows("validation_accuracy", 1.7),
+    "no loss": set_rows("training_loss", np.nan),
+    "no weights": lambda arrays: arrays.pop("weights.hidden1_output"),
+    "weights of another shape": lambda arrays: arrays.update({"weights.hidden1_output": np.zeros((3, 3), np.float32)}),
+    "weights of another type": lambda arrays: arrays.update(
+        {"weights.hidden1_output": arrays["weights.hidden1_output"].astype(float)}
+    ),
+    "weights that are no numbers": set_array("weights.hidden1_output", np.nan),
+    "best weights that are no numbers": set_array("best.input_hidden1", np.inf),
+    "time runs back": set_array("weights.hidden1_tau_mem_ms", -1),
+    "an optimiser without a state": lambda arrays: arrays.pop("adam.updates"),
+    "an optimiser of another shape": lambda arrays: arrays.update({"adam.first.hidden1_output": np.zeros(1, "f4")}),
+    "a negative square": set_array("adam.second.hidden1_output", -1),
+    "a negative number of updates": lambda arrays: arrays.update({"adam.updates": np.int64(-1)}),
+    "something else": lambda arrays: arrays.update(extra=np.zeros(1)),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_checkpoint_that_cannot_be_is_ignored(tmp_path, spikes, monkeypatch, caplog, case):
+    groups = SHARED | {"train": {"epochs": 2}}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "_run_epoch", on_call(2, interrupt)(train._run_epoch))
+        run(tmp_path, spikes, **groups)
+    path = outputs(tmp_path).checkpoint
+    arrays = read_npz(path)
+    DAMAGED[case](arrays)
+    write_npz(path, arrays)
+    with caplog.at_level("INFO", "eventspeech"):
+        found = run(tmp_path, spikes, **groups)
+    assert "cannot be used and is ignored: training starts anew" in caplog.text
+    assert [row["epoch"] for row in rows(found.history)] == ["1", "2"]
 
 
 def test_the_checkpoint_is_plain_arrays(interrupted):

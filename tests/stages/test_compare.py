@@ -86,6 +86,25 @@ def test_what_dvc_shows_is_small(tmp_path):
     assert [row["epoch"] for row in training[:4]] == ["1", "2", "3", "1"] and training[0]["fold"] == "held_out"
 
 
+def test_no_interval_reaches_where_no_value_can_be(tmp_path):
+    curves = {("exponential", 0): [0.0, 0.9, 1.0], ("exponential", 1): [0.2, 1.0, 0.9]}
+    curves |= {("gaussian", 0): [0.9, 1.0, 1.0], ("gaussian", 1): [0.1, 0.2, 0.99]}
+    write(tmp_path, None, curves)
+    compare(two([0, 1]), tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
+    tables = {path.stem: rows(path) for path in (tmp_path / "compare").glob("*.csv")}
+    losses = {row["loss"]: row for row in tables["losses"]}
+    assert losses["gaussian"]["best_validation_high"] == "1.0"
+    assert losses["exponential"]["final_validation_high"] == "1.0"
+    first = next(row for row in tables["curves"] if (row["loss"], row["epoch"]) == ("gaussian", "1"))
+    assert (first["low"], first["high"]) == ("0.0", "1.0")
+    late = next(r for r in tables["time_to_accuracy"] if (r["loss"], r["threshold"]) == ("gaussian", "0.8"))
+    assert (late["low"], late["high"]) == ("1.0", "3.0"), "an epoch of the run"
+    early = next(r for r in tables["differences"] if r["measure"] == "early_validation")
+    assert (early["low"], early["high"]) == ("-1.0", "1.0")
+    epochs = next(r for r in tables["differences"] if r["measure"] == "epochs_to_0.8")
+    assert -2 <= float(epochs["low"]) < float(epochs["high"]) <= 2
+
+
 def folded(root, folds, best, **study):
     """Compare made-up runs of these folds; ``best`` maps (loss, seed, fold) to an accuracy reached at once."""
     losses = list(dict.fromkeys(loss for loss, _, _ in best))

@@ -15,6 +15,7 @@ from support.replay import ReplayMeter
 from eventspeech import params
 from eventspeech.data import store
 from eventspeech.errors import DataError, UserError
+from eventspeech.learning.trainer import EpochResult
 from eventspeech.meters.load import Load, other_cores
 from eventspeech.meters.window import NoMeter, Window
 from eventspeech.records import measurement
@@ -197,13 +198,11 @@ class Training:
         assert (loss_name, len(samples), study.train.batch_size) == ("exponential", 8, batch_size)
         self.engine = study.optimiser.engine
 
-        def epoch():
-            self.epochs += 1
-            return SimpleNamespace(
-                accuracy=np.float32(self.epochs / 100), loss=np.float32(1.5), adam_damping=lambda: 0.25
-            )
+        return SimpleNamespace(epoch=self._epoch, adam_damping=lambda: 0.25)
 
-        return epoch
+    def _epoch(self):
+        self.epochs += 1
+        return EpochResult(1.5, self.epochs / 100, 1.0, 0.0, 8)
 
 
 def test_row_of_a_cpu_without_counters(study, spikes, tmp_path):
@@ -347,9 +346,9 @@ def fails_in_epoch(number, error):
             epochs.append(1)
             if len(epochs) == number:
                 raise error
-            return SimpleNamespace(accuracy=0.5, loss=1.5)
+            return EpochResult(1.5, 0.5, 1.0, 0.0, 8)
 
-        return epoch
+        return SimpleNamespace(epoch=epoch, adam_damping=lambda: 0.25)
 
     return workload
 

@@ -12,8 +12,9 @@ from eventspeech.errors import DataError
 from eventspeech.files import read_npz, sha256, write_npz
 from eventspeech.learning import collapse, schedule
 from eventspeech.learning.trainer import Trainer
-from eventspeech.network import Weights
+from eventspeech.network import Weights, is_time_constant
 from eventspeech.params import Params, Schedule, select
+from eventspeech.records import history
 from eventspeech.records.history import Row
 
 logger = logging.getLogger("eventspeech")
@@ -76,30 +77,74 @@ def fingerprint_of(params: Params, loss: str, seed: int, fold: str, spikes: Path
 
 
 def save(path: Path, fingerprint: str, trainer: Trainer, progress: Progress) -> None:
-    arrays = {f"weights.{name}": array for name, array in trainer.weights.items()}
-    arrays |= {f"best.{name}": array for name, array in progress.best.items()}
-    arrays |= {f"adam.{name}": array for name, array in trainer.optimiser.state().items()}
-    arrays |= {"rows": np.array(progress.rows, np.float64), "fingerprint": np.array(fingerprint)}
+    """Write the state between two epochs, atomically.
+
+    Args:
+        path: NPZ to write: plain arrays only.
+        fingerprint: see :func:`fingerprint_of`.
+        trainer: its weights and optimiser are kept.
+        progress: its epochs and best weights are kept.
+    """
+    rows = np.array(progress.rows, np.float64)
+    arrays = _arrays(trainer, progress.best) | {"rows": rows, "fingerprint": np.array(fingerprint)}
     write_npz(path, arrays, compress=False)
 
 
-def resume(path: Path, fingerprint: str, trainer: Trainer, progress: Progress) -> Progress:
+def _arrays(trainer: Trainer, best: Weights) -> dict[str, np.ndarray]:
+    groups = {"weights": trainer.weights, "best": best, "adam": trainer.optimiser.state()}
+    return {f"{group}.{name}": np.asarray(array) for group, found in groups.items() for name, array in found.items()}
+
+
+def resume(path: Path, fingerprint: str, trainer: Trainer, progress: Progress, epochs: int) -> None:
+    """Take up a training where its checkpoint left it, if there is one; what cannot be used is told and ignored.
+
+    Args:
+        path: where :func:`save` wrote.
+        fingerprint: of this training.
+        trainer: gets the weights and the optimiser's state.
+        progress: a new one, which gets the epochs so far and the best weights.
+        epochs: of the whole training, more than any checkpoint holds.
+    """
     if not path.exists():
-        return progress
+        return
     try:
         arrays = read_npz(path)
+        if str(arrays.pop("fingerprint", None)) != fingerprint:
+            logger.info("The checkpoint %s belongs to other parameters or data and is ignored", path)
+            return
+        rows = _rows(path, arrays.pop("rows", np.empty(0)), epochs)
+        _require_state(path, arrays, trainer)
     except DataError as error:
-        logger.info("The checkpoint %s cannot be read and is ignored: training starts anew (%s)", path, error)
-        return progress
-    if str(arrays.get("fingerprint")) != fingerprint:
-        logger.info("The checkpoint %s belongs to other parameters or data and is ignored", path)
-        return progress
+        logger.info("The checkpoint %s cannot be used and is ignored: training starts anew (%s)", path, error)
+        return
 
-    def part(prefix: str) -> Weights:
-        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+    def part(group: str) -> Weights:
+        return {name.removeprefix(group): array for name, array in arrays.items() if name.startswith(group)}
 
-    trainer.weights, progress.best = part("weights."), part("best.")
+    trainer.weights, progress.best, progress.rows = part("weights."), part("best."), rows
     trainer.optimiser.restore(part("adam."))
-    progress.rows = [Row(int(row[0]), *map(float, row[1:])) for row in arrays["rows"]]
-    logger.info("Going on after epoch %d, from %s", len(progress.rows), path)
-    return progress
+    logger.info("Going on after epoch %d, from %s", len(rows), path)
+
+
+def _rows(path: Path, rows: np.ndarray, epochs: int) -> list[Row]:
+    if rows.dtype != np.float64 or rows.ndim != 2 or rows.shape[1] != len(Row._fields) or not 0 < len(rows) < epochs:
+        raise DataError(f"{path} is damaged: its rows are no epochs of a training of {epochs}.")
+    history.require_valid(dict(zip(Row._fields, rows.T, strict=True)), path, "it is not used")
+    return [Row(int(row[0]), *map(float, row[1:])) for row in rows]
+
+
+def _require_state(path: Path, arrays: dict[str, np.ndarray], trainer: Trainer) -> None:
+    """Refuse arrays that are not those of this trainer: kernels take shapes and types for granted."""
+    expected = _arrays(trainer, trainer.weights)
+    if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
+        name: (array.shape, array.dtype) for name, array in expected.items()
+    }:
+        raise DataError(f"{path} is damaged: its arrays are not those of this network.")
+    for name, array in arrays.items():
+        positive = name.startswith("adam.second.") or name == "adam.updates"
+        if not np.isfinite(array).all() or (positive and np.any(array < 0)) or _is_no_time(name, array):
+            raise DataError(f"{path} is damaged: {name} holds a number that cannot be.")
+
+
+def _is_no_time(name: str, array: np.ndarray) -> bool:
+    return is_time_constant(name) and not name.startswith("adam.") and bool(np.any(array <= 0))

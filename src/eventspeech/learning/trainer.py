@@ -12,7 +12,7 @@ from eventspeech.engines.contract import Inference
 from eventspeech.errors import UserError
 from eventspeech.learning import schedule
 from eventspeech.learning.adam import Adam
-from eventspeech.params import Params
+from eventspeech.params import Optimiser, Params
 
 
 class EpochResult(NamedTuple):
@@ -60,7 +60,7 @@ class Trainer:
     """Weights, optimiser and data of one training; an epoch at a time.
 
     Args:
-        params: all parameters; the groups network, train and augmentation are used, with the changes of ``loss``.
+        params: all parameters; network, optimiser, train and augmentation are used, with the changes of ``loss``.
         loss: an entry of ``params.shape``.
         seed: base of everything random.
         training: the samples to learn from.
@@ -76,39 +76,24 @@ class Trainer:
 
     def __init__(self, params: Params, loss: str, seed: int, training: SpikeStore, batch_size: int | None = None):
         params = params.for_loss(loss)
+        settings = params.optimiser
         self.shape = params.shape[loss]
         self.network = network.build(params.network, len(training.class_names), training.trial_ms)
-        self.objective = losses.objective(self.shape, self.network.steps, params.optimiser.regulariser)
-        self.learning_rate = self.shape.learning_rate or params.optimiser.learning_rate
-        self._shortest_ms = {
-            "tau_mem_ms": params.optimiser.tau_mem_min_ms,
-            "tau_syn_ms": params.optimiser.tau_syn_min_ms,
-        }
-        constants = network.initial_time_constants(
-            self.network,
-            seed,
-            params.optimiser.learn_time_constants,
-            params.network.time_constants == "heterogeneous",
-            self._shortest_ms,
-            params.optimiser.learn_output_time_constants,
-        )
+        self.objective = losses.objective(self.shape, self.network.steps, settings.regulariser)
+        self.learning_rate = self.last_rate = self.shape.learning_rate or settings.learning_rate
         drawn = params.network.model_copy(update=self.shape.output_weights())
-        weights = network.initial_weights(self.network, drawn, seed)
-        self.weights = weights | constants
+        connections = network.initial_weights(self.network, drawn, seed)
+        self.weights = connections | _initial_time_constants(self.network, params, seed)
         # heterogeneous time constants are there without being learned, too
-        self.learns_constants = params.optimiser.learn_time_constants != "none"
-        learned = self.weights if self.learns_constants else weights
-        self.optimiser = Adam(
-            learned, params.optimiser.adam_beta1, params.optimiser.adam_beta2, params.optimiser.adam_epsilon
-        )
+        self.learns_constants = settings.learn_time_constants != "none"
+        learned = self.weights if self.learns_constants else connections
+        self.optimiser = Adam(learned, settings.adam_beta1, settings.adam_beta2, settings.adam_epsilon)
+        self.silent: list[np.ndarray] = []
+        self._settings, self._lift, self._seed = settings, params.train.silent_lift, seed
         self._batch_size = batch_size or params.train.batch_size
         self.engine = engines.create(
-            params.optimiser.engine, self.network, machine.threads(), self._batch_size, params.optimiser.accumulate
+            settings.engine, self.network, machine.threads(), self._batch_size, settings.accumulate
         )
-        self._ease_in, self._lift = params.optimiser.ease_in, params.train.silent_lift
-        self.last_rate = self.learning_rate
-        self.silent: list[np.ndarray] = []
-        self._seed = seed
         self.augmentation = augmentation.Augmentation(
             params.augmentation, self.on_grid(training), self.network.steps, seed
         )
@@ -134,7 +119,7 @@ class Trainer:
         for batch in batches.ahead(self.presented(number)):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
                 found = self.engine.gradients(self.weights, batch, self.objective)
-                self.last_rate = self.learning_rate * schedule.ease_in(self._ease_in, self.optimiser.updates)
+                self.last_rate = self.learning_rate * schedule.ease_in(self._settings.ease_in, self.optimiser.updates)
                 self.optimiser.step(self.weights, found.weights, self.last_rate)
                 self._bound_time_constants()
             tally.add(found.inference, batch.labels, found.floored)
@@ -156,7 +141,7 @@ class Trainer:
 
     def _bound_time_constants(self) -> None:
         for name, array in self.weights.items():
-            for kind, shortest_ms in self._shortest_ms.items():
+            for kind, shortest_ms in _shortest_ms(self._settings).items():
                 if name.endswith(kind):
                     np.maximum(array, np.float32(shortest_ms), out=array)
 
@@ -170,7 +155,27 @@ class Trainer:
         return tally.result()
 
 
+def _shortest_ms(settings: Optimiser) -> dict[str, float]:
+    return {"tau_mem_ms": settings.tau_mem_min_ms, "tau_syn_ms": settings.tau_syn_min_ms}
+
+
+def _initial_time_constants(on: network.Network, params: Params, seed: int) -> network.Weights:
+    return network.initial_time_constants(
+        on,
+        seed,
+        learned=params.optimiser.learn_time_constants,
+        heterogeneous=params.network.time_constants == "heterogeneous",
+        shortest_ms=_shortest_ms(params.optimiser),
+        outputs=params.optimiser.learn_output_time_constants,
+    )
+
+
 def require_finite(number: int, *arrays: np.ndarray) -> None:
+    """Refuse to go on with numbers that are none.
+
+    Raises:
+        UserError: some array of epoch ``number`` holds NaN or infinity.
+    """
     if not all(np.isfinite(array).all() for array in arrays):
         raise UserError(
             f"The training diverged in epoch {number} (a loss or weight is not finite); lower optimiser.learning_rate "

@@ -10,7 +10,6 @@ next configuration and makes it draw more, and run one configuration at a time.
 
 import contextlib
 import errno
-import importlib
 import logging
 import statistics
 import sys
@@ -18,12 +17,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from eventspeech import engines, machine
 from eventspeech.data import store
 from eventspeech.errors import UserError
 from eventspeech.files import write_json
+from eventspeech.learning.trainer import EpochResult
+from eventspeech.learning.workload import Workload
 from eventspeech.meters.choose import for_device
 from eventspeech.meters.load import Load, other_cores
 from eventspeech.meters.window import Meter, NoMeter, Window, largest
@@ -40,27 +41,6 @@ LARGEST_OTHER_LOAD = 0.1
 
 CUDA_LIBRARIES = ("cupy", "cupy_backends", "pynvml", "pygenn")
 """Packages whose errors in the middle of an epoch are the GPU's or its driver's."""
-
-
-class EpochResult(Protocol):
-    """What one epoch of training returns, after its device has finished.
-
-    Attributes:
-        accuracy: on the samples it trained on, in [0, 1].
-        loss: mean over these samples.
-        samples: how many they were (optional; else ``profile.samples`` is believed).
-        adam_damping: asked after all trials, by how much Adam's epsilon shortens its steps (optional).
-    """
-
-    accuracy: float
-    loss: float
-
-
-Workload = Callable[[Params, str, int, store.SpikeStore], Callable[[], EpochResult]]
-"""``workload(params, loss_name, batch_size, store)`` makes the function that trains one epoch.
-
-``params.optimiser.engine`` is already the engine to measure; the epoch is ``params.profile.samples`` samples long.
-"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +60,7 @@ def profile(
     spikes: Path,
     out: Path,
     *,
-    workload: Workload | None = None,
+    workload: Callable[[Params, str, int, store.SpikeStore], Workload] = Workload,
     meter: Meter | None = None,
 ) -> None:
     """Measure training on ``device`` (``cpu`` or ``cuda``) at one batch size, and write a row as JSON.
@@ -99,7 +79,8 @@ def profile(
         params: of the study; ``profile`` says how long to measure.
         spikes: training split.
         out: JSON to write.
-        workload: see :data:`Workload`; default ``eventspeech.learning.workload.workload``.
+        workload: makes what is measured of the parameters, the name of the loss, the batch size and the samples;
+            ``params.optimiser.engine`` is already the engine to measure.
         meter: of the device; default the one this machine has.
 
     Raises:
@@ -108,7 +89,7 @@ def profile(
     params = params.for_loss(params.profile.loss)
     engine = engines.for_device(device, params.optimiser.engine)
     row = blank(params, device, engine, batch_size)
-    problem = engines.named(engine).problem(device) if workload is None else None
+    problem = engines.named(engine).problem(device) if workload is Workload else None
     if problem is None and batch_size > params.profile.samples:
         problem = f"a batch of {batch_size} needs profile.samples of at least {batch_size}"
     if problem is None:
@@ -120,7 +101,7 @@ def profile(
 
 
 def _measure(
-    params: Params, device: str, engine: str, batch_size: int, spikes: Path, workload: Workload | None,
+    params: Params, device: str, engine: str, batch_size: int, spikes: Path, workload: Callable[..., Workload],
     meter: Meter | None,
 ) -> dict[str, Any]:  # fmt: skip
     with contextlib.ExitStack() as stack:
@@ -134,11 +115,11 @@ def _measure(
         samples = store.load(spikes)
         results: list[EpochResult] = []
         try:
-            epoch, begun = _make(params, engine, batch_size, samples, workload)
+            load, begun = _make(params, engine, batch_size, samples, workload)
             for _ in range(params.profile.warmup_epochs):
-                epoch()
+                load.epoch()
             trials = [
-                _trial(meter, host, lambda: results.append(epoch()), params.profile.epochs, "trial")
+                _trial(meter, host, lambda: results.append(load.epoch()), params.profile.epochs, "trial")
                 for _ in range(params.profile.trials)
             ]
         except Exception as error:
@@ -147,11 +128,11 @@ def _measure(
             logger.debug("the measurement ended early", exc_info=True)
             return not_measured(reason)
         facts = meter.facts()
-    row = summarise(device, trials, idle, getattr(results[-1], "samples", params.profile.samples), begun, facts)
+    row = summarise(device, trials, idle, results[-1].samples, begun, facts)
     if device == "cpu":
         row["peak_memory_mib"] = _peak_resident_mib()
         row |= estimate(row, params.profile.cpu_model_w)
-    return row | _learning(results[-1], batch_size, row["samples"])
+    return row | _learning(results[-1], load, batch_size)
 
 
 def fault_of_machine(error: Exception, device: str, batch_size: int) -> str | None:
@@ -181,30 +162,28 @@ def estimate(row: dict[str, Any], model_w: float | None) -> dict[str, Any]:
     return {"energy_estimate_per_epoch_j": model_w * row["epoch_time_s"], "energy_estimate_reason": reason}
 
 
-def _learning(last: EpochResult, batch_size: int, samples: int) -> dict[str, Any]:
+def _learning(last: EpochResult, load: Workload, batch_size: int) -> dict[str, Any]:
     """Return what the batch size did to learning, as of the last epoch."""
-    damping = getattr(last, "adam_damping", None)
     return {
         "accuracy": float(last.accuracy),
         "loss_value": float(last.loss),
-        "updates_per_epoch": -(-samples // batch_size),
-        "adam_damping": None if damping is None else float(damping()),
+        "updates_per_epoch": -(-last.samples // batch_size),
+        "adam_damping": float(load.adam_damping()),
     }
 
 
 def _make(
-    params: Params, engine: str, batch_size: int, samples: store.SpikeStore, workload: Workload | None
-) -> tuple[Callable[[], EpochResult], dict[str, float]]:
+    params: Params, engine: str, batch_size: int, samples: store.SpikeStore, workload: Callable[..., Workload]
+) -> tuple[Workload, dict[str, float]]:
     """Set the training up and run a first epoch; return the epoch and the seconds both took."""
     start_s = time.monotonic()
-    workload = workload or importlib.import_module("eventspeech.learning.workload").workload
     optimiser = params.optimiser.model_copy(update={"engine": engine})
     train = params.train.model_copy(update={"batch_size": batch_size})
     params = params.model_copy(update={"optimiser": optimiser, "train": train})
-    epoch = workload(params, params.profile.loss, batch_size, samples)
+    load = workload(params, params.profile.loss, batch_size, samples)
     ready_s = time.monotonic()
-    epoch()
-    return epoch, {"setup_s": ready_s - start_s, "first_epoch_s": time.monotonic() - ready_s}
+    load.epoch()
+    return load, {"setup_s": ready_s - start_s, "first_epoch_s": time.monotonic() - ready_s}
 
 
 def _trial(meter: Meter, host: Meter, work: Callable[[], Any], repeats: int, name: str) -> Trial:

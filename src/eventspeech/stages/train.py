@@ -57,7 +57,8 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
     size = sum(array.size for array in trainer.weights.values())
     logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
     fingerprint = checkpoint.fingerprint_of(params, loss, seed, fold, spikes)
-    progress = checkpoint.resume(outputs.checkpoint, fingerprint, trainer, checkpoint.Progress(params.train.select))
+    progress = checkpoint.Progress(params.train.select)
+    checkpoint.resume(outputs.checkpoint, fingerprint, trainer, progress, params.train.epochs)
     start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
     full_rate = trainer.learning_rate
     for number in range(len(progress.rows) + 1, params.train.epochs + 1):

@@ -1,0 +1,126 @@
+"""The tables of `compare` as others read them: names are text, numbers are possible ones of this very study."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import fake_results
+
+from eventspeech import params
+from eventspeech.errors import DataError
+from eventspeech.files import write_csv, write_json
+from eventspeech.records import comparison
+from eventspeech.stages.compare import compare
+
+HARD = ["None", "nan", "NA", "true", "e1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The comparison of losses whose names a reader may take for something else."""
+    root = tmp_path_factory.mktemp("comparison")
+    chosen = study()
+    for loss in chosen.study.losses:
+        for seed in chosen.study.seeds:
+            accuracy = fake_results.curve(loss, seed, 4)
+            fake_results.training(root / "train" / loss / str(seed) / "held_out", loss, seed, accuracy)
+            fake_results.evaluation(root / "evaluate" / loss / str(seed) / "held_out", {"loss": loss}, 0.8, seed)
+    compare(chosen, root / "train", root / "evaluate", root / "compare")
+    return root / "compare"
+
+
+def study() -> params.Params:
+    content = fake_results.params().model_dump()
+    content["shape"] = {name: {"kind": "exponential"} for name in HARD}
+    content["study"] = {"losses": HARD, "seeds": [0, 1]}
+    content["compare"]["reference"] = content["profile"]["loss"] = HARD[0]
+    return params.validate(content)
+
+
+def test_names_are_text_and_numbers_are_numbers(folder):
+    found = comparison.read(folder, HARD)
+    assert set(found) == set(comparison.TABLES)
+    for name in ("runs", "curves", "losses", "folds", "time_to_accuracy"):
+        assert list(found[name]["loss"].unique()) == HARD
+    assert set(found["differences"]["loss"]) == set(HARD[1:]) and set(found["differences"]["reference"]) == {"None"}
+    assert found["losses"].set_index("loss").loc["nan", "runs"] == 2
+    assert found["runs"]["seed"].dtype == np.int64 and found["runs"]["test"].dtype == np.float64
+    assert found["losses"]["reason"].isna().all(), "an empty cell is missing, a loss called NA is not"
+    texts = set(comparison.TEXTS)
+    for table in found.values():
+        assert all(pd.api.types.is_numeric_dtype(table[name]) for name in set(table) - texts)
+
+
+@pytest.fixture
+def copied(tmp_path, folder):
+    """A copy of the tables; returns the folder and what changes a cell of one."""
+
+    def change(table, column, text):
+        path = tmp_path / f"{table}.csv"
+        with path.open(encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream)
+        rows[0][header.index(column)] = text
+        write_csv(path, header, rows)
+
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path, change
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "text"),
+    [
+        ("losses", "test_mean", "1.7"),
+        ("losses", "best_validation_high", "1.01966"),
+        ("losses", "test_sd", "-0.1"),
+        ("runs", "test", "-0.1"),
+        ("runs", "best_validation", "nan"),
+        ("runs", "epochs", "-1"),
+        ("curves", "mean", "1e400"),
+        ("curves", "low", "-0.00398"),
+        ("curves", "training_mean", "many"),
+        ("folds", "minus_reference_mean", "-1.5"),
+        ("time_to_accuracy", "reached", "-2"),
+        ("differences", "p", "1.2"),
+        ("differences", "mean", "inf"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused(copied, table, column, text):
+    folder, change = copied
+    change(table, column, text)
+    with pytest.raises(DataError, match=rf"{table}\.csv is damaged: {column}.*; run the stage `compare` again\.$"):
+        comparison.read(folder, HARD)
+
+
+def test_tables_of_another_study_are_refused(copied):
+    folder, change = copied
+    with pytest.raises(
+        DataError, match=r"runs\.csv holds the loss e1, which the study has not; run the stage `compare`"
+    ):
+        comparison.read(folder, HARD[:-1])
+    with pytest.raises(DataError, match=r"losses\.csv does not hold the losses .*, other of the study"):
+        comparison.read(folder, [*HARD, "other"])
+    change("curves", "loss", "foreign")
+    with pytest.raises(DataError, match=r"curves\.csv holds the loss foreign"):
+        comparison.read(folder, HARD)
+
+
+def test_a_missing_or_truncated_table_is_refused(copied):
+    folder, _ = copied
+    text = (folder / "runs.csv").read_text()
+    (folder / "runs.csv").write_text(text[:-5])
+    with pytest.raises(DataError, match=r"runs\.csv is damaged: row 10 has \d+ cells, its header"):
+        comparison.read(folder, HARD)
+    (folder / "runs.csv").unlink()
+    with pytest.raises(DataError, match=r"runs\.csv does not exist; run the stage `compare` that makes it"):
+        comparison.read(folder, HARD)
+
+
+def test_a_summary_holds_numbers(copied):
+    folder, _ = copied
+    found = comparison.read_summary(folder / "summary.json")
+    assert found["chance"] == 0.05
+    write_json(folder / "summary.json", found | {"chance": "0.05"})
+    with pytest.raises(DataError, match=r"summary\.json is damaged: chance is '0\.05', not a finite number"):
+        comparison.read_summary(folder / "summary.json")
