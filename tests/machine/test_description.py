@@ -24,7 +24,7 @@ def test_unknown_facts_are_none(monkeypatch):
     monkeypatch.setenv("PATH", "")
     facts = machine.facts()
     assert (facts["git_commit"], facts["git_modified"]) == (None, None)
-    assert facts["unknown"]["git_commit"] == "git is not installed"
+    assert facts["doubts"]["git_commit"] == "git is not installed"
 
 
 def test_import_is_light():

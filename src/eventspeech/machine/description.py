@@ -13,8 +13,8 @@ def facts() -> dict[str, Any]:
     Unknown facts are ``None``: ``cpu``, ``architecture``, ``cores`` and ``threads``, ``memory_gib`` (physical, or the
     cgroup's limit), ``os``, ``kernel``, ``python``, ``eventspeech``, ``packages`` (name to version), what
     :func:`eventspeech.machine.gpu.facts` says of the GPU that CUDA gives this process first, ``git_commit`` and
-    ``git_modified`` (tracked files differ from that commit). ``unknown`` gives the reason why a fact of the GPU or the
-    commit is not known. No package but NVML's is imported to learn a version.
+    ``git_modified`` (tracked files differ from that commit). ``doubts`` gives the reason why a fact of the GPU or the
+    commit is unknown or doubtful. No package but NVML's is imported to learn a version.
     """
     card, why_no_card = gpu.facts()
     commit, modified, why_no_commit = provenance.commit()
@@ -32,7 +32,7 @@ def facts() -> dict[str, Any]:
         **card,
         "git_commit": commit,
         "git_modified": modified,
-        "unknown": why_no_card | ({} if why_no_commit is None else {"git_commit": why_no_commit}),
+        "doubts": why_no_card | ({} if why_no_commit is None else {"git_commit": why_no_commit}),
     }
 
 

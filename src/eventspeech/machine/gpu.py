@@ -205,15 +205,15 @@ def _order_of_cuda(*environment: str | None) -> list[str]:
 
 
 def facts(library: Any = None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the facts of the first GPU this process sees, and the reason for each that is unknown.
+    """Return the facts of the first GPU this process sees, and the reason for each that is unknown or doubtful.
 
     They are ``gpu`` (its name), ``gpu_uuid``, ``gpus`` (how many this process sees), ``gpu_memory_gib``,
-    ``gpu_driver``, and ``gpu_doubt``: why CUDA may mean another card. Of a board split by MIG they are the instance's.
+    and ``gpu_driver``; of a board split by MIG they are the instance's.
 
     Args:
         library: see :class:`Nvml`.
     """
-    found: dict[str, Any] = dict.fromkeys((*FACTS, "gpu_doubt"))
+    found: dict[str, Any] = dict.fromkeys(FACTS)
     try:
         nvml = Nvml(library)
     except NoGpu as error:
@@ -225,20 +225,20 @@ def facts(library: Any = None) -> tuple[dict[str, Any], dict[str, str]]:
         except NoGpu as error:
             answers["gpu"] = None, str(error)
         else:
-            found |= {"gpus": len(cards), "gpu_doubt": cards[0].doubt}
-            answers |= _facts_of(nvml, cards[0])
+            answers |= {"gpus": (len(cards), None)} | _facts_of(nvml, cards[0])
     found |= {name: value for name, (value, _) in answers.items()}
     return found, {name: reason for name, (_, reason) in answers.items() if reason is not None}
 
 
 def _facts_of(nvml: Nvml, card: Card) -> dict[str, tuple[Any, str | None]]:
-    """Return name, UUID and memory of a card, each with the reason if it is unknown."""
+    """Return name, UUID and memory of a card, each with the reason why it is unknown or may be another's."""
     memory, reason = nvml.answer("nvmlDeviceGetMemoryInfo", card.handle)
     total = getattr(memory, "total", None)
     if card.doubt == SPLIT:  # the memory of a board is not what a part of it has
         total, reason = None, SPLIT
+    name, unnamed = nvml.answer("nvmlDeviceGetName", card.handle)
     return {
-        "gpu": nvml.answer("nvmlDeviceGetName", card.handle),
+        "gpu": (name, unnamed or card.doubt),
         "gpu_uuid": (card.uuid, None) if card.uuid else nvml.answer("nvmlDeviceGetUUID", card.handle),
         "gpu_memory_gib": (round(total / 2**30, 2), None) if total else (None, reason or "the driver tells no memory"),
     }

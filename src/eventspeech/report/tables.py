@@ -241,11 +241,17 @@ def machines(results: Results) -> pd.DataFrame:
         distinct = list({repr(kind): kind for kind in kinds}.values())
         for number, kind in enumerate(distinct, 1):
             columns[stage if len(distinct) == 1 else f"{stage} {number}"] = kind
-    flat = {name: plain(facts) for name, facts in columns.items()}
+    flat = {
+        name: plain({fact: value for fact, value in facts.items() if value != {}}) for name, facts in columns.items()
+    }
     for facts in flat.values():
         facts["git_commit"] = facts.get("git_commit", "")[:12]
     names = list(dict.fromkeys(name for facts in flat.values() for name in facts))
-    rows = [{"fact": name} | {column: facts.get(name) or "unknown" for column, facts in flat.items()} for name in names]
+    # a doubt that one machine has is none of the others'
+    missing = {name: "" if name.startswith("doubts.") else "unknown" for name in names}
+    rows = [
+        {"fact": name} | {column: facts.get(name) or missing[name] for column, facts in flat.items()} for name in names
+    ]
     return pd.DataFrame(rows)
 
 
