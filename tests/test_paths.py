@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from eventspeech import paths
 
 
-def test_a_path_that_the_copy_lacks_leads_into_the_repository(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["", "standalone"])
+def test_a_path_that_the_copy_lacks_leads_into_the_repository(tmp_path, monkeypatch, kind):
     wanted = tmp_path / "data" / "recordings" / "one.wav"
     wanted.parent.mkdir(parents=True)
     wanted.touch()
-    copy = tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc"
+    copy = tmp_path / ".dvc" / "tmp" / "exps" / kind / "tmpabc"
     (copy / "data" / "raw").mkdir(parents=True)
     monkeypatch.chdir(copy)
     assert paths.given("data/recordings/one.wav") == wanted
@@ -19,9 +22,10 @@ def test_a_path_that_the_copy_lacks_leads_into_the_repository(tmp_path, monkeypa
     assert paths.given("data/recordings") == Path("data/recordings"), "what the copy has comes first"
 
 
-def test_a_study_below_the_root_of_its_repository(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["", "standalone"])
+def test_a_study_below_the_root_of_its_repository(tmp_path, monkeypatch, kind):
     (tmp_path / "study" / "speech").mkdir(parents=True)
-    copy = tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc" / "study"
+    copy = tmp_path / ".dvc" / "tmp" / "exps" / kind / "tmpabc" / "study"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
     assert paths.given("speech") == tmp_path / "study" / "speech"

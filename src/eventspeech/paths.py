@@ -59,7 +59,8 @@ def given(path: str | Path) -> Path:
     copies = [folder for folder in here.parents if folder.parts[-3:] == (".dvc", "tmp", "exps")]
     if path.exists() or not copies:
         return path
-    repository, below = copies[0].parents[2], here.relative_to(copies[0]).parts[1:]
-    inside = Path(os.path.relpath(os.path.abspath(path), here))
-    candidates = [repository.joinpath(*below) / inside, repository / inside]
+    repository, below = copies[0].parents[2], here.relative_to(copies[0]).parts
+    inside = os.path.relpath(os.path.abspath(path), here)
+    # the first names are those of copies; what follows is the study's place in its repository
+    candidates = [repository.joinpath(*below[first:], inside) for first in range(1, len(below) + 1)]
     return next((candidate for candidate in candidates if candidate.exists()), path)
