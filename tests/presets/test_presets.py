@@ -39,6 +39,14 @@ def test_recordings_hold_out_other_speakers_for_the_test():
     assert set(recordings.validation.speakers).isdisjoint(source.test_speakers)
 
 
+def test_arabic_commands_have_their_authors_split():
+    arabic = params.load(paths.PRESETS / "arabic-commands.yaml")
+    source, validation = arabic.download.recordings, arabic.validation.speakers
+    assert len(set(source.test_speakers) | set(validation)) == 12 and source.test_takes == 0
+    assert set(validation) == {"a02", "a07", "a08", "a12", "a21", "a25"}
+    assert arabic.network.input_mean * arabic.network.delays.copies == pytest.approx(0.03)
+
+
 def test_recordings_loso_leaves_every_training_speaker_out_once():
     folded, plain = (params.load(paths.PRESETS / f"{name}.yaml") for name in ("recordings-loso", "recordings"))
     assert folded.validation.protocol == "leave_one_out"
