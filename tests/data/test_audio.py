@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from support.speech import write_tone
 
-from eventspeech.data import audio
+from eventspeech.data import audio, mpeg_header
 from eventspeech.errors import DataError
 
 
@@ -162,6 +162,25 @@ def test_flac_of_open_length(tmp_path):
     (tmp_path / "a.flac").write_bytes(content[:-20])
     with pytest.raises(DataError, match="cannot be read as audio"):
         audio.read(tmp_path / "a.flac")
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16_000, 44_100])
+def test_mp3_without_its_xing_header(tmp_path, rate_hz):
+    """libsndfile reads as much as it guesses: a part of the recording."""
+    noise = np.random.default_rng(0).normal(0, 0.3, 2 * rate_hz) * np.repeat([0.01, 1], rate_hz)
+    soundfile.write(tmp_path / "a.mp3", noise, rate_hz, bitrate_mode="VARIABLE", compression_level=0.3)
+    whole = audio.read(tmp_path / "a.mp3").samples
+    assert len(whole) == 2 * rate_hz
+    content = (tmp_path / "a.mp3").read_bytes()
+    with (tmp_path / "a.mp3").open("rb") as stream:
+        frame = mpeg_header._frame(stream, 0)
+        assert 0 <= mpeg_header.samples(stream) - frame[1] - len(whole) <= audio.MOST_PADDING
+    assert b"Xing" in content[: frame[0]]
+    (tmp_path / "a.mp3").write_bytes(b"ID3\4\0\0\0\0\1\0" + bytes(128) + content)
+    assert len(audio.read(tmp_path / "a.mp3").samples) == len(whole)
+    (tmp_path / "a.mp3").write_bytes(content[frame[0] :])
+    with pytest.raises(DataError, match="variable bit rate without a Xing header, of which only a part"):
+        audio.read(tmp_path / "a.mp3")
 
 
 @pytest.mark.parametrize("length", [0, 2 * 8000 * 18_000, 0xFFFFFFFF])

@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import soundfile
 
-from eventspeech.data import audio_header
+from eventspeech.data import audio_header, mpeg_header
 from eventspeech.errors import DataError
 
 RATES_HZ = (4_000, 192_000)
@@ -26,6 +26,9 @@ MOST_OPEN_BYTES = 1 << 26
 
 NO_RECORDINGS = ("RAW", "SD2", "XI")
 """What libsndfile reads only with further facts: the format itself, a second file, the sampling rate."""
+
+MOST_PADDING = 4 * 1152
+"""Samples that an MP3 encoder may put around the recording."""
 
 BLOCK = 2**18
 """Numbers read at once, over all channels."""
@@ -98,6 +101,7 @@ def read(path: Path) -> Sound:
             blocks, at_full_scale = _read_blocks(path, file)
             frames, channels, rate_hz = file.frames, file.channels, file.samplerate
             end, size = audio_header.data_end(stream), stream.seek(0, io.SEEK_END)
+            counted = mpeg_header.samples(stream) if file.format == "MP3" else 0
     except PermissionError as error:
         raise Unusable(path, "not readable", f"may not be read ({error.strerror}); change its permissions.") from error
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError) as error:
@@ -106,6 +110,9 @@ def read(path: Path) -> Sound:
     samples = np.concatenate(blocks) if blocks else np.empty(0)
     if (frames < UNKNOWN and len(samples) < frames) or (end is not None and end > size):
         raise Unusable(path, "truncated", "is truncated: it ends before the length its header states; copy it again.")
+    if counted > len(samples) + MOST_PADDING:
+        what = "MP3 of variable bit rate without a Xing header"
+        raise Unusable(path, what, f"is an {what}, of which only a part would be read; convert it to wav or flac.")
     _check(path, samples, rate_hz, channels)
     return Sound(samples, rate_hz, channels, at_full_scale / (len(samples) * channels))
 

@@ -93,6 +93,8 @@ def from_names(parameters: Recordings, folder: Path, endings: Iterable[str]) -> 
                 "with names that do not match download.recordings.pattern (correct it, or write a manifest)",
                 shown(below),
             )
+        elif _has_controls(label + speaker):
+            scan.faults.add("with a line break or control character in the name", shown(below))
         elif split is not None and split not in SPLITS:
             scan.faults.add("with a split that is not train, validation or test", shown(below))
         else:
@@ -215,13 +217,17 @@ def _wrong(row: dict[str, str]) -> list[str]:
     for column in ("label", "speaker"):
         if len(row[column]) > LONGEST_NAME:
             found.append(f"with a {column} of more than {LONGEST_NAME} characters (is a quote missing?)")
-        elif any(unicodedata.category(one) == "Cc" for one in row[column]):
+        elif _has_controls(row[column]):
             found.append(f"with a line break or control character in the {column}")
     if row["split"] and row["split"].lower() not in SPLITS:
         found.append(f"with the split '{shown(row['split'][:LONGEST_NAME])}' (write train, validation or test)")
     if ".." in PurePosixPath(row["path"].replace("\\", "/")).parts:
         found.append("with a path that leaves the folder by '..' (set download.recordings.folder further up)")
     return found
+
+
+def _has_controls(text: str) -> bool:
+    return any(unicodedata.category(one) == "Cc" for one in text)
 
 
 class _Finder:

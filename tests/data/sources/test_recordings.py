@@ -186,8 +186,11 @@ def test_names_that_do_not_match_are_named(folder, tmp_path):
     for number in range(5):
         write_tone(folder / f"odd{number}.wav", 900 + number)
     write_tone(folder / "_cy_0.wav", 990)
-    match = r"6 with names that do not match .* \(_cy_0\.wav, odd0\.wav, odd1\.wav, \.\.\.\); mend or remove them"
+    write_tone(folder / "2\n3_cy_0.wav", 991)
+    match = r"6 with names that do not match .* \(_cy_0\.wav, odd0\.wav, odd1\.wav, \.\.\.\).*; mend or remove them"
     with pytest.raises(DataError, match=match):
+        index(tmp_path / "raw", folder=str(folder))
+    with pytest.raises(DataError, match=r"1 with a line break or control character in the name \(2\\n3_cy_0\.wav\)"):
         index(tmp_path / "raw", folder=str(folder))
     assert len(index(tmp_path / "raw", folder=str(folder), unusable="leave_out")) == 12
 
