@@ -3,6 +3,7 @@
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,23 +20,32 @@ def save(table: pd.DataFrame, folder: Path, name: str) -> list[Path]:
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table as Markdown."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+    cells = [[inline(cell) for cell in row] for row in [list(table.columns), *table.to_numpy().tolist()]]
+    rows = [cells[0], ["---"] * len(table.columns), *cells[1:]]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def inline(text: Any) -> str:
+    """Return a text for a line of Markdown, so that nothing in it is read as markup or as mathematics."""
+    # not every reader knows a backslash before the sign of mathematics
+    text = re.sub(r"[\\`*_{}\[\]<>|~&#!^]|:(?=//)", r"\\\g<0>", " ".join(str(text).split()))
+    return text.replace("$", "&#36;")
 
 
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "<": "$<$", ">": "$>$",
+    "|": r"\textbar{}", "`": r"\textasciigrave{}", "→": r"$\rightarrow$", "…": r"\ldots{}", "\u00a0": "~",
 }  # fmt: skip
 
 
 def latex(table: pd.DataFrame) -> str:
-    """Return a table as LaTeX; needs the package booktabs."""
+    """Return a table as LaTeX; needs the package booktabs, and for names beyond Latin letters XeLaTeX or LuaLaTeX."""
 
     def line(cells: list) -> str:
-        # a bracket that opens a cell would be read as an option of the row's end before it
-        texts = ["".join(_TEX.get(letter, letter) for letter in str(cell)) for cell in cells]
-        return " & ".join(f"{{}}{text}" if text.startswith("[") else text for text in texts) + r" \\"
+        texts = ["".join(_TEX.get(letter, letter) for letter in " ".join(str(cell).split())) for cell in cells]
+        # at the start of a cell these would be read as the star or the option of the row's end before it
+        return " & ".join(f"{{}}{text}" if text[:1] in ("[", "*") else text for text in texts) + r" \\"
 
     body = [line(row) for row in table.to_numpy().tolist()]
     head = [rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}", r"\toprule", line(list(table.columns)), r"\midrule"]

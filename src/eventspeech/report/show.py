@@ -40,9 +40,9 @@ class Shower:
         display(HTML(formats.as_html(table)))
 
     def sentence(self, text: str) -> None:
-        """Show a paragraph."""
+        """Show a paragraph of Markdown."""
         display(Markdown(text))
 
     def _caption(self, kind: str, caption: str) -> str:
         self._counts[kind] += 1
-        return f"**{kind} {self._counts[kind]}.** {caption}"
+        return f"**{kind} {self._counts[kind]}.** {formats.inline(caption)}"

@@ -4,6 +4,7 @@ import html
 
 from eventspeech import machine
 from eventspeech.report.claims import FAILS, HOLDS, Finding
+from eventspeech.report.formats import inline
 from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
@@ -90,19 +91,19 @@ def header(results: Results) -> str:
     commit = facts["git_commit"][:10] if facts["git_commit"] else "unknown"
     if facts["git_modified"]:
         commit += " (with uncommitted changes)"
-    losses = ", ".join(title(loss) for loss in results.losses)
+    losses = ", ".join(inline(title(loss)) for loss in results.losses)
     seeds, folds = len(results.seeds), len(results.folds)
     jobs = f"{seeds} seed{'s' if seeds > 1 else ''}"
     if folds > 1:
         jobs += f", {folds} folds ({HELD_OUT[results.params.validation.protocol]})"
     lines = [
-        f"# {html.escape(results.params.report.title)}",
+        f"# {inline(results.params.report.title)}",
         f"**Data:** {results.source.data}; {len(results.classes)} words, "
         f"{results.training_samples} training samples.  ",
         f"**Losses:** {losses}; {jobs}.  ",
         f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
-        f"on {facts['cpu'] or 'an unknown processor'} "
-        f"({facts['cores']} cores{', ' + facts['gpu'] if facts['gpu'] else ''}).",
+        f"on {inline(facts['cpu'] or 'an unknown processor')} "
+        f"({facts['cores']} cores{', ' + inline(facts['gpu']) if facts['gpu'] else ''}).",
     ]
     text = "\n".join([lines[0], "", *lines[1:]])
     if results.label:
@@ -140,7 +141,9 @@ def findings(found: list[Finding], *chosen: Claim) -> str:
 
 def baseline(sentences: list[str]) -> str:
     """Return the comparison with logistic regression as a paragraph."""
-    return "Against logistic regression on binned spike counts: " + " ".join(map(capital, sentences))
+    return "Against logistic regression on binned spike counts: " + " ".join(
+        inline(capital(sentence)) for sentence in sentences
+    )
 
 
 def sources() -> str:

@@ -11,13 +11,14 @@ from eventspeech.report.figures.style import (
     WIDTH,
     WORSE,
     dot,
+    legend,
+    loss_label,
     styled,
     verdict_colour,
 )
 from eventspeech.report.results import Results, ablation_measures, ablation_order
 from eventspeech.report.words import (
     measure_name,
-    title,
     verdict,
 )
 
@@ -43,7 +44,7 @@ def differences(results: Results) -> Figure:
         points = rows_of_loss["unit"] == "fraction"
         _forest(left, rows_of_loss[points], 100.0, early)
         _forest(right, rows_of_loss[~points], 1.0, early)
-        left.set_title(f"{title(loss)} minus {title(results.params.compare.reference)}")
+        left.set_title(f"{loss_label(loss)} minus {loss_label(results.params.compare.reference)}")
     if not np.isfinite(table.loc[table["unit"] == "epochs", "mean"]).any():
         grid[-1, 1].set_xticks([])
     grid[-1, 0].set_xlabel("difference of accuracy (percentage points)")
@@ -91,17 +92,17 @@ def ablation(results: Results) -> Figure:
             ends += [abs(value) for value in bounds if np.isfinite(value)]
         axes.axvline(0, color="black", linewidth=0.8, zorder=1)
         axes.set_title(measure_name(measure, early))
-        axes.set_xlabel(f"minus {title(results.params.compare.reference)} (percentage points)")
+        axes.set_xlabel(f"minus {loss_label(results.params.compare.reference, 16)} (percentage points)")
         axes.set_xlim(-1.12 * max(ends, default=1), 1.12 * max(ends, default=1))
         axes.grid(False, axis="y")
-    grid[0].set_yticks(range(len(names)), [title(loss) for loss in names])
+    grid[0].set_yticks(range(len(names)), [loss_label(loss) for loss in names])
     grid[0].set_ylim(len(names) - 0.4, -0.6)
     confidence = f"{100 * results.params.compare.confidence:g} % interval over"
     marks, texts = [Line2D([], [], color=GREY, linewidth=2.2)], [f"{confidence} seeds"]
     if len(results.folds) > 1:
         marks, texts = [*marks, Line2D([], [], color=GREY, linewidth=0.7)], [*texts, "over folds"]
     marks += [dot("white"), dot(BETTER), dot(WORSE)]
-    figure.legend(marks, [*texts, "undecided", "helps", "harms"], loc="outside lower center", ncols=5)
+    legend(figure, marks, [*texts, "undecided", "helps", "harms"])
     return figure
 
 

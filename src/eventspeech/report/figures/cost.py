@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from eventspeech.records.measurement import is_valid
-from eventspeech.report.figures.style import GREY, WIDTH, styled
+from eventspeech.report.figures.style import GREY, WIDTH, legend, styled
 from eventspeech.report.results import Results
 from eventspeech.report.words import device_name
 
@@ -42,7 +42,7 @@ def profile(results: Results) -> Figure:
     if any("INVALID" in (row["status"], row.get("energy_status")) for row in results.profile):
         marks.append(Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle=""))
         texts.append("measured, but INVALID (see table)")
-    figure.legend(marks, texts, loc="outside lower center", ncols=3)
+    legend(figure, marks, texts)
     return figure
 
 

@@ -14,13 +14,15 @@ from eventspeech.report.figures.style import (
     GREY,
     RED,
     WIDTH,
+    label,
+    legend,
     look,
+    loss_label,
     styled,
 )
 from eventspeech.report.results import Results
 from eventspeech.report.words import (
     WITHOUT_WEIGHT,
-    title,
 )
 
 
@@ -35,9 +37,9 @@ def weightings(results: Results) -> Figure:
         shape = results.params.shape[loss]
         mean = losses.mean_weight(shape)
         if mean is None:
-            axes.plot([], [], " ", label=f"{title(loss)} (no weight: {WITHOUT_WEIGHT[shape.kind]})")
+            axes.plot([], [], " ", label=f"{loss_label(loss)} (no weight: {WITHOUT_WEIGHT[shape.kind]})")
         else:
-            axes.plot(x, losses.weight(shape, x), label=f"{title(loss)} (mean {mean:.3f})", **look(results, loss))
+            axes.plot(x, losses.weight(shape, x), label=f"{loss_label(loss)} (mean {mean:.3f})", **look(results, loss))
     axes.set(xlabel="time in the trial, x = t / T", ylabel="weight w(x) of the output voltage", xlim=(0, 1))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     # names of what has no weight are long
@@ -70,7 +72,9 @@ def inputs(results: Results) -> Figure:
     for row, speaker in zip(grid, speakers, strict=True):
         for axes, word in zip(row, words, strict=True):
             found = np.flatnonzero((data.labels == word) & (data.speakers == speaker))
-            axes.set_title(f"{data.class_names[word]}, speaker {data.speaker_names[speaker]}", fontsize=7.5)
+            axes.set_title(
+                f"{label(data.class_names[word], 14)}, speaker {label(data.speaker_names[speaker], 10)}", fontsize=7.5
+            )
             axes.grid(False)
             if len(found):
                 times, channels = data.sample(int(found[0]))
@@ -111,7 +115,7 @@ def example(results: Results) -> Figure:
     marks = [Line2D([], [], color="black"), Line2D([], [], color=RED, linestyle="--")]
     marks += [Line2D([], [], color="#c8c8c8"), Patch(color="#dddddd")]
     texts = ["output of the spoken word", "of the predicted word, if another", "other outputs", "after the trial"]
-    figure.legend(marks, texts, loc="outside lower center", ncols=4)
+    legend(figure, marks, texts)
     return figure
 
 
@@ -128,4 +132,5 @@ def _example_column(column: Sequence[Axes], results: Results, loss: str) -> None
     if predicted != actual:
         column[2].plot(times, voltage[:, predicted], color=RED, linewidth=1.1, linestyle="--")
     column[2].plot(times, voltage[:, actual], color="black", linewidth=1.2)
-    column[0].set_title(f"{title(loss)}\n“{names[actual]}”, predicted “{names[predicted]}”")
+    spoken, heard = (label(names[place], 14) for place in (actual, predicted))
+    column[0].set_title(f"{loss_label(loss)}\n“{spoken}”, predicted “{heard}”")

@@ -7,9 +7,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from eventspeech.report.figures.style import GREY, WIDTH, dot, look, percent_axis, rule, styled
+from eventspeech.report.figures.style import (
+    GREY,
+    WIDTH,
+    dot,
+    label,
+    legend,
+    look,
+    loss_label,
+    percent_axis,
+    rule,
+    styled,
+)  # fmt: skip
 from eventspeech.report.results import Results
-from eventspeech.report.words import HELD_OUT, title
+from eventspeech.report.words import HELD_OUT
 
 
 @styled
@@ -24,14 +35,14 @@ def training_curves(results: Results) -> Figure:
             best = run["summary"]["best_epoch"]
             axes.plot(best, accuracy[best - 1], "o", color=colour, markeredgecolor="black", markeredgewidth=0.6)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
-        axes.set_title(title(loss))
+        axes.set_title(loss_label(loss))
         best = max((run["summary"] for run in results.of(loss)), key=_best_validation)
-        where = f"seed {best['seed']}, " + (f"fold {best['fold']}, " if len(results.folds) > 1 else "")
+        where = f"seed {best['seed']}, " + (f"fold {label(best['fold'], 10)}, " if len(results.folds) > 1 else "")
         text = f"maximum {100 * _best_validation(best):.1f} %\n{where}epoch {best['best_epoch']}"
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
         axes.text(0.97, 0.12, text, ha="right", va="bottom", fontsize=7.5, bbox=box, transform=axes.transAxes)
     marks = [Line2D([], [], color="black", linewidth=0.8), dot("#ffffff"), rule(":")]
-    figure.legend(marks, [results.one_run, "its best epoch", "chance"], loc="outside lower center", ncols=3)
+    legend(figure, marks, [results.one_run, "its best epoch", "chance"])
     return figure
 
 
@@ -65,12 +76,12 @@ def mean_curves(results: Results) -> Figure:
     matched = [loss for loss in others if results.same_mean_weight(loss)]
     raw = [loss for loss in others if loss not in matched]
     groups = {"weights as they are": raw, "weights of equal mean": matched}
-    groups = {text: [reference, *members] for text, members in groups.items() if members}
-    groups |= {title(loss): [reference, loss] for loss in results.ablated}
-    groups = groups or {"": [reference]}
-    figure, grid = _panels(results, len(groups))
+    panels = [(text, [reference, *members]) for text, members in groups.items() if members]
+    panels += [(loss_label(loss), [reference, loss]) for loss in results.ablated]
+    panels = panels or [("", [reference])]
+    figure, grid = _panels(results, len(panels))
     table = results.compare["curves"]
-    for axes, (text, members) in zip(grid, groups.items(), strict=True):
+    for axes, (text, members) in zip(grid, panels, strict=True):
         for loss in members:
             rows = table[table["loss"] == loss]
             style = look(results, loss)
@@ -80,8 +91,8 @@ def mean_curves(results: Results) -> Figure:
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(text)
     marks = [*(Line2D([], [], **look(results, loss)) for loss in results.compared), rule(":")]
-    texts = [*map(title, results.compared), "chance"]
-    figure.legend(marks, texts, loc="outside lower center", ncols=min(5, len(marks)))
+    texts = [*map(loss_label, results.compared), "chance"]
+    legend(figure, marks, texts)
     return figure
 
 
@@ -99,10 +110,10 @@ def generalisation(results: Results) -> Figure:
         axes.plot(rows["epoch"], 100 * rows["mean"], color=colour)
         axes.plot(rows["epoch"], 100 * rows["training_mean"], color=colour, linestyle="--", linewidth=1.2)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
-        axes.set_title(title(loss))
+        axes.set_title(loss_label(loss))
     marks = [Line2D([], [], color="black"), Line2D([], [], color="black", linestyle="--", linewidth=1.2), rule(":")]
     texts = [f"validation ({HELD_OUT[results.params.validation.protocol]})", "training", "chance"]
-    figure.legend(marks, texts, loc="outside lower center", ncols=3)
+    legend(figure, marks, texts)
     return figure
 
 
@@ -125,5 +136,5 @@ def activity(results: Results) -> Figure:
         axes.set_xlim(left=0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     marks = [Line2D([], [], **look(results, loss)) for loss in results.compared]
-    figure.legend(marks, [title(loss) for loss in results.compared], loc="outside lower center", ncols=4)
+    legend(figure, marks, list(map(loss_label, results.compared)))
     return figure

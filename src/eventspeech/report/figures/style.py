@@ -4,18 +4,23 @@ Every figure carries the data set's label when the data is not SHD or SSC. A los
 throughout (colours of Okabe and Ito, told apart by colour-blind readers and, by the line style, in black and white).
 """
 
+import contextlib
 import functools
 import io
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import matplotlib
+import matplotlib.style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from eventspeech.files import atomic_path
+from eventspeech.report.figures import glyphs
 from eventspeech.report.results import Results
+from eventspeech.report.words import shortened, title
 
 STYLE = Path(__file__).with_name("study.mplstyle")
 WIDTH = 7.0
@@ -31,7 +36,9 @@ def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @functools.wraps(function)
     def drawn(results: Results, *arguments: object) -> Figure:
-        with matplotlib.rc_context(fname=STYLE):
+        names = frozenset(_names(results))
+        glyphs.tell_missing(names)
+        with in_style(glyphs.families(names)):
             figure = function(results, *arguments)
             if results.label:
                 height = figure.get_size_inches()[1]
@@ -45,6 +52,45 @@ def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
     return drawn
 
 
+@contextlib.contextmanager
+def in_style(families: Sequence[str] = (glyphs.FAMILY,)) -> Iterator[None]:
+    """Draw in the report's style, whatever the user's own settings of matplotlib are, with these fonts."""
+    with matplotlib.style.context(["default", STYLE]), matplotlib.rc_context({"font.family": list(families)}):
+        with glyphs.quiet():
+            yield
+
+
+def _names(results: Results) -> list[str]:
+    """Return all texts of figures that come from the data or from the parameter file."""
+    speakers = [*results.speaker_kinds(), *results.training_store.speaker_names]
+    return list(map(str, [*results.losses, *results.folds, *results.classes, *speakers]))
+
+
+def label(name: str, most: int = 24) -> str:
+    """Return a name of the data as figures show it: in one line, of at most ``most`` characters that have glyphs."""
+    return shortened(glyphs.drawable(str(name)), most)
+
+
+def loss_label(loss: str, most: int = 32) -> str:
+    """Return a loss's name as figures show it."""
+    return label(title(loss), most)
+
+
+def legend(figure: Figure, marks: Sequence[Artist], texts: Sequence[str], most: int = 5) -> None:
+    """Draw a legend below a figure, in as many columns as there is room for, at most ``most``."""
+    widths = [0.5 + 0.058 * len(text) for text in texts]  # inches of a mark and a text in the legend's font size
+    columns = min(most, len(texts))
+    while columns > 1 and _width(widths, columns) > figure.get_size_inches()[0]:
+        columns -= 1
+    figure.legend(marks, texts, loc="outside lower center", ncols=columns)
+
+
+def _width(widths: Sequence[float], columns: int) -> float:
+    """Return how wide a legend is that is filled column by column."""
+    rows = math.ceil(len(widths) / columns)
+    return sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+
+
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
     """Write a figure in every format, each in a folder of its own: ``folder/png/name.png``.
 
@@ -52,7 +98,7 @@ def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> lis
     """
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
     written = []
-    with matplotlib.rc_context(fname=STYLE):
+    with in_style():
         for suffix in formats:
             path = Path(folder) / suffix / f"{name}.{suffix}"
             with atomic_path(path) as temporary:
@@ -64,7 +110,7 @@ def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> lis
 def png(figure: Figure) -> bytes:
     """Return a figure as PNG, to be embedded in the page."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(fname=STYLE):
+    with in_style():
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 

@@ -12,7 +12,10 @@ from eventspeech.report.figures.style import (
     GREY,
     WIDTH,
     dot,
+    label,
+    legend,
     look,
+    loss_label,
     percent_axis,
     rule,
     styled,
@@ -20,7 +23,6 @@ from eventspeech.report.figures.style import (
 from eventspeech.report.results import Results
 from eventspeech.report.words import (
     KINDS,
-    title,
 )
 
 
@@ -38,7 +40,7 @@ def test_accuracy(results: Results) -> Figure:
         axes.axhline(100 * results.baseline[key], color="black", linestyle="--", linewidth=1)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
         crowded = len(results.losses) > 3
-        names = [title(loss) if crowded else title(loss).replace(" ", "\n") for loss in results.losses]
+        names = [loss_label(loss) if crowded else loss_label(loss).replace(" ", "\n") for loss in results.losses]
         slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
         axes.set_xticks(range(len(results.losses)), names, **slanted)
         axes.set_xlim(-0.6, len(results.losses) - 0.4)
@@ -49,7 +51,7 @@ def test_accuracy(results: Results) -> Figure:
     mean = Line2D([], [], color="black", marker="D", linestyle="-", markersize=4)
     interval = f"mean and {100 * results.params.compare.confidence:g} % interval"
     texts = [results.one_run, interval, "logistic regression", "chance"]
-    figure.legend([dot("#ffffff"), mean, baseline, rule(":")], texts, loc="outside lower center", ncols=4)
+    legend(figure, [dot("#ffffff"), mean, baseline, rule(":")], texts)
     return figure
 
 
@@ -71,20 +73,25 @@ def confusion(results: Results, loss: str) -> Figure:
     counts = sum(run["confusion"] for run in results.of(loss))
     totals = counts.sum(axis=1, keepdims=True)
     percent = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 7.0))
+    side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 9.0))
+    cell = 72 * 0.75 * side / len(counts)  # points
+    numbers = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     seaborn.heatmap(
-        percent, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, annot_kws={"fontsize": 5.2},
-        annot=np.array([[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]),
-        fmt="", xticklabels=results.classes, yticklabels=results.classes,
+        percent, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, annot=np.array(numbers) if cell > 6 else None,
+        annot_kws={"fontsize": min(5.2, 0.45 * cell)}, fmt="", xticklabels=False, yticklabels=False,
         cbar_kws={"label": "share of the spoken word (%)", "shrink": 0.75},
     )  # fmt: skip
-    axes.tick_params(labelsize=7)
+    every = max(1, math.ceil(5 / cell))  # beyond some hundred words only some can be named
+    places, names = np.arange(len(counts))[::every] + 0.5, [label(name) for name in results.classes[::every]]
+    size = float(np.clip(0.8 * cell, 4, 7))
+    axes.set_xticks(places, names, rotation=90, fontsize=size)
+    axes.set_yticks(places, names, rotation=0, fontsize=size)
     axes.set(xlabel="predicted word", ylabel="spoken word")
     seeds, folds = len(results.seeds), len(results.folds)
     jobs = f"{seeds} seed{'s' if seeds > 1 else ''}" + (f", {folds} folds" if folds > 1 else "")
-    axes.set_title(f"{title(loss)}: {counts.sum()} tests ({jobs})")
+    axes.set_title(f"{loss_label(loss)}: {counts.sum()} tests ({jobs})")
     return figure
 
 
@@ -102,7 +109,9 @@ def speakers(results: Results) -> Figure:
         places = np.arange(len(names)) + offset
         colour = look(results, loss)["color"]
         axes.vlines(places, [min(r) for r in ranges], [max(r) for r in ranges], color=colour, linewidth=1)
-        axes.plot(places, means, "o", color=colour, label=title(loss), markeredgecolor="black", markeredgewidth=0.4)
+        axes.plot(
+            places, means, "o", color=colour, label=loss_label(loss), markeredgecolor="black", markeredgewidth=0.4
+        )
     bars = [100 * np.mean(results.of_speaker(name, list(results.baselines.values()))) for name in names]
     axes.plot(range(len(names)), bars, "_", color="black", markersize=18, label="logistic regression")
     axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1, label="chance")
@@ -112,11 +121,15 @@ def speakers(results: Results) -> Figure:
             axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=shade, zorder=0)
             middle = (places[0] + places[-1]) / 2
             axes.text(middle, 1, kind, ha="center", va="bottom", fontsize=6.5, transform=axes.get_xaxis_transform())
-    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 20 else 0)
+    every = math.ceil(len(names) / 120)
+    shown = [label(name, 16) for name in names[::every]]
+    upright = sum(map(len, shown)) + 2 * len(shown) > 110  # letters that a line has room for
+    size = float(np.clip(400 / len(shown), 4, 7.5))
+    axes.set_xticks(range(0, len(names), every), shown, rotation=90 if upright else 0, fontsize=size)
     axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
     axes.grid(False, axis="x")
     percent_axis(axes, "test accuracy (%)")
-    figure.legend(loc="outside lower center", ncols=5)
+    legend(figure, *axes.get_legend_handles_labels())
     return figure
 
 
