@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterator
 from typing import Any
 
 STYLE = """\
@@ -54,18 +55,9 @@ def _numbered(body: str) -> tuple[str, list[str]]:
 def page(notebook: Any, title: str) -> str:
     """Return text, figures and tables of an executed notebook (an nbformat node) as one HTML file, without its code.
 
-    nbconvert's own page templates fetch scripts from elsewhere; only its body is used, in a frame of our own.
+    nbconvert's templates are not used: they fetch scripts from elsewhere, and not every environment finds them.
     """
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(
-        template_name="basic",
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
-    )
-    body, _ = exporter.from_notebook_node(notebook)
+    body = "\n".join(part for cell in notebook.cells for part in _parts(cell))
     body, headings = _numbered(re.sub(r"(\d) %", "\\1\u00a0%", body))
     contents = "".join(f'<li><a href="#section-{n}">{text}</a></li>' for n, text in enumerate(headings, 1))
     return (
@@ -74,3 +66,28 @@ def page(notebook: Any, title: str) -> str:
         f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
         f"<nav><ol>{contents}</ol></nav>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def _parts(cell: Any) -> Iterator[str]:
+    """Yield what a cell shows, as HTML."""
+    if cell.cell_type == "markdown":
+        yield _from_markdown(cell.source)
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        if "image/png" in data:
+            yield _image(data["image/png"], output.metadata.get("image/png", {}))
+        elif "text/markdown" in data:
+            yield _from_markdown(data["text/markdown"])
+        elif "text/html" in data:
+            yield data["text/html"]
+
+
+def _from_markdown(text: str) -> str:
+    from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+    return markdown2html_mistune(text)
+
+
+def _image(encoded: str, attributes: dict[str, Any]) -> str:
+    told = "".join(f' {name}="{html.escape(str(attributes[name]))}"' for name in ("width", "alt") if name in attributes)
+    return f'<img src="data:image/png;base64,{"".join(encoded.split())}"{told}>'

@@ -1,5 +1,6 @@
 """What a cell of the notebook calls: save a figure or table, and show it with its caption of one sentence."""
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 
 from eventspeech.report import figures, formats
+from eventspeech.report.kernel import TOLD
 
 _WIDTH_PX_PER_INCH = 120
 
@@ -23,6 +25,7 @@ class Shower:
         self.out = Path(out)
         self.formats = formats
         self._counts = {"Figure": 0, "Table": 0}
+        _log_to_standard_error()
 
     def figure(self, figure: Figure, name: str, caption: str) -> None:
         """Save a figure as ``figures/*/{name}.*`` and show it."""
@@ -46,3 +49,10 @@ class Shower:
     def _caption(self, kind: str, caption: str) -> str:
         self._counts[kind] += 1
         return f"**{kind} {self._counts[kind]}.** {formats.inline(caption)}"
+
+
+def _log_to_standard_error() -> None:
+    """Let this process, the notebook's kernel, hand what it has to tell the user to the process that started it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{TOLD}%(message)s"))
+    logging.getLogger("eventspeech").handlers = [handler]

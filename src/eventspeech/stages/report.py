@@ -1,32 +1,24 @@
 """Execute the notebook and render the page."""
 
 import ast
-import contextlib
 import json
 import logging
-import os
-import sys
-import tempfile
+import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eventspeech.errors import DataError, UserError
-from eventspeech.files import atomic_path, write_text
+from eventspeech.files import write_text
 from eventspeech.params import Params
 from eventspeech.report import NOTEBOOK
 from eventspeech.report import results as study_results
+from eventspeech.report.kernel import CellError, execute
 from eventspeech.report.page import page
 
 logger = logging.getLogger("eventspeech")
 
 NAME = "study"
 FAILED = "study.failed.ipynb"
-
-
-class CellError(RuntimeError):
-    """A cell of the report's notebook failed through a fault of this program."""
 
 
 def report(params: Params, params_path: Path, spikes: Path, results: Path, out: Path) -> None:
@@ -41,20 +33,28 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
 
     Raises:
         DataError: a result is missing or damaged; names the file and the stage that makes it.
+        UserError: the notebook's kernel cannot be started, or died.
         CellError: a cell failed; the notebook up to it stays in ``study.failed.ipynb``.
     """
+    # they load pandas and scipy, which no other verb should wait for
+    from eventspeech.report import claims, closing
+
     start = time.monotonic()
     # a missing result is told before a kernel is started, and by the sentence of the error itself
-    study_results.load(params, spikes, results)
+    study = study_results.load(params, spikes, results)
     arguments = {"params_path": params_path, "spikes": spikes, "results": results, "out": out}
     arguments = {name: Path(path).as_posix() for name, path in arguments.items()}
     check_arguments(NOTEBOOK, arguments)
     out = Path(out)
     _clear(out)
-    notebook = _execute(arguments, out / FAILED)
+    notebook = execute(NOTEBOOK, arguments, out, out / FAILED)
     write_text(out / f"{NAME}.ipynb", _as_text(notebook))
     write_text(out / f"{NAME}.html", page(notebook, params.report.title))
-    logger.info("report: %s in %.1f s", out / f"{NAME}.html", time.monotonic() - start)
+    told = closing.lines(study, claims.findings(study), out / f"{NAME}.html")
+    write_text(out / "tables" / closing.NAME, "\n".join(told) + "\n")
+    logger.debug("report: %.1f s", time.monotonic() - start)
+    for line in told:
+        logger.info("%s", line)
 
 
 def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:
@@ -76,79 +76,13 @@ def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:
 
 def _clear(out: Path) -> None:
     """Remove what an earlier report left: the figure of a loss that left the study must not stay."""
-    figures = [f"figures/**/*.{suffix}" for suffix in ("png", "svg", "pdf")]
-    for pattern in (*figures, "tables/*.csv", "tables/*.md", "tables/*.tex"):
-        for path in out.glob(pattern):
+    for folder, suffixes in {"figures": ("png", "svg", "pdf"), "tables": ("csv", "md", "tex", "txt")}.items():
+        for path in (path for suffix in suffixes for path in (out / folder).rglob(f"*.{suffix}")):
             path.unlink()
     for name in (f"{NAME}.ipynb", f"{NAME}.html", FAILED):
         (out / name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _own_kernel() -> Iterator[str]:
-    """Yield the name of a kernel that is this interpreter, whatever kernels the user has registered.
-
-    The connection file and IPython's profile go to a folder of their own too: a home that cannot be written is no
-    obstacle, and start-up files of the user change nothing.
-    """
-    with tempfile.TemporaryDirectory(prefix="eventspeech-") as folder:
-        spec = Path(folder) / "kernels" / "python3" / "kernel.json"
-        spec.parent.mkdir(parents=True)
-        # the kernel warns that its local sockets are not encrypted, which is nothing to tell the user of a report
-        command = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
-        spec.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
-        # a frozen-modules warning of the debugger would end up in the log
-        own = {"IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        own["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")]))
-        before = {name: os.environ.get(name) for name in own}
-        os.environ.update(own)
-        try:
-            yield "python3"
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-
-
-def _execute(arguments: dict[str, str], failed: Path) -> Any:
-    """Return the executed notebook; leave it at ``failed`` if a cell fails."""
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-
-    failed.parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    with _own_kernel() as kernel, tempfile.TemporaryDirectory(prefix="eventspeech-") as folder:
-        executed = Path(folder) / "executed.ipynb"
-        try:
-            notebook = papermill.execute_notebook(
-                str(NOTEBOOK), str(executed), parameters=arguments, kernel_name=kernel, progress_bar=False
-            )
-        except PapermillExecutionError as error:
-            with atomic_path(failed) as temporary:
-                temporary.write_bytes(executed.read_bytes())
-            kind = DataError if error.ename in {kind.__name__ for kind in _user_errors()} else CellError
-            raise kind(
-                f"The report's cell {error.cell_index} failed: {error.ename}: {error.evalue} (the notebook up to it is "
-                f"{failed})"
-            ) from error
-    return _without_traces(notebook)
-
-
-def _user_errors() -> list[type]:
-    return [UserError, *UserError.__subclasses__()]
-
-
-def _without_traces(notebook: Any) -> Any:
-    """Remove times and temporary paths, so that equal results give an equal notebook."""
-    notebook.metadata.pop("papermill", None)
-    for number, cell in enumerate(notebook.cells):
-        # identifiers are drawn at random for the cell that papermill injects
-        cell["id"] = f"cell-{number}"
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
-    return notebook
+    for folder in out.glob(".kernel-*"):  # of a run that was killed
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_text(notebook: Any) -> str:

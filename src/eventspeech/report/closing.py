@@ -1,0 +1,51 @@
+"""What stands at the end of a run: the findings in a few lines."""
+
+from pathlib import Path
+
+from eventspeech.report import claims
+from eventspeech.report.results import Results
+from eventspeech.report.words import percent, shortened, title, with_interval
+
+NAME = "findings.txt"
+"""File among the tables that keeps these lines."""
+
+MOST_LOSSES = 6
+
+
+def lines(results: Results, found: list[claims.Finding], page: Path) -> list[str]:
+    """Return at most twelve lines: accuracies by loss with intervals, verdicts, where the report is, the time it took."""
+    seeds, folds = len(results.seeds), len(results.folds)
+    jobs = f"{seeds} seed{'s' if seeds > 1 else ''}" + (f", {folds} folds" if folds > 1 else "")
+    names = {loss: shortened(title(loss), 32) for loss in results.losses[:MOST_LOSSES]}
+    names[None] = "logistic regression"
+    width = max(map(len, names.values()))
+    told = [f"Found on {claims.data_of(results)} ({jobs}), test and best validation accuracy in %:"]
+    for loss, name in names.items():
+        test, validation = _accuracies(results, loss)
+        told.append(f"  {name:<{width}}  {test}, {validation}")
+    if (more := len(results.losses) - MOST_LOSSES) > 0:
+        told.append(f"  and {more} more losses in {page.parent / 'tables' / 'accuracies.md'}")
+    counts = ", ".join(f"{count} {status}" for status, count in claims.summary(found).items())
+    told.append(f"Parts of published claims: {counts}.")
+    if collapsed := int(results.compare_summary["collapsed_runs"]):
+        told.append(f"Collapsed runs: {collapsed}; the table of runs names them.")
+    told.append(f"Report: {page} ({_time(results)}).")
+    return told
+
+
+def _accuracies(results: Results, loss: str | None) -> tuple[str, str]:
+    """Return test and best validation accuracy of a loss, or of logistic regression."""
+    if loss is None:
+        shown = percent(results.baseline["accuracy"]), percent(results.baseline_validation)
+    else:
+        row = results.of_loss(loss)
+        shown = with_interval(row, "test"), with_interval(row, "best_validation")
+    return tuple(text or "unknown" for text in shown)
+
+
+def _time(results: Results) -> str:
+    """Say how long the trainings took."""
+    known = [run["summary"].get("duration_s") for run in results.runs.values()]
+    known = [duration for duration in known if duration is not None]
+    count = f"{len(results.runs)} training{'s' if len(results.runs) > 1 else ''}"
+    return f"{count} of {sum(known):.0f} s in all" if len(known) == len(results.runs) else f"{count}, time unknown"
