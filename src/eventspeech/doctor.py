@@ -275,6 +275,22 @@ def _archives() -> Check:
     return Check("PASS", "both, with the published checksums")
 
 
+def _report() -> Check:
+    """Try what the report needs: a kernel that draws a figure, and the page around it."""
+    from eventspeech.errors import UserError
+    from eventspeech.report.kernel import trial
+    from eventspeech.report.page import page
+
+    try:
+        made = page(trial(Path()), "trial")
+    except (UserError, ImportError, OSError) as error:
+        remedy = "reinstall papermill, ipykernel, nbconvert and matplotlib in this environment, and try again"
+        return Check("FAIL", " ".join(str(error).split()), remedy)
+    if "<p>True</p>" not in made:
+        return Check("FAIL", "a page without its content", "reinstall nbconvert and mistune in this environment")
+    return Check("PASS", "a kernel started and drew, a page was made")
+
+
 CHECKS: dict[str, Callable[[], Check]] = {
     "Python": _python,
     "packages": _packages,
@@ -285,6 +301,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "disk": _disk,
     "memory": _memory,
     "writable folders": _writable,
+    "report": _report,
     "git": _git,
     "C++ compiler": _compiler,
     "CPU energy (RAPL)": _rapl,
@@ -296,5 +313,5 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "SHD archives": _archives,
 }
 
-REQUIRED = ("Python", "packages", "imports", "numba", "espeak-ng", "disk", "memory", "writable folders")
+REQUIRED = ("Python", "packages", "imports", "numba", "espeak-ng", "disk", "memory", "writable folders", "report")
 """Checks of what the default study needs; only these can fail."""

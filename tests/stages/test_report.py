@@ -46,6 +46,7 @@ def rendered(tmp_path_factory):
 def test_every_output_is_there(rendered):
     written = {path.relative_to(rendered / "reports").as_posix() for path in (rendered / "reports").rglob("*.*")}
     expected = {"study.html", "study.ipynb"}
+    expected.add("tables/findings.txt")
     expected |= {f"figures/{suffix}/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
     expected |= {f"tables/{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
     assert written == expected
@@ -103,7 +104,7 @@ def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
 def test_a_missing_result_is_told_before_a_kernel_starts(own, monkeypatch, missing, stage):
     root, chosen = own
     (root / missing).unlink()
-    monkeypatch.setattr(report, "_execute", lambda *_: pytest.fail("a kernel was started"))
+    monkeypatch.setattr(report, "execute", lambda *_: pytest.fail("a kernel was started"))
     with pytest.raises(DataError, match=f"stage `{stage}`"):
         report.report(chosen, root / "params.yaml", root / "data/spikes", root / "results", root / "reports")
 

@@ -11,9 +11,16 @@ NAME = "findings.txt"
 
 MOST_LOSSES = 6
 
+STATUSES = {
+    claims.HOLDS: "hold",
+    claims.FAILS: "do not hold",
+    claims.UNDECIDED: "undecided",
+    claims.UNTESTABLE: "cannot be tested",
+}
+
 
 def lines(results: Results, found: list[claims.Finding], page: Path) -> list[str]:
-    """Return at most twelve lines: accuracies by loss with intervals, verdicts, where the report is, the time it took."""
+    """Return at most twelve lines: accuracies by loss with intervals, verdicts, where the report is, time spent."""
     seeds, folds = len(results.seeds), len(results.folds)
     jobs = f"{seeds} seed{'s' if seeds > 1 else ''}" + (f", {folds} folds" if folds > 1 else "")
     names = {loss: shortened(title(loss), 32) for loss in results.losses[:MOST_LOSSES]}
@@ -25,7 +32,7 @@ def lines(results: Results, found: list[claims.Finding], page: Path) -> list[str
         told.append(f"  {name:<{width}}  {test}, {validation}")
     if (more := len(results.losses) - MOST_LOSSES) > 0:
         told.append(f"  and {more} more losses in {page.parent / 'tables' / 'accuracies.md'}")
-    counts = ", ".join(f"{count} {status}" for status, count in claims.summary(found).items())
+    counts = ", ".join(f"{count} {STATUSES[status]}" for status, count in claims.summary(found).items())
     told.append(f"Parts of published claims: {counts}.")
     if collapsed := int(results.compare_summary["collapsed_runs"]):
         told.append(f"Collapsed runs: {collapsed}; the table of runs names them.")

@@ -162,3 +162,34 @@ def _tell(texts: list[str]) -> None:
             logger.warning("%s", line.removeprefix(TOLD))
         else:
             logger.debug("%s", line)
+
+
+_TRIAL = """\
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+from eventspeech.report.figures import png
+figure = Figure()
+figure.text(0.5, 0.5, "x")
+display(Markdown(f"{len(png(figure)) > 0}"))
+"""
+
+
+def trial(scratch: Path) -> Any:
+    """Return a small notebook that a kernel executed: it drew a figure and shows the word True.
+
+    Raises:
+        UserError: there is no kernel to be had, or it cannot draw.
+    """
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": tags}, "outputs": [], "execution_count": None, "source": source}
+        for tags, source in ((["parameters"], "out = None"), ([], _TRIAL))
+    ]
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    with tempfile.TemporaryDirectory(prefix=".trial-", dir=scratch) as folder:
+        notebook = Path(folder) / "trial.ipynb"
+        notebook.write_text(json.dumps(content), encoding="utf-8")
+        try:
+            return execute(notebook, {"out": ""}, Path(folder), Path(folder) / "failed.ipynb")
+        except CellError as error:
+            raise UserError(str(error)) from error

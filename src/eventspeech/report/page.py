@@ -83,9 +83,9 @@ def _parts(cell: Any) -> Iterator[str]:
 
 
 def _from_markdown(text: str) -> str:
-    from nbconvert.filters.markdown_mistune import markdown2html_mistune
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-    return markdown2html_mistune(text)
+    return MarkdownWithMath(renderer=IPythonRenderer(escape=False, exclude_anchor_links=True)).render(text)
 
 
 def _image(encoded: str, attributes: dict[str, Any]) -> str:
