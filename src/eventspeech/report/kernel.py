@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eventspeech.errors import DataError, UserError
 from eventspeech.disk import full_disk, refused_access
+from eventspeech.errors import DataError, UserError
 
 logger = logging.getLogger("eventspeech")
 
