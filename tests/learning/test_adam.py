@@ -5,6 +5,7 @@ import platform
 import numpy as np
 import pytest
 
+from eventspeech.errors import DataError
 from eventspeech.learning import adam as adam_module
 from eventspeech.learning.adam import Adam
 
@@ -142,3 +143,34 @@ def test_a_restored_optimiser_shares_no_memory_with_what_it_was_restored_from():
     second.restore(first.state())
     second.step(weights, {"0": np.ones(3, np.float32)}, RATE)
     np.testing.assert_allclose(first.first["0"], 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"first.0": np.zeros((2, 4), np.float32)}, "the weights need"),
+        ({"second.0": np.zeros(7, np.float32)}, "the weights need"),
+        ({"first.1": np.zeros(3, np.float32)}, "the weights need"),
+        ({"first.0": np.zeros((4, 2))}, r"impossible numbers in first\.0"),
+        ({"first.0": np.full((4, 2), np.nan, np.float32)}, r"impossible numbers in first\.0"),
+        ({"second.0": np.full((4, 2), -1, np.float32)}, r"impossible numbers in second\.0"),
+        ({"updates": np.int64(-1)}, "no number of updates"),
+        ({"updates": np.float64(1.5)}, "no number of updates"),
+    ],
+)
+def test_a_state_of_other_weights_is_refused(change, message):
+    optimiser, _ = adam(np.zeros((4, 2)))
+    with pytest.raises(DataError, match=f"{message}.*; remove the checkpoint, and training starts anew"):
+        optimiser.restore(optimiser.state() | change)
+    missing = optimiser.state()
+    del missing["updates"]
+    with pytest.raises(DataError, match="no number of updates"):
+        optimiser.restore(missing)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 4), np.float32), np.zeros(4, np.float32), np.zeros((4, 2))])
+def test_gradients_of_other_shapes_or_types_are_not_read(wrong):
+    optimiser, weights = adam(np.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"where Adam has float32\(4, 2\)"):
+        optimiser.step(weights, {"0": wrong}, RATE)
+    assert optimiser.updates == 0

@@ -60,7 +60,16 @@ class Recording(NamedTuple):
 
 
 class Engine(Protocol):
-    """What the stages need of an engine."""
+    """What the stages need of an engine.
+
+    Its methods take weights of the network's connections (shapes: :mod:`eventspeech.network`; gradients come back in
+    the same), a batch of ``B`` samples on the network's grid, and what is minimised. They raise DataError where one of
+    these is out of bounds (`engines.bounds`), and UserError where the machine cannot hold the batch.
+
+    Attributes:
+        name: by which `optimiser.engine` chooses it.
+        network: for which it was made.
+    """
 
     name: str
     network: Network

@@ -376,11 +376,16 @@ class ExactEngine:
                     total += gradient if len(total) > 1 else gradient.sum()
 
 
-def _above(duration_ms: float, voltage: float, current: float, tau_mem_ms: float, tau_syn_ms: float) -> float:
-    """Return how far the voltage is above threshold after ``duration_ms``; plain numbers, for the sake of speed."""
+def _voltage(duration_ms: float, voltage: float, current: float, tau_mem_ms: float, tau_syn_ms: float) -> float:
+    """Return the voltage after ``duration_ms``: a V + c I of `equations`, in plain numbers, for the sake of speed."""
     u = duration_ms / tau_syn_ms - duration_ms / tau_mem_ms
     mean = 1.0 if u == 0 else -math.expm1(-u) / u
-    return math.exp(-duration_ms / tau_mem_ms) * (voltage + duration_ms / tau_mem_ms * mean * current) - 1.0
+    return math.exp(-duration_ms / tau_mem_ms) * (voltage + duration_ms / tau_mem_ms * mean * current)
+
+
+def _above(duration_ms: float, voltage: float, current: float, tau_mem_ms: float, tau_syn_ms: float) -> float:
+    """Return how far the voltage is above threshold after ``duration_ms``."""
+    return _voltage(duration_ms, voltage, current, tau_mem_ms, tau_syn_ms) - 1.0
 
 
 def _advance(voltage: np.ndarray, current: np.ndarray, duration_ms: float, constants: _Constants):
@@ -393,24 +398,16 @@ def _smooth_peak(
 ) -> list[_Peak]:
     """Return the maximum of an output's voltage between two events, if there is one: where I = V."""
 
-    def state(duration_ms: float) -> tuple[float, float]:
-        u = duration_ms / tau_syn_ms - duration_ms / tau_mem_ms
-        mean = 1.0 if u == 0 else -math.expm1(-u) / u
-        decayed = math.exp(-duration_ms / tau_mem_ms)
-        return (
-            decayed * (voltage + duration_ms / tau_mem_ms * mean * current),
-            math.exp(-duration_ms / tau_syn_ms) * current,
-        )
+    start = voltage, current, tau_mem_ms, tau_syn_ms
 
     def slope(duration_ms: float) -> float:
-        v, i = state(duration_ms)
-        return i - v
+        return math.exp(-duration_ms / tau_syn_ms) * current - _voltage(duration_ms, *start)
 
     # (I - V) exp(t / tau_mem) is monotone: it changes its sign once at most
     if not (current > voltage and slope(end_ms - start_ms) < 0):
         return []
     duration = brentq(slope, 0.0, end_ms - start_ms, xtol=1e-14, rtol=1e-15)
-    return [_Peak(state(duration)[0], start_ms + duration)]
+    return [_Peak(_voltage(duration, *start), start_ms + duration)]
 
 
 def _driven(out_state, drive, shaped, over: _Constants, learned: bool) -> np.ndarray:

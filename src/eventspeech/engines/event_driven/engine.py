@@ -186,7 +186,9 @@ class EventDrivenEngine:
         self, events: Events, delays: np.ndarray, into: np.ndarray, recurrent: np.ndarray | None, vectors: Vectors
     ) -> Layer:
         while True:
-            layer = self.kernels.forward_hidden(events, delays, into, recurrent, vectors, self._capacity)
+            layer = self.kernels.forward_hidden(
+                events, delays=delays, weights=into, recurrent=recurrent, vectors=vectors, capacity=self._capacity
+            )
             needed = layer.most()
             if needed <= self._capacity:
                 return layer
@@ -201,7 +203,10 @@ class EventDrivenEngine:
         adjoint, floored = self._output_adjoint(run, fired, objective, group)
         if population.learned:
             out = weights[self._names(len(layers) - 1)[1]]
-            self._add_products(totals, "output", population, layers[-1].as_events(), out, None, fired, adjoint)
+            below = layers[-1].as_events()
+            self._add_products(
+                totals, "output", population, below, into=out, recurrent=None, layer=fired, adjoint=adjoint
+            )
         for number in reversed(range(len(layers))):
             layer, name, (into, out) = layers[number], f"hidden{number + 1}", self._names(number)
             events = self.kernels.sort(layer.as_events(), network.hidden[number], adjoint)
@@ -209,12 +214,16 @@ class EventDrivenEngine:
             penalty = count_penalty(run.inference.spike_counts[number], objective)[group].astype(self._dtype)
             population, recurrent = run.populations[name], self._recurrent(weights, number)
             adjoint, bounded = self.kernels.adjoint_hidden(
-                layer, weights[out], adjoint, recurrent, penalty, population.vectors, number > 0
-            )
+                layer, above=weights[out], adjoint_above=adjoint, recurrent=recurrent, penalty=penalty,
+                vectors=population.vectors, keep_difference=number > 0,
+            )  # fmt: skip
             floored += bounded
             if population.learned:
                 below = layers[number - 1].as_events() if number else inputs
-                self._add_products(totals, name, population, below, weights[into], recurrent, layer, adjoint)
+                self._add_products(
+                    totals, name, population, below, into=weights[into], recurrent=recurrent, layer=layer,
+                    adjoint=adjoint,
+                )  # fmt: skip
             sources = []
             if network.recurrent:
                 sources.append(Source(events, self._no_delay, gradients[f"{name}_{name}"]))
@@ -226,12 +235,15 @@ class EventDrivenEngine:
         return floored
 
     def _add_products(
-        self, totals: _Totals, name: str, population: _Population, events: Events, into: np.ndarray,
+        self, totals: _Totals, name: str, population: _Population, events: Events, *, into: np.ndarray,
         recurrent: np.ndarray | None, layer: Layer | None, adjoint: Adjoint,
     ) -> None:  # fmt: skip
         """Add what the gradients of a population's time constants are made of."""
         delays = self._delays if name == "hidden1" else self._no_delay
-        found = self.kernels.products(events, delays, into, recurrent, layer, population.vectors, adjoint)
+        found = self.kernels.products(
+            events, delays=delays, weights=into, recurrent=recurrent, layer=layer, vectors=population.vectors,
+            adjoint=adjoint,
+        )  # fmt: skip
         for sample in found:  # in a fixed order
             totals.products[name] += sample
 
@@ -244,7 +256,10 @@ class EventDrivenEngine:
         if fired is not None:
             timing = _timing(output.first[group], slopes / samples, fired.capacity).astype(self._dtype)
             penalty = np.zeros(slopes.shape, self._dtype)
-            return self.kernels.adjoint_hidden(fired, None, None, None, penalty, vectors, True, timing)
+            return self.kernels.adjoint_hidden(
+                fired, above=None, adjoint_above=None, recurrent=None, penalty=penalty, vectors=vectors,
+                keep_difference=True, timing=timing,
+            )  # fmt: skip
         if output.peaks is not None:
             drive = (-slopes / (tau_mem_ms * samples)).astype(self._dtype)
             return self.kernels.adjoint_max(drive, output.peaks.part(group), network.steps, vectors), 0

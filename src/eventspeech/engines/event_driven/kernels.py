@@ -119,10 +119,12 @@ class Adjoint(NamedTuple):
 
 
 class Kernels(Protocol):
-    """A set of kernels; delays are int64[K] in steps, ``recurrent`` is [H, H] or None.
+    """A set of kernels: one pass over a batch a method, of the same name in every set.
 
     Weights, gradients, vectors, events, layers and adjoints are the kernels' own, wherever they keep them; other arrays
-    are numpy's.
+    are numpy's. B samples, N steps, M presynaptic units, K copies of them, H neurons or O outputs, E events. Weights of
+    a population are [K * M, H] (copy-major) or recurrent [H, H], all in the engine's type; ``delays`` are int64[K], in
+    steps. The numbers have been bounded (`engines.bounds`).
     """
 
     def load(self, weights: Weights) -> Weights:
@@ -138,10 +140,10 @@ class Kernels(Protocol):
         """Take coefficients of a population to where the kernels compute."""
 
     def events(self, batch: Batch, steps: int) -> Events:
-        """Take a batch to where the kernels compute."""
+        """Take a batch to where the kernels compute; ``steps`` is N."""
 
     def counts(self, layer: Layer, size: int) -> np.ndarray:
-        """Return int64[B, H]: spikes of each neuron."""
+        """Return int64[B, H]: spikes of each of ``size`` neurons."""
 
     def fetch_layer(self, layer: Layer) -> Layer:
         """Bring back what a layer did."""
@@ -150,49 +152,70 @@ class Kernels(Protocol):
         """Return how many samples the backward pass takes at once, for adjoints of ``width`` neurons in all."""
 
     def forward_hidden(
-        self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
         vectors: Vectors, capacity: int,
     ) -> Layer:  # fmt: skip
-        """Run a hidden layer forward; ``weights`` are [K * M, H]."""
+        """Run a hidden layer forward.
+
+        Args:
+            events: what reaches it.
+            delays: of the copies of ``events``.
+            weights: [K * M, H].
+            recurrent: [H, H], None without recurrence.
+            vectors: its coefficients.
+            capacity: spikes of a sample that can be stored; those beyond are counted, not stored.
+        """
 
     def forward_output(
         self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray, keep_trace: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits float64[B, O] and, if asked for, voltages float32[B, N, O].
+        """Run the outputs forward; return logits float64[B, O] and, if asked for, voltages float32[B, N, O].
 
-        ``weighting`` is w(n/N) / N, float64[N].
+        ``weights`` are [M, O], ``weighting`` is w(n/N) / N, float64[N].
         """
 
     def adjoint_output(self, drive: np.ndarray, weighting: np.ndarray, vectors: Vectors) -> Adjoint:
-        """Integrate the outputs' adjoints; ``drive`` is (y - p) D / (tau_mem T B), [B, O]."""
+        """Integrate the outputs' adjoints.
+
+        ``drive`` is (y - p) D / (tau_mem T B), [B, O], ``weighting`` is w(n/N), [N].
+        """
 
     def forward_max(self, events: Events, weights: np.ndarray, vectors: Vectors) -> Peaks:
-        """Run the outputs forward and find their maxima."""
+        """Run the outputs forward and find their maxima; ``weights`` are [M, O]."""
 
     def adjoint_max(self, drive: np.ndarray, peaks: Peaks, steps: int, vectors: Vectors) -> Adjoint:
         """Integrate the outputs' adjoints from their maxima; ``drive`` is (y - p) / (tau_mem B), [B, O]."""
 
     def adjoint_hidden(
-        self, layer: Layer, above: np.ndarray | None, adjoint_above: Adjoint | None, recurrent: np.ndarray | None,
+        self, layer: Layer, *, above: np.ndarray | None, adjoint_above: Adjoint | None, recurrent: np.ndarray | None,
         penalty: np.ndarray, vectors: Vectors, keep_difference: bool, timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
-        """Integrate the adjoints of a spiking layer; also return how many denominators were bounded.
+        """Integrate the adjoints of a spiking layer; also return how many denominators were bounded from below.
 
-        ``above`` are the weights to the layer above, or None for the last. ``timing`` [B, capacity] is added to the R
-        of each spike: the derivative of the loss by its time, beyond what the adjoints carry.
+        Args:
+            layer: what it did.
+            above: weights to the layer above, [H, its size], None for the last.
+            adjoint_above: of the layer above, None for the last.
+            recurrent: [H, H], None without recurrence.
+            penalty: [B, H], what the regulariser takes from lamV at each spike.
+            vectors: its coefficients.
+            keep_difference: a layer below needs p lamV - q lamI.
+            timing: [B, capacity], added to the R of each spike: the derivative of the loss by its time, beyond what the
+                adjoints carry.
         """
 
     def products(
-        self, events: Events, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
         layer: Layer | None, vectors: Vectors, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
-        """Return `engines.equations.Products` of every sample, [B, 3, H]; ``layer`` is None for the outputs.
+        """Return `engines.equations.Products` of every sample, [B, 3, H].
 
-        Voltages and currents are computed once more, from what came in and the spikes that went out.
+        Voltages and currents are computed once more, from what came in (arguments as of :meth:`forward_hidden`) and the
+        spikes that went out: ``layer`` is what the population did, None for the outputs, ``adjoint`` its adjoints.
         """
 
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:
-        """Sort events by unit, for adjoints of the shape of ``adjoint``."""
+        """Sort events by unit, of which there are ``units``, for adjoints of the shape of ``adjoint``."""
 
     def gather(self, sources: list[Source], tau_syn_ms: np.ndarray, adjoint: Adjoint) -> None:
         """Add the gradients of all connections into the population of ``adjoint`` to their totals.

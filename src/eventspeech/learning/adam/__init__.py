@@ -6,7 +6,10 @@ import functools
 import numpy as np
 
 from eventspeech import compiled
+from eventspeech.errors import DataError
 from eventspeech.network import Weights
+
+REMEDY = "remove the checkpoint, and training starts anew"
 
 CHUNK = 2**14
 """Weights that are updated at a time: everything about them stays in the first caches."""
@@ -21,6 +24,11 @@ def library() -> ctypes.CDLL | None:
 class Adam:
     """State and step of Adam, in single precision, for weights of any shape.
 
+    Args:
+        weights: float32, of the names and shapes that every step will have; only these are learned.
+        beta1, beta2: how much of the averages of gradients and of their squares stays at each step.
+        epsilon: added to the root of the average square, in the unit of true gradients.
+
     w -= rate * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon), t counting updates from 1.
 
     The gradients of a spiking network are small (they carry 1/(T B)), so that epsilon matters: with larger batches it
@@ -34,7 +42,20 @@ class Adam:
         self.second = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
 
     def step(self, weights: Weights, gradients: Weights, learning_rate: float) -> None:
-        """Update ``weights`` (float32) in place; what the optimiser was not made for stays."""
+        """Update ``weights`` (float32) in place; what the optimiser was not made for stays.
+
+        Args:
+            weights: as the optimiser was made for, and maybe others.
+            gradients: float32, of the same names and shapes.
+            learning_rate: of this step.
+
+        Raises:
+            ValueError: weights or gradients have other shapes or types: compiled code would read beside them.
+        """
+        for name, first in self.first.items():
+            for array in (weights[name], gradients[name]):
+                if array.shape != first.shape or array.dtype != np.float32:
+                    raise ValueError(f"{name} has {array.dtype}{array.shape} where Adam has float32{first.shape}")
         self.updates += 1
         rate = np.float32(learning_rate / (1 - float(self._beta1) ** self.updates))
         root = np.float32(1 / np.sqrt(1 - float(self._beta2) ** self.updates))
@@ -78,8 +99,24 @@ class Adam:
         return arrays | {"updates": np.int64(self.updates)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what :meth:`state` returned."""
-        self.updates = int(state["updates"])
+        """Take over what :meth:`state` returned.
+
+        Raises:
+            DataError: it is not the state of an optimiser for these weights: arrays are missing, of other shapes or
+                types, not finite, or average squares or the number of updates are negative.
+        """
+        expected = {f"{kind}.{name}": array.shape for name, array in self.first.items() for kind in ("first", "second")}
+        found = {name: array.shape for name, array in state.items() if name != "updates"}
+        if found != expected:
+            raise DataError(f"The state of Adam has arrays {found}, the weights need {expected}; {REMEDY}.")
+        for name in expected:
+            least = 0 if name.startswith("second.") else -np.inf
+            if state[name].dtype != np.float32 or not np.all(np.isfinite(state[name]) & (state[name] >= least)):
+                raise DataError(f"The state of Adam holds impossible numbers in {name}; {REMEDY}.")
+        updates = np.asarray(state.get("updates", -1))
+        if updates.shape != () or updates.dtype.kind not in "iu" or updates < 0:
+            raise DataError(f"The state of Adam has no number of updates; {REMEDY}.")
+        self.updates = int(updates)
         for name in self.first:
             self.first[name] = state[f"first.{name}"].copy()
             self.second[name] = state[f"second.{name}"].copy()

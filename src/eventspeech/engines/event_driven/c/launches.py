@@ -88,7 +88,7 @@ class NativeKernels(HostKernels):
         return found
 
     def forward_hidden(
-        self, events: Events, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int
+        self, events: Events, *, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int
     ) -> Layer:
         """Run a hidden layer forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
@@ -200,7 +200,7 @@ class NativeKernels(HostKernels):
         return found
 
     def adjoint_hidden(
-        self, layer: Layer, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
+        self, layer: Layer, *, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
         keep_difference: bool, timing=None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
@@ -227,7 +227,7 @@ class NativeKernels(HostKernels):
         return found, int(floored.sum())
 
     def products(
-        self, events: Events, delays: np.ndarray, weights, recurrent, layer: Layer | None, vectors: Vectors,
+        self, events: Events, *, delays: np.ndarray, weights, recurrent, layer: Layer | None, vectors: Vectors,
         adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""

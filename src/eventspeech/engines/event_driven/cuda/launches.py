@@ -175,7 +175,7 @@ class DeviceKernels:
         return max(1, self.device.memory // (4 * 4 * (steps + 1) * width))
 
     def forward_hidden(
-        self, events: DeviceEvents, delays: np.ndarray, weights, recurrent, vectors: DeviceVectors, capacity: int
+        self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, vectors: DeviceVectors, capacity: int
     ) -> DeviceLayer:
         """Run a spiking layer forward."""
         (samples, steps), quads, device = _grid(events), weights.shape[1] // QUAD, self.device
@@ -241,7 +241,7 @@ class DeviceKernels:
         return found
 
     def adjoint_hidden(
-        self, layer: DeviceLayer, above, adjoint_above: Adjoint | None, recurrent, penalty: np.ndarray,
+        self, layer: DeviceLayer, *, above, adjoint_above: Adjoint | None, recurrent, penalty: np.ndarray,
         vectors: DeviceVectors, keep_difference: bool, timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
@@ -260,7 +260,7 @@ class DeviceKernels:
         return found, int(device.get(floored).sum())
 
     def products(
-        self, events: DeviceEvents, delays: np.ndarray, weights, recurrent, layer: DeviceLayer | None,
+        self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, layer: DeviceLayer | None,
         vectors: DeviceVectors, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""

@@ -35,7 +35,7 @@ class NumbaKernels(HostKernels):
         found[:, 1:] = offsets[:-1, None] + np.cumsum(counts, axis=1)
         return found
 
-    def forward_hidden(self, events, delays, weights, recurrent, vectors: Vectors, capacity: int) -> Layer:
+    def forward_hidden(self, events, *, delays, weights, recurrent, vectors: Vectors, capacity: int) -> Layer:
         """Run a hidden layer forward."""
         numba.set_num_threads(self._threads)
         units = weights.shape[0] // len(delays)
@@ -78,7 +78,7 @@ class NumbaKernels(HostKernels):
         return found
 
     def adjoint_hidden(
-        self, layer: Layer, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
+        self, layer: Layer, *, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
         keep_difference: bool, timing=None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
@@ -99,7 +99,7 @@ class NumbaKernels(HostKernels):
         return found, int(floored.sum())
 
     def products(
-        self, events: Events, delays, weights, recurrent, layer: Layer | None, vectors: Vectors, adjoint: Adjoint
+        self, events: Events, *, delays, weights, recurrent, layer: Layer | None, vectors: Vectors, adjoint: Adjoint
     ) -> np.ndarray:
         """Return what the gradients of time constants are made of."""
         numba.set_num_threads(self._threads)
