@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eventspeech.engines.equations import DENOMINATOR_FLOOR
-from eventspeech.engines.genn import adjoint, definitions, forward
+from eventspeech.engines.genn import adjoint, definitions, forward, install
 from eventspeech.engines.genn.definitions import Neurons
 from eventspeech.errors import UserError
 from eventspeech.network import Network, connections, populations
@@ -67,7 +67,7 @@ def compose(plan: Plan) -> Parts:
     from pygenn import GeNNModel
 
     _refuse_long_arrays(plan)
-    model = GeNNModel("float", "trial", backend=plan.backend, optimize_code=True)
+    model = GeNNModel("float", "trial", backend=plan.backend, **install.preferences(plan.backend))
     model.dt = 1.0  # time is counted in steps
     model.batch_size = plan.samples
     model.fuse_postsynaptic_models = True

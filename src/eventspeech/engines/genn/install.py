@@ -1,6 +1,7 @@
 """What of GeNN is there: PyGeNN and the backends it was built with."""
 
 import importlib
+from typing import Any
 
 from eventspeech import machine
 from eventspeech.errors import UserError
@@ -37,6 +38,18 @@ def backends() -> list[str]:
 def default_backend() -> str:
     """Return the backend that the engine uses: that of the GPU, if there is one and PyGeNN was built for it."""
     return CUDA if CUDA in backends() and machine.cuda_problem() is None else CPU
+
+
+def preferences(backend: str) -> dict[str, Any]:
+    """Return the preferences of a model: optimised code, and on the first GPU that CUDA shows.
+
+    Left to itself, GeNN takes whichever of several GPUs it thinks best; meter and machine facts are those of the first.
+    """
+    if backend != CUDA:
+        return {"optimize_code": True}
+    from pygenn.cuda_backend import DeviceSelect
+
+    return {"optimize_code": True, "device_select_method": DeviceSelect.MANUAL, "manual_device_id": 0}
 
 
 def require(what: str, backend: str | None = None) -> None:
