@@ -8,7 +8,12 @@ rule evaluate:
     output:
         metrics="results/evaluate/{loss}/{seed}/{fold}/metrics.json",
         predictions="results/evaluate/{loss}/{seed}/{fold}/predictions.csv",
-        confusion="results/evaluate/{loss}/{seed}/{fold}/confusion.csv",
+        confusion=report(
+            "results/evaluate/{loss}/{seed}/{fold}/confusion.csv",
+            caption="../report/confusion.rst",
+            category="Tests",
+            labels={"loss": "{loss}", "seed": "{seed}", "fold": "{fold}"},
+        ),
         examples="results/evaluate/{loss}/{seed}/{fold}/examples.npz",
     log:
         "logs/evaluate/{loss}/{seed}/{fold}.log",
@@ -63,7 +68,13 @@ rule compare:
         TRAINED,
         EVALUATED,
     output:
-        out=directory("results/compare"),
+        out=report(
+            directory("results/compare"),
+            patterns=["{table}.csv"],
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"table": "{table}"},
+        ),
     log:
         "logs/compare/compare.log",
     benchmark:

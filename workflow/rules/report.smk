@@ -11,9 +11,21 @@ rule report:
         "results/compare",
     output:
         "reports/study.ipynb",
-        "reports/study.html",
-        directory("reports/figures"),
-        directory("reports/tables"),
+        report("reports/study.html", caption="../report/study.rst", category="Study"),
+        report(
+            directory("reports/figures"),
+            patterns=["png/{figure}.png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        report(
+            directory("reports/tables"),
+            patterns=["{table}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "logs/report/report.log",
     benchmark:

@@ -32,7 +32,12 @@ rule train:
         spikes="data/spikes/train.npz",
     output:
         weights="results/train/{loss}/{seed}/{fold}/weights.npz",
-        history="results/train/{loss}/{seed}/{fold}/history.csv",
+        history=report(
+            "results/train/{loss}/{seed}/{fold}/history.csv",
+            caption="../report/history.rst",
+            category="Trainings",
+            labels={"loss": "{loss}", "seed": "{seed}", "fold": "{fold}"},
+        ),
         summary="results/train/{loss}/{seed}/{fold}/summary.json",
     log:
         "logs/train/{loss}/{seed}/{fold}.log",
