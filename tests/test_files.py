@@ -359,6 +359,12 @@ DAMAGED_NPZ = {
     "a negative length": (lambda good: zipped(a_npy=npy((-1,))), "a.npy is not as long as it says"),
     "numbers beyond the end": (lambda good: zipped(a_npy=npy((1,), content=bytes(16))), "a.npy is not as long as"),
     "objects": (lambda good: zipped(a_npy=npy((1,), "|O", bytes(8))), "a.npy holds Python objects; check"),
+    "a text of no letters": (
+        lambda good: zipped(a_npy=npy((1,), "<U1", (0x110000).to_bytes(4, "little"))), "a.npy holds numbers that"
+    ),
+    "another order of no letters": (
+        lambda good: zipped(a_npy=npy((1,), ">U1", (0x110000).to_bytes(4, "big"))), "a.npy holds numbers that stand for"
+    ),
     "a bomb": (lambda good: zipped(a_npy=npy((300 << 17,), content=bytes(300 << 20))), "MiB would unpack to 300, more"),
 }  # fmt: skip
 

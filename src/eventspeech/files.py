@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -249,7 +250,12 @@ def _read_array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
         if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
             raise ValueError(f"{member.filename} is not as long as it says")
     with archive.open(member) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    if dtype.kind == "U" and array.nbytes:
+        letters = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if letters.max() > sys.maxunicode:  # Python's own error for such a text is one of the interpreter
+            raise ValueError(f"{member.filename} holds numbers that stand for no letter")
+    return array
 
 
 def sha256(path: Path) -> str:

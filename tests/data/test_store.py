@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventspeech import files
 from eventspeech.data import store
 from eventspeech.errors import DataError
 
@@ -125,16 +126,88 @@ DAMAGE = {
     "a label is outside the list of classes": {"labels": np.array([0, 2])},
     "a speaker is outside the list of speakers": {"speakers": np.array([-1, 0])},
     "its offsets do not fit its events": {"offsets": np.array([0, 2, 9])},
-    "a channel is above 699": {"channels": np.array([1, 700, 2], np.uint16)},
+    "its offsets do not fit its events ": {"offsets": np.array([0, 3, 2])},
+    "its offsets do not fit its events  ": {"offsets": np.array([0, -(2**63), 3])},
+    "its offsets do not fit its events   ": {"offsets": np.array([1, 2, 3])},
+    r"a channel is outside 0\.\.699": {"channels": np.array([1, 700, 2], np.uint16)},
     "a time is outside the trial": {"times_ms": np.array([1.0, 2.0, 100.0], np.float32)},
+    "a time is outside the trial ": {"times_ms": np.array([1.0, -2.0, 3.0], np.float32)},
+    "a time is outside the trial  ": {"times_ms": np.array([1.0, math.nan, 3.0], np.float32)},
+    "the times of a sample are not in order": {"times_ms": np.array([2.0, 1.0, 3.0], np.float32)},
+    "its trial lasts nan ms": {"trial_ms": math.nan},
+    "its trial lasts inf ms": {"trial_ms": math.inf},
+    "its trial lasts 0 ms": {"trial_ms": 0.0},
+    "samples and marks of validation differ in length": {"validation": np.zeros(3, bool)},
+    "it has no class or more than 10000": {"class_names": ()},
+    "it has no class or more than 10000 ": {"class_names": tuple(map(str, range(10_001)))},
+    "a class is listed twice": {"class_names": ("a", "a")},
+    "a speaker is listed twice": {"speaker_names": ("a", "a")},
+    "the name of a class is not in Unicode's normal form": {"class_names": ("fu\u0308nf", "a")},
+    "the name of a speaker, '', is empty": {"speaker_names": ("", "a")},
+    r"the name of a class, 'a\\nb', holds a control character": {"class_names": ("a\nb", "a")},
+    r"the name of a class, 'x+', has 201 characters .at most 200.": {"class_names": ("x" * 201, "a")},
 }
+
+
+def test_times_begin_anew_with_each_sample(tmp_path):
+    """In order within a sample and across the blocks that are checked at once."""
+    size, store.BLOCK_SAMPLES = store.BLOCK_SAMPLES, 2
+    try:
+        spikes = build([[(5.0, 1), (6.0, 2)], [], [(3.0, 3)], [(1.0, 0), (1.0, 1)], [(0.5, 3)]])
+        store.save(spikes, tmp_path / "a.npz", "train")
+        assert_equal(store.load(tmp_path / "a.npz"), spikes)
+        for first in range(len(spikes.times_ms) - 1):
+            times = spikes.times_ms.copy()
+            times[first : first + 2] = 9.0, 8.0
+            inside = first + 1 not in spikes.offsets
+            store.save(dataclasses.replace(spikes, times_ms=times), tmp_path / "a.npz", "train")
+            if inside:
+                with pytest.raises(DataError, match="not in order"):
+                    store.load(tmp_path / "a.npz")
+    finally:
+        store.BLOCK_SAMPLES = size
+
+
+def saved(path, **arrays):
+    store.save(build([[(1.0, 1), (2.0, 2)], [(3.0, 3)]]), path, "train")
+    files.write_npz(path, files.read_npz(path) | arrays)
+    return path
+
+
+FOREIGN = {
+    "channels": np.array([-1, 1, 2]),
+    "times_ms": np.array([1.0, 2.0, 3.0]),
+    "offsets": np.array([0.0, 2.0, 3.0]),
+    "labels": np.array([[0, 1]]),
+    "speakers": np.array([0, 1], np.uint64),
+    "class_names": np.array([0, 1]),
+    "speaker_names": np.array([b"a", b"b"]),
+    "trial_ms": np.array([100.0]),
+    "split": np.array(0),
+    "validation": np.zeros(2),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_type_that_this_program_does_not_write(tmp_path, name):
+    path = saved(tmp_path / "a.npz", **{name: FOREIGN[name]})
+    with pytest.raises(DataError, match=rf"a\.npz is not a spike store: '{name}' has . dimensions of .*; run `preproc"):
+        store.load(path)
+
+
+@pytest.mark.parametrize("split", ["Test", "test ", "", "tra\x00in"])
+def test_a_split_that_there_is_not(tmp_path, split):
+    path = saved(tmp_path / "a.npz", split=np.str_(split))
+    for load in (store.load, store.load_test):
+        with pytest.raises(DataError, match=r"there is no split .*; run `preprocess` again"):
+            load(path)
 
 
 @pytest.mark.parametrize("sentence", DAMAGE)
 def test_inconsistent_store(tmp_path, sentence):
     spikes = dataclasses.replace(build([[(1.0, 1), (2.0, 2)], [(3.0, 3)]]), **DAMAGE[sentence])
     store.save(spikes, tmp_path / "a.npz", "train")
-    with pytest.raises(DataError, match=rf"a\.npz is not usable: {sentence}; run the stage that made it again"):
+    with pytest.raises(DataError, match=rf"a\.npz is not usable: {sentence.strip()}; run "):
         store.load(tmp_path / "a.npz")
 
 

@@ -8,6 +8,7 @@ A file says which split it holds, and :func:`load` refuses the test split: only 
 
 import dataclasses
 import itertools
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from eventspeech.params import CHANNELS
 
 TEST = "test"
 """The split that one stage opens, once per model."""
+SPLITS = ("train", "validation", TEST)
 
 MOST_CLASSES = 10_000
 """More than any vocabulary here, few enough that a wrong label cannot ask for gigabytes."""
@@ -199,7 +201,7 @@ def _check_events(times: np.ndarray, channels: np.ndarray, owners: np.ndarray, f
 
 
 def check(store: SpikeStore, origin: str) -> None:
-    """Raise :class:`DataError` unless the store is consistent."""
+    """Raise :class:`DataError` unless the store is consistent: nothing in it leads beyond an array or the trial."""
     size = len(store.labels)
     events = len(store.times_ms)
     problems = {
@@ -208,22 +210,45 @@ def check(store: SpikeStore, origin: str) -> None:
         "times and channels differ in length": len(store.channels) != events,
         "samples and marks of validation differ in length": store.validation is not None
         and len(store.validation) != size,
+        f"it has no class or more than {MOST_CLASSES}": not 0 < len(store.class_names) <= MOST_CLASSES,
         "a label is outside the list of classes": size > 0
         and (store.labels.min() < 0 or store.labels.max() >= len(store.class_names)),
         "a speaker is outside the list of speakers": size > 0
         and (store.speakers.min() < 0 or store.speakers.max() >= len(store.speaker_names)),
     }
+    for what, names in (("class", store.class_names), ("speaker", store.speaker_names)):
+        wrong = next((name for name in names if name_problem(name)), None)
+        problems[f"the name of a {what}, {wrong!r}, {name_problem(wrong or '')}"] = wrong is not None
+        problems[f"a {what} is listed twice"] = len(set(names)) < len(names)
+        problems[f"the name of a {what} is not in Unicode's normal form"] = any(
+            not unicodedata.is_normalized("NFC", name) for name in names
+        )
     if not any(problems.values()):
         problems["its offsets do not fit its events"] = bool(
-            store.offsets[0] != 0 or store.offsets[-1] != events or np.any(np.diff(store.offsets) < 0)
+            # no differences: those of numbers far apart would overflow
+            store.offsets[0] != 0 or store.offsets[-1] != events or np.any(store.offsets[1:] < store.offsets[:-1])
         )
-        problems[f"a channel is above {CHANNELS - 1}"] = events > 0 and store.channels.max() >= CHANNELS
+        problems[f"a channel is outside 0..{CHANNELS - 1}"] = events > 0 and not (
+            0 <= store.channels.min() and store.channels.max() < CHANNELS
+        )
         problems["a time is outside the trial"] = events > 0 and not (
             store.times_ms.min() >= 0 and store.times_ms.max() < store.trial_ms
         )
+    if not any(problems.values()):
+        problems["the times of a sample are not in order"] = not _ascending(store)
     for problem, present in problems.items():
         if present:
             raise DataError(f"{origin} is not usable: {problem}; run the stage that made it again.")
+
+
+def _ascending(store: SpikeStore) -> bool:
+    for first in range(0, len(store), BLOCK_SAMPLES):
+        offsets = store.offsets[first : first + BLOCK_SAMPLES + 1]
+        times = store.times_ms[offsets[0] : offsets[-1]]
+        back = np.flatnonzero(times[1:] < times[:-1]) + 1 + offsets[0]
+        if not np.isin(back, offsets).all():  # from one sample to the next, times begin anew
+            return False
+    return True
 
 
 def with_validation(learned: SpikeStore, validation: SpikeStore) -> SpikeStore:
@@ -287,23 +312,44 @@ def load_test(path: Path) -> SpikeStore:
     return store
 
 
+_ARRAYS = {
+    "offsets": (np.int64, 1), "times_ms": (np.float32, 1), "channels": (np.uint16, 1), "labels": (np.int64, 1),
+    "speakers": (np.int64, 1), "class_names": (np.str_, 1), "speaker_names": (np.str_, 1), "trial_ms": (np.float64, 0),
+    "split": (np.str_, 0), "validation": (np.bool_, 1),
+}  # fmt: skip
+"""Of each array of a file its type and number of dimensions."""
+
+
 def _read(path: Path) -> tuple[SpikeStore, str]:
     """Return a store and the name of its split."""
     arrays = read_npz(path)
-    try:
-        store = SpikeStore(
-            offsets=arrays["offsets"],
-            times_ms=arrays["times_ms"],
-            channels=arrays["channels"],
-            labels=arrays["labels"],
-            speakers=arrays["speakers"],
-            class_names=tuple(str(name) for name in arrays["class_names"]),
-            speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
-            trial_ms=float(arrays["trial_ms"]),
-            validation=arrays["validation"] if np.any(arrays["validation"]) else None,
-        )
-        split = str(arrays["split"])
-    except KeyError as error:
-        raise DataError(f"{path} is not a spike store: {error} is missing; run `preprocess` again.") from error
+    for name, (kind, dimensions) in _ARRAYS.items():
+        if name not in arrays:
+            raise DataError(f"{path} is not a spike store: '{name}' is missing; run `preprocess` again.")
+        found = arrays[name]
+        right = found.dtype.kind == "U" if kind is np.str_ else found.dtype == kind
+        if not right or found.ndim != dimensions:
+            raise DataError(
+                f"{path} is not a spike store: '{name}' has {found.ndim} dimensions of {found.dtype}; run `preprocess` "
+                "again."
+            )
+    trial_ms, split = float(arrays["trial_ms"]), str(arrays["split"])
+    if not 0 < trial_ms < math.inf:
+        raise DataError(f"{path} is not usable: its trial lasts {trial_ms:g} ms; run `preprocess` again.")
+    if split not in SPLITS:
+        raise DataError(f"{path} is not usable: there is no split '{split[:20]}'; run `preprocess` again.")
+    store = SpikeStore(
+        offsets=arrays["offsets"],
+        times_ms=arrays["times_ms"],
+        channels=arrays["channels"],
+        labels=arrays["labels"],
+        speakers=arrays["speakers"],
+        class_names=tuple(str(name) for name in arrays["class_names"]),
+        speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
+        trial_ms=trial_ms,
+        validation=arrays["validation"],
+    )
     check(store, str(path))
+    if not np.any(store.validation):
+        store = dataclasses.replace(store, validation=None)
     return store, split

@@ -1,5 +1,7 @@
 """SHD and SSC: checksums, resumption and refusals, against a server on this machine."""
 
+import errno
+import fcntl
 import hashlib
 import http.server
 import io
@@ -30,6 +32,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.asked, self.limit = {}, [], None
+        self.headers, self.pause_s = {}, 0.0
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -43,8 +46,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if wanted and start >= len(content):
             return self.send_error(416)
         self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        headers = {"Content-Length": str(len(content) - start)} | self.server.headers
+        for header, value in headers.items():
+            self.send_header(header, value)
         self.end_headers()
+        time.sleep(self.server.pause_s)
         self.wfile.write(content[start:][: self.server.limit])
 
     def log_message(self, *_):
@@ -177,6 +183,79 @@ def test_complete_part_of_a_killed_run_is_taken(server, archives, raw):
     assert server.asked[0][0] == server.asked[1][0] == NAMES["test"]  # asked for a range, then for all of it
 
 
+def both(work):
+    """Do the same in two threads, which take locks from each other as two processes do; return their errors."""
+    errors = []
+
+    def one():
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_of_two_at_once_one_downloads_and_the_other_waits(server, archives, caplog):
+    server.pause_s = 0.3
+    listed = shd.catalogue("shd")[0]
+    with caplog.at_level(logging.INFO, "eventspeech"):
+        assert both(lambda: shd._download(listed, archives, [listed])) == []
+    assert "another process fetches shd_train.h5.zip; waiting for it" in caplog.messages
+    assert len(server.asked) == 1
+    assert [path.name for path in archives.iterdir()] == [NAMES["train"]]
+
+
+def test_the_one_that_waits_tries_itself_when_the_other_fails(server, archives):
+    server.pause_s, server.content[NAMES["train"]] = 0.3, b"a login page"
+    listed = shd.catalogue("shd")[0]
+    assert len(both(lambda: shd._download(listed, archives, [listed]))) == 2
+    assert len(server.asked) == 2
+    assert [path.name for path in archives.iterdir()] == [NAMES["train"] + ".rejected"]
+
+
+def test_a_disk_without_locks(server, archives, raw, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    download(parameters(archives), raw)
+    assert sorted(path.name for path in archives.iterdir()) == sorted(NAMES.values())
+
+
+@pytest.mark.parametrize(
+    ("headers", "sentence"),
+    [
+        ({"Content-Length": "99999999999999"}, "the server announces 100000 GB, more than any archive here"),
+        ({"Content-Range": "bytes 7-9/10"}, "the server sent another part than it was asked for"),
+    ],
+)
+def test_a_server_that_answers_something_else(server, archives, raw, headers, sentence):
+    archives.mkdir()
+    (archives / (NAMES["train"] + ".part")).write_bytes(CONTENT[NAMES["train"]][:100])
+    server.headers = headers
+    with pytest.raises(UserError, match=rf"cannot be fetched \({sentence}"):
+        download(parameters(archives), raw)
+
+
+def test_a_length_that_is_no_number_is_unknown(server, archives, raw):
+    server.headers = {"Content-Length": "many"}
+    download(parameters(archives), raw)
+    assert (raw / "shd_train.h5").exists()
+
+
+def test_a_server_that_never_ends(server, archives, raw, monkeypatch):
+    monkeypatch.setattr(shd, "MOST_BYTES", 1000)
+    server.headers = {"Content-Length": "many"}
+    with pytest.raises(UserError, match="the server sends more bytes than any archive here has"):
+        download(parameters(archives), raw)
+
+
 def test_offline_within_seconds(monkeypatch, archives, raw):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -223,7 +302,21 @@ def test_archive_with_other_content(server, archives, raw, monkeypatch):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../evil.h5", b"")
-    for content, sentence in ((packed.getvalue(), "does not hold shd_train.h5"), (b"PK", "is not a usable zip")):
+    whole = CONTENT[NAMES["train"]]
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("shd_train.h5", bytes(1 << 20))
+    encrypted = bytearray(whole)
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        encrypted[whole.index(signature) + place] |= 1
+    cases = (
+        (packed.getvalue(), "does not hold shd_train.h5"),
+        (b"PK", "is not a usable zip"),
+        (whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], "is not a usable zip .Bad CRC-32"),
+        (bytes(encrypted), "is not a usable zip .*encrypted"),
+        (bomb.getvalue(), "would unpack to 1 MB; see where it comes from"),
+    )
+    for content, sentence in cases:
         monkeypatch.setitem(CONTENT, NAMES["train"], content)
         monkeypatch.setitem(server.content, NAMES["train"], content)
         patch_catalogue(monkeypatch, f"http://127.0.0.1:{server.server_port}/")

@@ -8,6 +8,8 @@ An archive that lies in the folder of archives already (put there by hand, or by
 the network. No archive is opened before its checksum is right.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import http.client
 import logging
@@ -18,12 +20,13 @@ import ssl
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventspeech import files, paths
+from eventspeech import disk, files, paths
 from eventspeech.data.sources import Made, Source, Words, hdf5
 from eventspeech.errors import DataError, UserError
 from eventspeech.params import Params
@@ -34,6 +37,10 @@ logger = logging.getLogger("eventspeech")
 TIMEOUT_S = 6.0
 """Longest silence of the server, also while connecting: offline, the refusal comes within seconds."""
 CHUNK_BYTES = 1 << 20
+MOST_BYTES = 16 << 30
+"""Far more than any archive of the catalogue has."""
+MOST_PACKED = 50
+"""Times that a file may be larger than its archive; spikes do not pack well."""
 NETWORK_ERRORS = (
     urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror
 )  # fmt: skip
@@ -122,26 +129,59 @@ def _verify(path: Path, archive: Archive) -> None:
 
 
 def _download(archive: Archive, archives: Path, missing: Sequence[Archive]) -> None:
-    """Download to a ``.part`` file beside the final place, going on where an earlier run stopped."""
+    """Download to a ``.part`` file beside the final place, going on where an earlier run stopped.
+
+    Of several processes one downloads, and the others wait for it.
+    """
     path = archives / archive.name
-    part = path.with_name(path.name + ".part")
-    if not (part.exists() and md5(part) == archive.md5):
-        with files.full_disk(path), files.refused_access(path):
-            archives.mkdir(parents=True, exist_ok=True)
-            try:
-                with _request(archive.url, part) as response:
-                    _receive(response, part, archive.name)
-            except NETWORK_ERRORS as error:
-                raise UserError(_by_hand(archive, archives, missing, error)) from error
-    found = md5(part)
-    if found != archive.md5:
-        rejected = path.with_name(path.name + ".rejected")
-        part.replace(rejected)
-        raise DataError(
-            f"What came from {archive.url} has the MD5 sum {found} but must have {archive.md5}; it is kept as "
-            f"{rejected}: run the command again, and if that fails too, fetch the archive from elsewhere by hand."
-        )
-    part.replace(path)
+    with files.full_disk(path), files.refused_access(path):
+        archives.mkdir(parents=True, exist_ok=True)
+        with _alone(path) as part:
+            if path.exists():  # another process has fetched it meanwhile
+                return
+            if not (part.exists() and md5(part) == archive.md5):
+                try:
+                    with _request(archive.url, part) as response:
+                        _receive(response, part, archive.name)
+                except NETWORK_ERRORS as error:
+                    raise UserError(_by_hand(archive, archives, missing, error)) from error
+            found = md5(part)
+            if found != archive.md5:
+                rejected = path.with_name(path.name + ".rejected")
+                part.replace(rejected)
+                raise DataError(
+                    f"What came from {archive.url} has the MD5 sum {found} but must have {archive.md5}; it is kept as "
+                    f"{rejected}: run the command again, and if that fails too, fetch the archive from elsewhere by "
+                    "hand."
+                )
+            part.replace(path)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[Path]:
+    """Yield the ``.part`` file of ``path`` while no other process writes to it."""
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        stream = lock.open("a")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("another process fetches %s; waiting for it", path.name)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError:  # a disk without locks: each process writes a file of its own
+            lock.unlink(missing_ok=True)
+            with stream:
+                yield path.with_name(f"{path.name}.{os.getpid()}.part")
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                break
+        stream.close()  # the process that held it removed it: who comes now locks another file of that name
+    with stream:
+        try:
+            yield path.with_name(path.name + ".part")
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _request(url: str, part: Path) -> http.client.HTTPResponse:
@@ -159,21 +199,32 @@ def _request(url: str, part: Path) -> http.client.HTTPResponse:
 def _receive(response: http.client.HTTPResponse, part: Path, name: str) -> None:
     resumed = response.status == http.client.PARTIAL_CONTENT
     start = part.stat().st_size if resumed else 0
-    length = response.headers.get("Content-Length")
-    expected = start + int(length) if length else None
+    if resumed and not response.headers.get("Content-Range", f"bytes {start}-").startswith(f"bytes {start}-"):
+        raise http.client.HTTPException("the server sent another part than it was asked for")
+    length = response.headers.get("Content-Length", "")
+    expected = start + int(length) if length.isdecimal() else None
+    if expected is not None and expected > MOST_BYTES:
+        raise http.client.HTTPException(f"the server announces {expected / 1e9:.0f} GB, more than any archive here")
     with part.open("ab" if resumed else "wb") as stream:
         for chunk in _chunks(response, name, start, expected):
             stream.write(chunk)
-        stream.flush()
-        os.fsync(stream.fileno())
+            if stream.tell() > MOST_BYTES:
+                raise http.client.HTTPException("the server sends more bytes than any archive here has")
         received = stream.tell()
+    disk.flush(part)
     if expected is not None and received < expected:
         raise ConnectionError(f"the connection broke off after {received} of {expected} bytes")
 
 
 def _chunks(response: http.client.HTTPResponse, name: str, start: int, expected: int | None) -> Iterator[bytes]:
+    def read() -> bytes:
+        try:
+            return response.read(CHUNK_BYTES)
+        except OSError as error:  # no route, say; one that the disk raises is another matter
+            raise ConnectionError(error.strerror or str(error)) from error
+
     left = None if expected is None else -(-(expected - start) // CHUNK_BYTES)
-    chunks = iter(lambda: response.read(CHUNK_BYTES), b"")
+    chunks = iter(read, b"")
     if left is None:
         logger.info("downloading %s (the server does not say how long it is)", name)
         return chunks
@@ -199,14 +250,17 @@ def _extract(archive: Path, path: Path) -> None:
             members = [member for member in content.infolist() if Path(member.filename).name == path.name]
             if len(members) != 1:
                 raise DataError(f"{archive} does not hold {path.name}; delete it and run the command again.")
-            logger.info("extracting %s, %.0f MB", path.name, members[0].file_size / 1e6)
+            size = members[0].file_size
+            if size > MOST_PACKED * archive.stat().st_size:
+                raise DataError(f"{archive} would unpack to {size / 1e6:.0f} MB; see where it comes from.")
+            logger.info("extracting %s, %.0f MB", path.name, size / 1e6)
             with (
                 files.atomic_path(path) as temporary,
                 content.open(members[0]) as packed,
                 temporary.open("wb") as stream,
             ):
                 shutil.copyfileobj(packed, stream, CHUNK_BYTES)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive} is not a usable zip ({error}); delete it and run the command again.") from error
 
 
