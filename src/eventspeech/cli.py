@@ -116,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def stage(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
-        verb = verbs.add_parser(name, help=text, description=text)
+        epilog = 'With --job "$DVC_STAGE", as in dvc.yaml, {loss}, {seed}, {fold} and {batch} stand for what it names.'
+        verb = verbs.add_parser(name, help=text, description=text, epilog=epilog)
         verb.add_argument("--params", type=Path, required=True, help="parameter file")
         verb.add_argument("--log", type=Path, help="file that gets everything this command says, tracebacks too")
         verb.set_defaults(function=function)
@@ -194,6 +195,14 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     benchmarks.add_parser(verbs)
 
 
+def _filled(given: list[str]) -> list[str]:
+    if "--job" not in given:
+        return given
+    from eventspeech import workflow
+
+    return workflow.filled(given)
+
+
 def _require_distinct(arguments: argparse.Namespace) -> None:
     """Refuse a command that would write over what it reads, or over what it writes elsewhere."""
     given = {name: value for name, value in vars(arguments).items() if isinstance(value, Path)}
@@ -213,8 +222,12 @@ def _require_distinct(arguments: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; return the status to exit with, which :mod:`.console` explains."""
     console.open_streams()
+    given = sys.argv[1:] if argv is None else argv
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser().parse_args(_filled(given))
+    except UserError as error:
+        print(f"eventspeech {given[0]}: {error}", file=sys.stderr)
+        return console.USERS_ERROR
     except SystemExit as asked:  # for help, or in a way that cannot be
         asked.code = console.close_output("--help", asked.code or 0)
         raise

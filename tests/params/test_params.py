@@ -33,7 +33,13 @@ REFUSED = {
     "missing group": ("study", None, "study is missing; add it"),
     "missing key": ("study.seeds", None, r"study\.seeds is missing; add it"),
     "missing kind": ("shape.exponential.kind", None, r"shape\.exponential\.kind is missing; add it"),
-    "not a number": ("train.epochs", "many", r"train\.epochs = 'many' is not valid: input should be a valid integer"),
+    "not a number": ("train.epochs", "many", r"train\.epochs = 'many' is not valid: .*valid integer, so write it"),
+    "number as text": ("train.epochs", "3", r"train\.epochs = '3' is not valid: .*, so write it without quotes"),
+    "number with a point": ("study.seeds", [1.0], r"study\.seeds\.0 = 1\.0 is not valid: .*valid integer"),
+    "true for 1": ("train.epochs", True, r"train\.epochs = True is not valid: .*valid integer"),
+    "true for 1.0": ("optimiser.learning_rate", True, r"optimiser\.learning_rate = True is not valid: .*valid number"),
+    "word for true": ("network.recurrent", "yes", r"network\.recurrent = 'yes' is not valid: .*valid boolean"),
+    "1 for true": ("network.recurrent", 1, r"network\.recurrent = 1 is not valid: .*valid boolean"),
     "half an epoch": ("train.epochs", 1.5, r"train\.epochs = 1\.5 is not valid"),
     "no epoch": ("train.epochs", 0, r"train\.epochs = 0 is not valid: input should be greater than 0"),
     "negative rate": ("optimiser.learning_rate", -1.0, r"optimiser\.learning_rate = -1\.0 is not valid"),
@@ -72,7 +78,7 @@ REFUSED = {
     "negative spread": (
         "shape.exponential", {"kind": "max", "output_sd": -1.0}, r"shape\.exponential\.output_sd = -1\.0 is not valid",
     ),
-    "name of a loss": ("shape.2nd", {"kind": "sum"}, r"shape\.2nd.* is not valid: string should match pattern"),
+    "name of a loss": ("shape.a b", {"kind": "sum"}, r"shape\.a b.* is not valid: string should match pattern"),
     "no loss": ("study.losses", [], r"study\.losses = \[\] is not valid: list should have at least 1 item"),
     "no hidden layer": ("network.hidden", [], r"network\.hidden = \[\] is not valid"),
     "empty hidden layer": ("network.hidden", [128, 0], r"network\.hidden\.1 = 0 is not valid"),
@@ -339,11 +345,6 @@ def test_command_exits_with_status_2_and_one_line(tmp_path, capsys):
     assert cli.main(["download", "--params", str(path), "--raw", str(tmp_path / "raw")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "raw").exists()
-
-
-def test_numbers_in_scientific_notation_without_a_point_are_numbers():
-    content = yaml.safe_load("rate: 1e-3")  # YAML 1.1 takes this for a text
-    assert params.validate(changed("optimiser.learning_rate", content["rate"])).optimiser.learning_rate == 1e-3
 
 
 def test_constants_left_out_or_empty_are_the_published_ones():

@@ -386,8 +386,8 @@ def test_a_training_split_is_no_test(tmp_path, trained):
 def test_a_test_is_run_once_for_each_model():
     tested = [command[command.index("--model") + 1] for command in commands() if command[1] == "evaluate"]
     assert sorted(tested) == [
-        "results/baseline/${item.fold}/model.npz",
-        "results/train/${item.loss}/${item.seed}/${item.fold}/weights.npz",
+        "results/baseline/{fold}/model.npz",
+        "results/train/{loss}/{seed}/{fold}/weights.npz",
     ]
 
 

@@ -11,6 +11,14 @@ import zlib
 from pathlib import Path
 
 verb, *rest = sys.argv[1:]
+if "--job" in rest:  # as eventspeech.workflow.filled does
+    at = rest.index("--job")
+    stage, _, of = rest[at + 1].partition("@")
+    names = {"train": ["loss", "seed", "fold"], "evaluate": ["loss", "seed", "fold"]}.get(stage)
+    names = names or (["batch"] if stage.startswith("profile") else ["fold"])
+    del rest[at : at + 2]
+    for name, value in zip(names, of.split("-", len(names) - 1), strict=True):
+        rest = [text.replace(f"{{{name}}}", value) for text in rest]
 options = dict(zip(rest[::2], rest[1::2], strict=True))
 number = zlib.crc32((Path(options["--params"]).read_text() + " ".join(rest)).encode()) % 1000 / 1000
 

@@ -10,132 +10,23 @@ import contextlib
 import copy
 import fnmatch
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import networkx
 import pytest
 import yaml
 from dvc.dependency.param import ParamsDependency
-from dvc.repo import Repo
-from support.forked import run
+from support.project import FOLDS, PYTHON, ROOT, Project, tiny_parameters
 
-from eventspeech import init, params, paths, presets
+from eventspeech import params, paths, presets
 from eventspeech.errors import ParameterError
-from eventspeech.workflow import effective_parameters, lines
-
-ROOT = Path(__file__).parents[2]
-PYTHON = sys.executable
-FOLDS = ["s1", "s2"]
+from eventspeech.workflow import effective_parameters, filled, lines
 
 # DVC's own use of its own data structures
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-
-
-def tiny_parameters() -> dict:
-    """Return the default parameters with few jobs, but more than one of each kind that fans out over the study."""
-    content = yaml.safe_load(presets.text("default"))
-    content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1], "folds": FOLDS}
-    content["validation"] = {"protocol": "leave_one_out"}
-    content["sweep"] = {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
-    return content
-
-
-class Project:
-    """A copy of the workflow in an empty folder."""
-
-    def __init__(self, folder: Path, content: dict | None = None):
-        self.folder = folder
-        for path, source in init.sources().items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / path)
-        self.write(content or tiny_parameters())
-        fake = folder / "bin" / "eventspeech"
-        fake.parent.mkdir()
-        # -I -S: no site-packages, which would make most of a fake stage's time
-        stand_in = (ROOT / "tests" / "support" / "fake_eventspeech.py").read_text(encoding="utf-8")
-        fake.write_text(f"#!{PYTHON} -IS\n" + stand_in)
-        fake.chmod(0o755)
-        self.environment = os.environ | {
-            "PATH": os.pathsep.join([str(fake.parent), os.environ["PATH"]]),
-            "HOME": str(folder / "home"),
-            "XDG_CACHE_HOME": str(folder / "home" / ".cache"),
-            "DVC_SITE_CACHE_DIR": str(folder / "home" / "dvc"),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-        }
-        for variable in ("OMP_NUM_THREADS", "SNAKEMAKE_PROFILE", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-            self.environment.pop(variable, None)
-        self.git("init", "--quiet")
-        (folder / ".git" / "info" / "exclude").write_text("/bin/\n/home/\n/calls.txt\n")
-        self.git_commit("start")
-
-    def git(self, *arguments: str) -> None:
-        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
-        subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
-
-    def git_commit(self, message: str) -> None:
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
-
-    def snakemake(self, *arguments: str, status: int = 0, **environment: str) -> str:
-        """Run Snakemake; return what it says."""
-        done = run("snakemake", list(arguments), self.folder, self.environment | environment)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def dvc(self, *arguments: str, status: int = 0) -> str:
-        """Run DVC; return its standard output."""
-        done = run("dvc", list(arguments), self.folder, self.environment)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout
-
-    def write(self, content: dict | str) -> None:
-        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
-        (self.folder / "params.yaml").write_text(text, encoding="utf-8")
-
-    def calls(self) -> list[str]:
-        """Return the verb, threads and log of each call since the last one to this method."""
-        file = self.folder / "calls.txt"
-        found = file.read_text().splitlines() if file.exists() else []
-        file.unlink(missing_ok=True)
-        return found
-
-    @contextlib.contextmanager
-    def repo(self):
-        """Yield DVC's view of the project. It names stages relative to the working folder."""
-        with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DVC_SITE_CACHE_DIR", self.environment["DVC_SITE_CACHE_DIR"])
-            with Repo() as repo:
-                yield repo
-
-    def relative(self, path: str) -> str:
-        return Path(path).relative_to(self.folder.resolve()).as_posix()
-
-    def makers(self, repo: Repo) -> dict[str, str]:
-        """Return the stage that makes each output."""
-        return {self.relative(out.fs_path): stage.addressing for stage in repo.index.stages for out in stage.outs}
-
-    def reruns(self) -> tuple[set[str], set[str], set[str]]:
-        """Return all stages, and those that Snakemake and that DVC would run again."""
-        with self.repo() as repo:
-            makers = self.makers(repo)
-            graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.addressing)
-            changed = set(repo.status())
-        # DVC tells what changed; what depends on that runs, too
-        by_dvc = changed.union(*(networkx.ancestors(graph, stage) for stage in changed))
-        table = [line.split("\t") for line in self.snakemake("--summary").splitlines() if "\t" in line]
-        plan = table[0].index("plan")
-        assert {row[0] for row in table[1:]} == set(makers)
-        by_snakemake = {makers[row[0]] for row in table[1:] if row[plan] != "no update"}
-        return set(makers.values()), by_snakemake, by_dvc
-
-    def rerun_by_snakemake(self) -> set[str]:
-        return self.reruns()[1]
 
 
 @pytest.fixture(scope="module")
@@ -180,10 +71,12 @@ def test_the_two_graphs_are_one(finished):
             # DVC names a folder where Snakemake names all files in it
             inputs = {name for file in files for name in makers if name == file or name.startswith(f"{file}/")}
             verb = shlex.split(stage.cmd)[1]
+            with contextlib.chdir(finished.folder):
+                command = filled(shlex.split(stage.cmd.replace("$DVC_STAGE", stage.addressing)))
             for output in outputs:
                 job = jobs[output]
                 assert job["rule"] == stage.name.split("@")[0]
-                assert shlex.split(job["shellcmd"]) == shlex.split(stage.cmd)
+                assert shlex.split(job["shellcmd"]) == command
                 assert set(job["input"]) == inputs, stage
                 leaves = [ast.literal_eval(line).partition(" = ")[0] for line in job["params"]]
                 assert {key for key in read if any(f"{leaf}.".startswith(f"{key}.") for leaf in leaves)} == read
@@ -411,14 +304,44 @@ def test_effective_parameters(tmp_path):
     file = tmp_path / "params.yaml"
     content = tiny_parameters()
     file.write_text(yaml.safe_dump(content))
-    assert effective_parameters(content, file, tmp_path)[0] == file
-    content["train"]["epochs"] = 3
-    path, parameters = effective_parameters(content, file, tmp_path)
-    assert path != file and parameters.train.epochs == params.load(path).train.epochs == 3
-    assert effective_parameters(content, file, tmp_path)[0] == path
-    content["train"]["epochz"] = 3
+    assert effective_parameters([], {}, file, tmp_path) == (file, params.validate(content))
+    same = {"train": {"epochs": str(content["train"]["epochs"])}}
+    assert effective_parameters([], same, file, tmp_path)[0] == file
+    path, parameters = effective_parameters([], {"train": {"epochs": "3"}}, file, tmp_path)
+    assert path != file and parameters == params.load(path) and parameters.train.epochs == 3
+    (tmp_path / "other.yaml").write_text("train: {epochs: 3}")
+    assert effective_parameters([tmp_path / "other.yaml"], {}, file, tmp_path)[0] == path
     with pytest.raises(ParameterError, match=r"command line.*epochz"):
-        effective_parameters(content, file, tmp_path)
+        effective_parameters([], {"train": {"epochz": "3"}}, file, tmp_path)
+
+
+# texts are what Snakemake makes of --config train='{...}'; without braces it takes numbers for numbers itself
+TYPED = {
+    "scientific": ({"optimiser": {"learning_rate": "1e-3"}}, lambda p: p.optimiser.learning_rate == 1e-3),
+    "YAML 1.2": ({"train": {"epochs": "010"}}, lambda p: p.train.epochs == 10),
+    "octal": ({"study": {"seeds": ["0o17", "0x1F"]}}, lambda p: p.study.seeds == [15, 31]),
+    "boolean": ({"network": {"recurrent": "false"}}, lambda p: p.network.recurrent is False),
+    "nothing": ({"augmentation": {"blend": {"samples": "null"}}}, lambda p: p.augmentation.blend.samples is None),
+    "number for a text": ({"report": {"title": "3"}}, lambda p: p.report.title == "3"),
+    "numbers for texts": ({"study": {"folds": ["1", "2"]}}, lambda p: p.study.folds == ["1", "2"]),
+    "word": ({"report": {"title": "no"}}, lambda p: p.report.title == "no"),
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_values_of_the_command_line_have_the_types_of_a_file(name, tmp_path):
+    config, holds = TYPED[name]
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(tiny_parameters()))
+    path, parameters = effective_parameters([], config, file, tmp_path)
+    assert holds(parameters) and params.load(path) == parameters
+
+
+def test_a_word_is_no_boolean_on_the_command_line_either(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(tiny_parameters()))
+    with pytest.raises(ParameterError, match=r"network\.recurrent = 'no' is not valid: .*boolean"):
+        effective_parameters([], {"network": {"recurrent": "no"}}, file, tmp_path)
 
 
 def test_lines_keep_the_name_with_the_value():
@@ -437,6 +360,11 @@ def test_lines_keep_the_name_with_the_value():
         ("epochs: many", "train.epochs = 'many' is not valid"),
         ("epochz: 30", "unknown key train.epochz"),
         ("epochs: [30", "is not valid YAML"),
+        ("epochs: 3\n  epochs: 4", "the key epochs stands in line"),
+        (
+            "x0: &x0 [1, 2]\n" + "".join(f"  x{i}: &x{i} [*x{i - 1}, *x{i - 1}]\n" for i in range(1, 40)),
+            "are more than",
+        ),
     ],
 )
 def test_bad_parameters_end_in_one_sentence(edited, broken, sentence):

@@ -1,5 +1,6 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
 import os
+import re
 from functools import cache
 
 from eventspeech import cluster, machine
@@ -7,8 +8,10 @@ from eventspeech.engines import gpus
 from eventspeech.params import select
 from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
 
+# Not through `configfile:`, since Snakemake reads YAML 1.1, where 010 is 8 and `no` is false, and DVC 1.2.
 with one_sentence():
-    PARAMETERS_FILE, PARAMETERS = effective_parameters(config)
+    given = workflow.config_settings
+    PARAMETERS_FILE, PARAMETERS = effective_parameters(given.configfiles, given.config)
 
 extend_path()
 
@@ -52,7 +55,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     loss="|".join(PARAMETERS.shape),
     seed=r"\d+",
-    fold=r"\w[\w-]*",
+    fold="|".join(map(re.escape, FOLDS)),
     batch=r"\d+",
 
 

@@ -1,23 +1,40 @@
 """What all groups of parameters have in common."""
 
-from typing import Annotated, Literal
+import unicodedata
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 CHANNELS = 700
 """Cochlea channels of SHD, SSC and the embedded encoder."""
 
 
 class Group(BaseModel):
-    """A frozen group of parameters that refuses unknown keys, NaN and infinity."""
+    """A frozen group of parameters that refuses unknown keys, NaN, infinity and values of another type.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    No value is converted, except whole numbers where any number may stand: DVC puts values into paths as the file
+    has them, so that `"007"` for 7 or `true` for 1 would name other files there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Engine = Literal["cpu", "cuda", "genn"]
 """What computes: a module of `engines` each."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
-Fold = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
-"""Names a folder, hence letters, digits, _ and - only."""
+def composed(value: Any) -> Any:
+    """Return a text in Unicode's composed form (NFC), in which names are compared; other values as they are."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(composed)]
+"""A name as people write it, in Unicode's composed form."""
+
+
+Name = Annotated[str, Field(pattern=r"^\w+$", max_length=64), BeforeValidator(composed)]
+"""Names a loss and its folder: letters of any script, digits and _."""
+
+
+Fold = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=64), BeforeValidator(composed)]
+"""Names a folder, hence letters of any script, digits, _ and - only."""

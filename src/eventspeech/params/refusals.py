@@ -1,9 +1,13 @@
 """Sentences about parameters that are refused: key, value and remedy."""
 
+import reprlib
 from typing import Any
 
 from eventspeech.params.groups import Group
 from eventspeech.params.losses import Shape
+
+_short = reprlib.Repr()
+_short.maxstring = 80
 
 MOVED = {
     **dict.fromkeys(
@@ -40,7 +44,9 @@ def sentence(problem: Any, root: type[Group], inside: tuple[str, ...] = ()) -> s
         return f"{key}: {message}"
     if problem["type"] == "string_type":
         message += ", so put it in quotes"
-    return f"{key} = {problem['input']!r} is not valid: {message[0].lower()}{message[1:]}"
+    if problem["type"] in ("int_type", "float_type", "bool_type") and isinstance(problem["input"], str):
+        message += ", so write it without quotes"
+    return f"{key} = {_short.repr(problem['input'])} is not valid: {message[0].lower()}{message[1:]}"
 
 
 def _group_at(root: type[Group], location: tuple) -> type[Group] | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import Group
+from eventspeech.params.groups import Group, Text
 
 
 class Synthetic(Group):
@@ -35,7 +35,7 @@ class Recordings(Group):
         description="regular expression with groups label, speaker and, if wanted, take and split, for all of the "
         "file's name without its ending; with a / in it, for all of the path below the folder",
     )
-    test_speakers: list[str] = Field(default_factory=list, description="speakers that occur only in the test split")
+    test_speakers: list[Text] = Field(default_factory=list, description="speakers that occur only in the test split")
     test_takes: NonNegativeInt = Field(
         0, description="the first takes of each training speaker's word, kept for testing"
     )

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt
 
 from eventspeech.errors import ParameterError
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report, Sweep
-from eventspeech.params.groups import Fold, Group, Name
+from eventspeech.params.groups import Fold, Group, Name, composed
 from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
 from eventspeech.params.network import Network
 from eventspeech.params.refusals import sentence
@@ -55,6 +55,34 @@ class Params(Group):
             return content
         protocol = validation.get("protocol", "held_out") if isinstance(validation, dict) else "held_out"
         return content if protocol == "leave_one_out" else content | {"study": study | {"folds": [protocol]}}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _names_are_one_form(cls, content: Any) -> Any:
+        """Refuse two losses of one name in Unicode's composed form: one would hide the other."""
+        seen: dict[str, str] = {}
+        shapes = content.get("shape") if isinstance(content, dict) else None
+        for name in shapes if isinstance(shapes, dict) else ():
+            if composed(name) in seen:
+                raise ValueError(f"shape has '{name}' twice, written with different Unicode characters; remove one")
+            seen[composed(name)] = name
+        return content
+
+    @pydantic.model_validator(mode="after")
+    def _folders_are_different(self) -> "Params":
+        for key, values in {"seeds": self.study.seeds, "losses": self.study.losses, "folds": self.study.folds}.items():
+            if len(set(values)) != len(values):
+                raise ValueError(f"study.{key} lists a value twice")
+            folders = {str(value).casefold(): value for value in values}
+            for value in values:
+                if (other := folders[str(value).casefold()]) != value:
+                    raise ValueError(
+                        f"study.{key} lists '{value}' and '{other}', which are one folder where file names have no "
+                        "case (macOS, Windows); rename one"
+                    )
+        if "baseline" in map(str.casefold, self.study.losses):
+            raise ValueError("study.losses names 'baseline', the folder of the baseline's tests; rename that loss")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _folds_fit_the_protocol(self) -> "Params":
@@ -105,10 +133,6 @@ class Params(Group):
                 f"compare.reference is '{self.compare.reference}', which study.losses does not train; "
                 f"choose from {', '.join(self.study.losses)}"
             )
-        for name in Study.model_fields:
-            values = getattr(self.study, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"study.{name} lists a value twice")
         longest = (self.network.delays.copies - 1) * self.network.delays.interval_ms
         if longest >= self.preprocess.trial_ms:
             raise ValueError(
@@ -197,16 +221,16 @@ class Params(Group):
         changes = self.shape[loss].changes
         if changes == Changes():
             return self
-        content = _laid_over(self.model_dump(), changes.model_dump())
+        content = laid_over(self.model_dump(), changes.model_dump())
         for shape in content["shape"].values():
             del shape["changes"]
         return Params.model_validate(content)
 
 
-def _laid_over(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def laid_over(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return ``content`` with the values of ``changes``; nested mappings are laid over one another likewise."""
     nested = {
-        key: _laid_over(content[key], value)
+        key: laid_over(content[key], value)
         for key, value in changes.items()
         if isinstance(value, dict) and isinstance(content.get(key), dict)
     }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import CHANNELS, Engine, Group
+from eventspeech.params.groups import CHANNELS, Engine, Group, Text
 
 Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 
@@ -14,7 +14,7 @@ class Validation(Group):
     """Which samples choose the epoch; see :mod:`eventspeech.learning.folds`. The folds are in ``study.folds``."""
 
     protocol: Protocol = "held_out"
-    speakers: list[str] = Field(default_factory=list, description="held_out: the speakers of the training split")
+    speakers: list[Text] = Field(default_factory=list, description="held_out: the speakers of the training split")
     fraction: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="random: share of the samples")
     seed: NonNegativeInt = Field(0, description="random: of the draw, the same for all losses and seeds")
 
