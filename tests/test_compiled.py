@@ -1,5 +1,6 @@
 """Libraries built with the package: none, or one of another machine, is no error."""
 
+import errno
 import importlib.machinery
 import platform
 import subprocess
@@ -26,6 +27,32 @@ def test_a_workspace_grows_and_keeps_what_it_has():
     larger = space.array("a", (compiled.HUGE_PAGE, 2), np.float32)
     assert larger.shape == (compiled.HUGE_PAGE, 2) and not np.shares_memory(larger, first)
     assert np.all(first == 1)
+
+
+def test_no_room_is_a_lack_of_memory_and_nothing_else(monkeypatch):
+    def full(number, size):
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(compiled.mmap, "mmap", lambda _, size: full(errno.ENOMEM, size))
+    with pytest.raises(MemoryError, match="no 2 MiB for an array"):
+        compiled.Workspace().array("a", (5,))
+    monkeypatch.setattr(compiled.mmap, "mmap", lambda _, size: full(errno.EPERM, size))
+    with pytest.raises(PermissionError):
+        compiled.Workspace().array("a", (5,))
+
+
+def test_numba_compiles_where_it_can_keep_nothing(monkeypatch):
+    from numba.core import caching
+
+    monkeypatch.setattr(caching.CodeLibraryCacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+
+    @compiled.njit(nogil=True)
+    def doubled(number):
+        return 2 * number
+
+    assert doubled(4) == 8 and doubled.signatures and doubled.targetoptions["nogil"]
+    assert doubled.stats.cache_path is None
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to keep freed memory")

@@ -5,16 +5,36 @@ They are called through ctypes, which releases Python's lock, so that plain thre
 
 import contextlib
 import ctypes
+import errno
 import functools
 import importlib.machinery
 import math
 import mmap
 import platform
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 HUGE_PAGE = 2**21
+
+
+def njit(**options: Any) -> Callable[[Callable], Callable]:
+    """Return numba's decorator of these options; machine code is kept on disk, where there is a folder for it.
+
+    There is none where an installation belongs to somebody else and the user has no home, as is usual in containers:
+    each process then compiles anew (NUMBA_CACHE_DIR may name a folder).
+    """
+    import numba
+
+    def decorate(function: Callable) -> Callable:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # "no locator available": no folder can be written to
+            return numba.njit(**options)(function)
+
+    return decorate
 
 
 def library(package_file: str) -> ctypes.CDLL | None:
@@ -67,6 +87,15 @@ def keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**25)
 
 
+def _memory(size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(-1, size)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(f"no {size / 2**20:.0f} MiB for an array") from error
+        raise
+
+
 class Workspace:
     """Arrays that are used again and again: fresh ones would cost a page fault every 4 KiB.
 
@@ -78,11 +107,15 @@ class Workspace:
         self._buffers: dict[object, mmap.mmap] = {}
 
     def array(self, name: object, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-        """Return an array of this shape that holds anything; it is valid until ``name`` is asked for again."""
+        """Return an array of this shape that holds anything; it is valid until ``name`` is asked for again.
+
+        Raises:
+            MemoryError: there is no room for it.
+        """
         count = math.prod(shape)
         size = max(1, count * np.dtype(dtype).itemsize)
         if name not in self._buffers or len(self._buffers[name]) < size:
-            buffer = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE)
+            buffer = _memory(-(-size // HUGE_PAGE) * HUGE_PAGE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 with contextlib.suppress(OSError):
                     buffer.madvise(mmap.MADV_HUGEPAGE)

@@ -78,6 +78,22 @@ def test_slope_of_a_proportional_cost_is_one():
     assert benchmark_growth._slope(rows) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("what", "option", "value", "message"),
+    [
+        ("engine", "--rate", "nan", "nan is not a finite number above 0"),
+        ("engine", "--rate", "0", "0 is not a finite number above 0"),
+        ("encoder", "--seconds", "inf", "inf is not a finite number above 0"),
+        ("growth", "--plot", "growth.gif", "growth.gif does not end in .png, .svg or .pdf"),
+        ("growth", "--plot", "growth", "growth does not end in"),
+    ],
+)
+def test_what_cannot_be_measured_or_drawn_is_refused_before(what, option, value, message, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["benchmark", what, option, value])
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["--hidden", "--batch", "--samples", "--repeats", "--threads"])
 def test_impossible_sizes_are_refused(option, capsys):
     with pytest.raises(SystemExit):

@@ -14,7 +14,7 @@ from eventspeech.params import Cochlea
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what `benchmark encoder` takes."""
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of the recording (s)")
+    parser.add_argument("--seconds", type=options.above_zero, default=1.0, help="length of the recording (s)")
     options.add_repeats(parser, 5)
 
 

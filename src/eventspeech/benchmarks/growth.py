@@ -40,7 +40,7 @@ SAMPLES = 32
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what `benchmark growth` takes."""
     parser.add_argument("--rounds", type=options.positive, default=3)
-    parser.add_argument("--plot", type=Path, help="figure to draw (png, svg or pdf)")
+    parser.add_argument("--plot", type=options.figure, help="figure to draw (png, svg or pdf)")
 
 
 def measure(rounds: int = 3) -> dict:
@@ -117,7 +117,7 @@ def plot(result: dict, path: Path) -> None:
             panel.legend(loc="upper left")
         panels[0][0].set_ylabel("training step (ms per sample)")
         with atomic_path(path) as part:
-            figure.savefig(part, format=path.suffix[1:] or "png")
+            figure.savefig(part, format=path.suffix[1:])
         plt.close(figure)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.fft
 import scipy.special
 
+from eventspeech.compiled import njit
 from eventspeech.params import CHANNELS
 
 AUDIO_RATE_HZ = 48_000
@@ -184,7 +185,7 @@ def used_bins(stimulus: Spectrum, block: int) -> int:
     return int(np.searchsorted(stimulus.frequencies_hz, table().highest_hz[block], side="right"))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _apply(values, bins, index, weights, tabulated, folded):
     """Multiply the spectrum by the interpolated transfer function and fold it to its Hermitian part."""
     response = np.empty(2 * BLOCK)

@@ -17,6 +17,7 @@ import math
 import numba
 import numpy as np
 
+from eventspeech.compiled import njit
 from eventspeech.data.cochlea.membrane import OUTPUT_RATE_HZ
 
 # Meddis 1986, 1988: rates per second, transmitter in units of the full pool
@@ -62,7 +63,7 @@ F2, F3, F4, F5, F6, F7 = (np.float32(1 / n) for n in (2, 3, 4, 5, 6, 7))
 F24, F120 = np.float32(1 / 24), np.float32(1 / 120)
 
 
-@numba.njit(cache=True, **COMPILED)
+@njit(**COMPILED)
 def hair_cell(velocity):
     """Return each fibre's probability of firing in each step, float64[channels, steps], from the velocity (same)."""
     channels, steps = velocity.shape
@@ -199,7 +200,7 @@ def _bushy_cells(fired, current, voltage, wait, weight):
     return crossing
 
 
-@numba.njit(cache=True, **COMPILED)
+@njit(**COMPILED)
 def block_spikes(velocity, steps, seed, first_channel, fibres):
     """Return steps and channels of the spikes of one block of channels.
 

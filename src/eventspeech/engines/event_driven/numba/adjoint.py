@@ -7,10 +7,12 @@ acts on the state before step n + 1, so its gradient is read at n + 1.
 import numba
 import numpy as np
 
+from eventspeech.compiled import njit
+
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def adjoint_output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
     """Integrate the outputs' adjoints backward.
 
@@ -35,7 +37,7 @@ def adjoint_output(drive, weighting, a, b, k, p, q, steps, adjoint_current, adjo
                 adjoint_difference[s, n, o] = p[o] * lam_v[o] - q[o] * lam_i[o]
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def adjoint_max(drive, peaks, shares, a, b, k, p, q, steps, adjoint_current, adjoint_difference):
     """Integrate the outputs' adjoints backward from the maxima of their voltages.
 
@@ -60,7 +62,7 @@ def adjoint_max(drive, peaks, shares, a, b, k, p, q, steps, adjoint_current, adj
                 adjoint_difference[s, n, o] = p[o] * lam_v - q[o] * lam_i
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def adjoint_hidden(
     spikes,
     denominators,

@@ -8,6 +8,8 @@ events come as ``rows`` (int32[E], the unit) in compressed form: those of sample
 import numba
 import numpy as np
 
+from eventspeech.compiled import njit
+
 # no nnan or ninf: a network that diverges must show it
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
@@ -43,7 +45,7 @@ def _arrivals(rows, starts, delays, units, step, chosen):
     return count
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, capacity, most):
     """Run a hidden layer.
 
@@ -99,7 +101,7 @@ def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights
     return spikes, denominators, spike_starts
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def forward_max(rows, starts, weights, a, b, c, values, peaks, shares):
     """Run the outputs and find the maxima of their voltages; arguments as in :func:`forward_output`.
 
@@ -136,7 +138,7 @@ def forward_max(rows, starts, weights, a, b, c, values, peaks, shares):
             shares[s, o] = rise[o] / (rise[o] + fall[o]) if rise[o] > 0 and fall[o] >= 0 else 1
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def forward_output(rows, starts, weights, a, b, c, weighting, trace):
     """Run the outputs and sum their voltages under ``weighting`` (float64[N], w(n/N) / N).
 

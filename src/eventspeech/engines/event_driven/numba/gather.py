@@ -7,10 +7,12 @@ for any number of threads, and the row stays in the first-level cache while it i
 import numba
 import numpy as np
 
+from eventspeech.compiled import njit
+
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@numba.njit(parallel=True, cache=True)
+@njit(parallel=True)
 def sort(rows, starts, units):
     """Sort the events of each sample by unit, then time.
 
@@ -42,7 +44,7 @@ def sort(rows, starts, units):
     return steps, unit_starts
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def gather(gradient, steps, unit_starts, delays, scale, adjoint_current):
     """Add ``scale * lamI`` at the presynaptic events to ``gradient`` ([K * M, H]).
 

@@ -9,10 +9,11 @@ depend on their number.
 import numba
 import numpy as np
 
+from eventspeech.compiled import njit
 from eventspeech.engines.event_driven.numba.forward import FAST, _add_rows, _arrivals
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
+@njit(parallel=True, fastmath=FAST)
 def products(
     rows,
     starts,
