@@ -1,12 +1,16 @@
 """Parameters on the way from a source of speech to spikes."""
 
+import os
 import re
+import unicodedata
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from eventspeech.params.groups import Group, Text
+from eventspeech.paths import RAW
 
 
 class Synthetic(Group):
@@ -58,7 +62,7 @@ class Recordings(Group):
         if missing:
             listed = " and ".join(f"(?P<{name}>...)" for name in missing)
             raise ValueError(f"it has no group {listed}, by which a file's name would tell it; add it")
-        return pattern
+        return unicodedata.normalize("NFC", pattern)
 
     @property
     def tells_splits(self) -> bool:
@@ -76,6 +80,23 @@ class Download(Group):
     hdf5_train: str | None = Field(None, description="hdf5: file in SHD's layout")
     hdf5_test: str | None = Field(None, description="hdf5: file in SHD's layout")
     hdf5_validation: str | None = Field(None, description="hdf5: file in SHD's layout; for the protocol official")
+
+    def paths(self) -> dict[str, str]:
+        """Return the keys of the chosen source that name files or folders of the user's, with what they name."""
+        own = {f"hdf5_{split}": getattr(self, f"hdf5_{split}") for split in ("train", "validation", "test")}
+        if self.source == "recordings":
+            own = {f"recordings.{key}": getattr(self.recordings, key) for key in ("folder", "manifest")}
+        elif self.source != "hdf5":
+            own = {"archives": self.archives} if self.source in ("shd", "ssc") else {}
+        return {f"download.{key}": path for key, path in own.items() if path is not None}
+
+    @pydantic.model_validator(mode="after")
+    def _outside_what_is_made_anew(self) -> "Download":
+        for key, path in self.paths().items():
+            # a workflow deletes this folder before it calls the stage that could refuse
+            if PurePosixPath(os.path.normpath(path)).is_relative_to(RAW):
+                raise ValueError(f"{key} = {path} lies in {RAW}, which is made anew; keep it elsewhere")
+        return self
 
     @property
     def has_validation(self) -> bool:

@@ -250,6 +250,19 @@ def test_names_that_differ_in_capitals_only_are_told(folder, tmp_path, caplog):
     assert "speakers that differ in capitals or space only are taken for different ones: 'Ann' and 'ann'" in caplog.text
 
 
+def test_a_pattern_that_takes_the_take_for_the_speaker_is_told(folder, tmp_path, caplog):
+    pattern = "(?P<label>[0-9]+)(?P<speaker>.*)"
+    for name in list(folder.glob("2_*")):
+        name.rename(folder / name.name.replace("ann", "a").replace("bob", "b"))
+    index(tmp_path / "raw", folder=str(folder), pattern=pattern, test_speakers=["_cy_0", "_cy_1"])
+    assert "for itself" not in caplog.text, "two words by each"
+    for file in folder.glob("10_*"):
+        file.unlink()
+    with pytest.raises(DataError, match="of one word"):
+        index(tmp_path / "raw", folder=str(folder), pattern=pattern, test_speakers=["_cy_0"])
+    assert "each of 6 recordings has one of the speakers for itself (_a_0, _a_1, _b_0, ...)" in caplog.text
+
+
 def test_a_bad_file_is_reported_as_it_is(folder, tmp_path):
     (folder / "2_ann_7.wav").write_text("hello", encoding="utf-8")
     with pytest.raises(DataError, match=r"2_ann_7\.wav cannot be read as audio .*; replace it"):

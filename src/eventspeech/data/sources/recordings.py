@@ -22,6 +22,9 @@ from eventspeech.progress import track
 
 logger = logging.getLogger("eventspeech")
 
+FEW = 4
+"""So few recordings may each be of another word or speaker."""
+
 CLIPPED = 0.01
 """Share of samples at full scale from which on a recording is told to be clipped."""
 
@@ -79,13 +82,22 @@ def _found(parameters: Recordings, folder: Path) -> list[Found]:
         found = naming.from_manifest(parameters, folder)
     else:
         found = naming.from_names(parameters, folder, audio.suffixes())
-    for what, names in (("labels", {one.label for one in found}), ("speakers", {one.speaker for one in found})):
-        if groups := naming.alike(sorted(names)):
-            listed = few(["'" + "' and '".join(group) + "'" for group in groups])
-            logger.warning(
-                "download: %s that differ in capitals or space only are taken for different ones: %s", what, listed
-            )
+    _warn_of_names("labels", [one.label for one in found])
+    _warn_of_names("speakers", [one.speaker for one in found])
     return sorted(found, key=lambda one: (natural(one.label), natural(one.speaker), natural(one.take), str(one.file)))
+
+
+def _warn_of_names(what: str, names: Sequence[str]) -> None:
+    if groups := naming.alike(sorted(set(names))):
+        listed = few(["'" + "' and '".join(group) + "'" for group in groups])
+        logger.warning(
+            "download: %s that differ in capitals or space only are taken for different ones: %s", what, listed
+        )
+    if len(set(names)) == len(names) > FEW:
+        logger.warning(
+            "download: each of %d recordings has one of the %s for itself (%s); check the pattern or the manifest",
+            len(names), what, few(names),
+        )  # fmt: skip
 
 
 def _splits(found: Sequence[Found], parameters: Recordings) -> list[str]:
