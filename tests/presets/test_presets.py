@@ -4,19 +4,54 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from eventspeech import cli, network, params, paths, presets
 from eventspeech.errors import UserError
+from eventspeech.params import yaml12
+from eventspeech.params.study import laid_over
+from eventspeech.presets import layers
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", presets.names())
 def test_presets_are_valid_and_explained(name):
-    parameters = params.validate(yaml.safe_load(presets.text(name)), name)
-    assert parameters.study.seeds
+    assert presets.load(name).study.seeds
     assert presets.text(name).startswith("# ")
+
+
+@pytest.mark.parametrize("name", presets.names()[1:])
+def test_a_preset_holds_what_differs_and_no_more(name):
+    own = params.file.read(paths.PRESETS / f"{name}.yaml")
+    below = presets.load(presets.OVER.get(name, "default")).model_dump(mode="json")
+    for group, values in own.items():
+        assert differs(values, below[group]) or (group in presets.WHOLE and values != below[group]), group
+    # the text that users get has these values
+    parsed = yaml12.parse(presets.text(presets.OVER.get(name, "default")), name)
+    kept = {group: values for group, values in parsed.items() if group not in presets.WHOLE or group not in own}
+    assert yaml12.parse(presets.text(name), name) == laid_over(kept, own)
+
+
+def differs(values, below) -> bool:
+    """Whether each leaf of ``values`` is another one in ``below``."""
+    if isinstance(values, dict):
+        return all(differs(value, below.get(key)) for key, value in values.items())
+    return values != below
+
+
+def test_comments_go_with_their_values():
+    below = layers.split(
+        "# below\n\na: # of a\n  b: 1 # of b\n  # above c\n  c: 2\nd: # old\n  e: 1 # of e\n  # end\n"
+    )[1]
+    head, above = layers.split("# above\n# it\n\n# new\nd: # of d\n  # of f\n  f: [1,\n    2]\na:\n  b: 3\n")
+    merged = layers.join(head, layers.laid_over(below, above))
+    assert merged == (
+        "# above\n# it\n\na:\n  b: 3\n  # above c\n  c: 2\n\n"
+        "# new\nd: # of d\n  e: 1 # of e\n  # end\n  # of f\n  f: [1,\n    2]\n"
+    )
+    assert layers.join(head, layers.laid_over(below, above, whole=("d",))).endswith(
+        "d: # of d\n  # of f\n  f: [1,\n    2]\n"
+    )
 
 
 def test_names_begin_with_default():
@@ -33,14 +68,14 @@ def test_default_preset_is_the_parameter_file():
 
 
 def test_recordings_hold_out_other_speakers_for_the_test():
-    recordings = params.load(paths.PRESETS / "recordings.yaml")
+    recordings = presets.load("recordings")
     source = recordings.download.recordings
     assert recordings.download.source == "recordings"
     assert set(recordings.validation.speakers).isdisjoint(source.test_speakers)
 
 
 def test_arabic_commands_have_their_authors_split():
-    arabic = params.load(paths.PRESETS / "arabic-commands.yaml")
+    arabic = presets.load("arabic-commands")
     source, validation = arabic.download.recordings, arabic.validation.speakers
     assert len(set(source.test_speakers) | set(validation)) == 12 and source.test_takes == 0
     assert set(validation) == {"a02", "a07", "a08", "a12", "a21", "a25"}
@@ -48,7 +83,7 @@ def test_arabic_commands_have_their_authors_split():
 
 
 def test_recordings_loso_leaves_every_training_speaker_out_once():
-    folded, plain = (params.load(paths.PRESETS / f"{name}.yaml") for name in ("recordings-loso", "recordings"))
+    folded, plain = (presets.load(name) for name in ("recordings-loso", "recordings"))
     assert folded.validation.protocol == "leave_one_out"
     assert set(folded.study.folds).isdisjoint(folded.download.recordings.test_speakers)
     assert set(plain.validation.speakers) < set(folded.study.folds)
@@ -58,7 +93,7 @@ def test_recordings_loso_leaves_every_training_speaker_out_once():
 
 
 def test_ablation_changes_one_thing_at_a_time_on_the_data_of_recordings_loso():
-    ablation, folded = (params.load(paths.PRESETS / f"{name}.yaml") for name in ("ablation", "recordings-loso"))
+    ablation, folded = (presets.load(name) for name in ("ablation", "recordings-loso"))
     for group in ("download", "cochlea", "preprocess", "validation", "augmentation", "baseline"):
         assert getattr(ablation, group) == getattr(folded, group), f"{group} has drifted from recordings-loso"
     assert ablation.study.folds == folded.study.folds
@@ -71,7 +106,7 @@ def test_ablation_changes_one_thing_at_a_time_on_the_data_of_recordings_loso():
 
 
 def test_thesis_converts_what_belongs_to_the_published_scaling():
-    thesis = params.load(paths.PRESETS / "thesis.yaml")
+    thesis = presets.load("thesis")
     tau_mem_ms = thesis.network.tau_mem_ms
     assert thesis.optimiser.adam_epsilon == pytest.approx(1e-8 * tau_mem_ms)
     assert thesis.optimiser.regulariser.strength == pytest.approx(5e-10 * tau_mem_ms)
@@ -102,7 +137,7 @@ PAPER = {
 
 @pytest.mark.parametrize("name", PAPER)
 def test_paper_is_the_published_recipe(name):
-    paper, expected = params.load(paths.PRESETS / f"{name}.yaml"), PAPER[name]
+    paper, expected = presets.load(name), PAPER[name]
     for group in ("network", "optimiser", "train"):
         assert getattr(paper, group).model_dump(include=set(expected[group])) == expected[group]
     regulariser = paper.optimiser.regulariser

@@ -1,7 +1,23 @@
-"""Parameter files to start from: the files of this folder, one file a preset."""
+"""Parameter files to start from: the files of this folder, one a preset.
 
-from eventspeech import paths
+`default` is a whole file. Each other one holds only what differs from the preset it is laid over, `default` unless
+:data:`OVER` says otherwise.
+"""
+
+from eventspeech import params, paths
 from eventspeech.errors import UserError
+from eventspeech.params import yaml12
+from eventspeech.presets import layers
+
+OVER = {
+    "recordings-thesis": "recordings",
+    "recordings-loso": "recordings",
+    "ablation": "recordings-loso",
+    "paper-ssc": "paper",
+}
+
+WHOLE = ("shape", "validation")
+"""Groups that a preset gives whole: other losses, or another protocol, have other keys."""
 
 
 def names() -> list[str]:
@@ -11,7 +27,7 @@ def names() -> list[str]:
 
 
 def text(name: str) -> str:
-    """Return a preset's file as it is, comments included.
+    """Return a preset as a whole parameter file, comments included.
 
     Raises:
         UserError: there is no such preset; lists those there are.
@@ -21,4 +37,18 @@ def text(name: str) -> str:
         raise UserError(f"There is no preset in {paths.PRESETS}; install the package again.")
     if name not in known:
         raise UserError(f"There is no preset '{name}'; choose from {', '.join(known)}.")
-    return (paths.PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    own = (paths.PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    if name == "default":
+        return own
+    head, groups = layers.split(own)
+    _, below = layers.split(text(OVER.get(name, "default")))
+    return layers.join(head, layers.laid_over(below, groups, WHOLE))
+
+
+def load(name: str) -> params.Params:
+    """Return a preset's values.
+
+    Raises:
+        UserError: there is no such preset; lists those there are.
+    """
+    return params.validate(yaml12.parse(text(name), name), name)

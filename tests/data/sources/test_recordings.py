@@ -9,7 +9,7 @@ import soundfile
 from support import speech
 from support.speech import RATE_HZ, write_tone
 
-from eventspeech import files, params, paths
+from eventspeech import files, params, presets
 from eventspeech.data import recordings_index
 from eventspeech.data.recordings_index import read_index
 from eventspeech.data.sources import recordings
@@ -176,7 +176,7 @@ BAD_PATTERNS = {
 
 @pytest.mark.parametrize("pattern", BAD_PATTERNS)
 def test_bad_patterns_are_refused_with_the_parameter_file(pattern):
-    content = params.load(paths.PRESETS / "recordings.yaml").model_dump(mode="json")
+    content = presets.load("recordings").model_dump(mode="json")
     content["download"]["recordings"]["pattern"] = pattern
     with pytest.raises(ParameterError, match=BAD_PATTERNS[pattern]):
         params.validate(content)
@@ -326,7 +326,7 @@ def test_one_word_is_none_to_learn(folder, tmp_path):
 
 
 def study(folder, text, validation, study=None):
-    content = params.load(paths.PRESETS / "recordings.yaml").model_dump(mode="json")
+    content = presets.load("recordings").model_dump(mode="json")
     listed = manifest(folder, "path,label,speaker,split\n" + text)
     content["download"] = {"source": "recordings", "recordings": {"manifest": listed}}
     content["study"]["folds"] = None
