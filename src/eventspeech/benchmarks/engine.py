@@ -56,12 +56,31 @@ def measure(
     against: str | None = None,
     limit: bool = True,
 ) -> dict:
-    """Measure an engine, or two by turns; see the module's text. Times are in milliseconds per sample.
+    """Measure an engine, or two by turns; see the module's text.
 
-    ``limit``: also measure the machine's bandwidth, and the distance to it (:mod:`eventspeech.benchmarks.limit_cpu`; of
-    `cuda` :mod:`eventspeech.benchmarks.limit_cuda`).
-    Engines ``mlgenn`` and ``mlgenn-optimised`` are :mod:`eventspeech.benchmarks.mlgenn`'s; they take neither ``batch``
-    nor ``threads``.
+    Args:
+        engine: out of :data:`ENGINES`. ``mlgenn`` and ``mlgenn-optimised`` are :mod:`eventspeech.benchmarks.mlgenn`'s;
+            they take neither ``batch`` nor ``threads``.
+        hidden: neurons of the recurrent layer.
+        steps: of a trial of 1 s.
+        spikes: input spikes of a sample, about.
+        rate: hidden spikes per neuron and trial to aim at.
+        batch: samples of a batch.
+        samples: of a pass.
+        threads: at most this many; by default as many as the machine offers.
+        repeats: measured passes; with ``against`` of each engine, by turns.
+        against: a second engine.
+        limit: also measure the machine's bandwidth, and the distance to it (:mod:`eventspeech.benchmarks.limit_cpu`; of
+            `cuda` :mod:`eventspeech.benchmarks.limit_cuda`).
+
+    Returns:
+        Plain values: what was asked for; ``input_spikes_per_sample`` and ``hidden_spikes_per_neuron`` as counted;
+        ``inference_ms_per_sample`` and ``training_ms_per_sample`` (median, low, high); ``compile_s``;
+        ``peak_memory_mib`` of the process; ``limit``; with a second engine ``against``, and ``ratio`` of its time of
+        training to the first's (median, low, high).
+
+    Raises:
+        UserError: an engine cannot run here.
     """
     load_of = {"hidden": hidden, "steps": steps, "spikes": spikes, "rate": rate, "batch": batch, "samples": samples}
     load_of["limit"] = limit

@@ -95,7 +95,7 @@ def _slope(rows: list[dict]) -> float:
 
 
 def plot(result: dict, path: Path) -> None:
-    """Draw the points and slopes of :func:`measure`."""
+    """Draw the points and slopes of :func:`measure`, a panel an axis; ``path`` ends in png, svg or pdf."""
     import matplotlib.pyplot as plt
 
     from eventspeech.report.figures.style import COLOURS, STYLE

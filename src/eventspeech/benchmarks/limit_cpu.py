@@ -79,7 +79,13 @@ def _rate(library, work: list[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def distance(network: Network, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float) -> dict:
-    """Return the limit of a training step on this machine, and how many times longer ``ms_per_sample`` is."""
+    """Return the limit of a training step on this machine, and how many times longer the step took.
+
+    Args:
+        network, input_spikes, hidden_spikes: as of :func:`bytes_moved`.
+        threads: that read at once.
+        ms_per_sample: of the step.
+    """
     moved, found = bytes_moved(network, input_spikes, hidden_spikes), bandwidth(threads)
     if found is None:
         return {"bytes_per_sample": moved, "reason": "the compiled kernels are not built"}
