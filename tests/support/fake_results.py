@@ -19,8 +19,10 @@ HEARD = SPEAKERS[:10]
 MACHINE = {"cpu": "Made-up CPU", "cores": 2, "threads": 2, "gpu": None, "python": "3.11.2", "packages": {"numpy": "2"}}
 
 
-def params(validation: dict | None = None, changes: dict | None = None, **study: object) -> parameters.Params:
-    """The parameters of a made-up study of three losses; ``changes`` maps names of further ones to theirs."""
+def params(
+    validation: dict | None = None, changes: dict | None = None, shapes: dict | None = None, **study: object
+) -> parameters.Params:
+    """The parameters of a made-up study of three losses; ``changes`` and ``shapes`` map further names to theirs."""
     gaussian = {"kind": "gaussian", "gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2}
     content = {
         "study": {"losses": ["exponential", "gaussian", "gaussian_matched"], "seeds": [0, 1, 2]} | study,
@@ -30,6 +32,7 @@ def params(validation: dict | None = None, changes: dict | None = None, **study:
             "gaussian_matched": gaussian | {"mean_weight": 0.6321},
             "max": {"kind": "max"},
             "first_spike": {"kind": "first_spike"},
+            **(shapes or {}),
             **{name: {"kind": "exponential", "changes": values} for name, values in (changes or {}).items()},
         },
         "validation": validation or {"speakers": ["s11", "s12"]},
@@ -65,7 +68,9 @@ def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
     write_json(folder / "summary.json", summary)
 
 
-def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[str] = WORDS) -> dict:
+def evaluation(
+    folder: Path, model: dict, right: float, seed: int, words: list[str] = WORDS, called: dict[str, str] | None = None
+) -> dict:
     """Write metrics.json, predictions.csv and confusion.csv of a test; return the metrics."""
     draws = np.random.default_rng([seed, int(1000 * right)])
     rows, classes = [], len(words)
@@ -76,11 +81,12 @@ def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[s
             # a wrong answer is mostly a neighbour's: some words are alike
             predicted = actual if hit else (actual + int(draws.choice([1, 2, classes // 2]))) % classes
             rows.append((name, name in HEARD, actual, predicted))
+    names = {name: _named([name], called)[0] for name in SPEAKERS}
     counts = np.zeros((classes, classes), int)
     for _, _, actual, predicted in rows:
         counts[actual, predicted] += 1
     header = ["sample", "speaker", "heard", "actual", "predicted"]
-    named = [[i, n, h, words[a], words[p]] for i, (n, h, a, p) in enumerate(rows)]
+    named = [[i, names[n], h, words[a], words[p]] for i, (n, h, a, p) in enumerate(rows)]
     write_csv(folder / "predictions.csv", header, named)
     write_csv(folder / "confusion.csv", ["actual", *words], [[w, *row] for w, row in zip(words, counts, strict=True)])
     job = {"kind": "spiking", "seed": seed, "fold": folder.name, "sha256": "0" * 64}
@@ -88,7 +94,7 @@ def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[s
     metrics |= {"accuracy_validation_speakers": None, "accuracy_heard": _share([row for row in rows if row[1]])}
     metrics |= {"accuracy_unheard": _share([row for row in rows if not row[1]])}
     metrics["accuracy_by_speaker"] = {
-        name: {"accuracy": _share(own), "samples": len(own), "heard": name in HEARD, "validation": name == "s11"}
+        names[name]: {"accuracy": _share(own), "samples": len(own), "heard": name in HEARD, "validation": name == "s11"}
         for name in dict.fromkeys(row[0] for row in rows)
         for own in [[row for row in rows if row[0] == name]]
     }
@@ -96,46 +102,53 @@ def evaluation(folder: Path, model: dict, right: float, seed: int, words: list[s
     return metrics
 
 
+def _named(speakers: list[str], called: dict[str, str] | None) -> list[str]:
+    """Return other names of speakers, where there are any."""
+    return [(called or {}).get(name, name) for name in speakers]
+
+
 def _share(rows: list[tuple]) -> float:
     return float(np.mean([actual == predicted for _, _, actual, predicted in rows]))
 
 
-def examples(path: Path, seed: int, hidden: int = 128, steps: int = 1000) -> None:
+def examples(path: Path, seed: int, words: list[str] = WORDS, hidden: int = 128, steps: int = 1000) -> None:
     """Write examples.npz of two samples."""
     draws = np.random.default_rng(seed)
     times = [np.sort(draws.gamma(4, 90, 2500)) for _ in range(2)]
     times = [t[t < 1000] for t in times]
     spikes = [np.sort(draws.gamma(4, 100, 1200)) for _ in range(2)]
     spikes = [np.floor(t[t < 1000]) for t in spikes]
-    rise = np.cumsum(draws.normal(0, 0.06, (2, steps, len(WORDS))), axis=1)
-    rise[:, :, 3] += 3 * np.exp(-(((np.arange(steps) - 700) / 300) ** 2))
+    rise = np.cumsum(draws.normal(0, 0.06, (2, steps, len(words))), axis=1)
+    rise[:, :, 1] += 3 * np.exp(-(((np.arange(steps) - 700) / 300) ** 2))
     write_npz(path, {
         "input_offsets": np.cumsum([0, *map(len, times)]), "input_times_ms": np.concatenate(times),
         "input_channels": draws.integers(0, 700, sum(map(len, times))),
         "hidden_offsets": np.cumsum([0, *map(len, spikes)]), "hidden_times_ms": np.concatenate(spikes),
         "hidden_units": draws.integers(0, hidden, sum(map(len, spikes))),
-        "output_voltage": rise.astype(np.float32), "labels": np.array([3, 4]),
-        "predictions": np.array([3 if seed != 1 else 13, 4]),
-        "class_names": np.array(WORDS), "step_ms": np.float64(1), "trial_ms": np.float64(1000),
+        "output_voltage": rise.astype(np.float32), "labels": np.array([1, 0]),
+        "predictions": np.array([1 if seed != 1 else 0, 0]),
+        "class_names": np.array(words), "step_ms": np.float64(1), "trial_ms": np.float64(1000),
     })  # fmt: skip
 
 
-def spikes(folder: Path) -> None:
+def spikes(folder: Path, words: list[str] = WORDS, called: dict[str, str] | None = None) -> None:
     """Write the spike stores of both splits and their statistics."""
     draws = np.random.default_rng(0)
     for split in ("train", "test"):
         names = [name for name in SPEAKERS if split == "test" or name in HEARD]
-        labels, speakers = np.meshgrid(np.arange(20), [SPEAKERS.index(name) for name in names])
+        labels, speakers = np.meshgrid(np.arange(len(words)), [SPEAKERS.index(name) for name in names])
         samples = []
         for label in labels.ravel():
             count = int(draws.normal(2500, 300))
             times = draws.gamma(3, 70 + 5 * label, count)
             channels = draws.normal(350 + 200 * np.sin(times / 90 + label), 60)
             samples.append((times, np.clip(channels, 0, 699).astype(int)))
-        made = store.from_samples(samples, labels.ravel(), speakers.ravel(), WORDS, SPEAKERS, 1000.0)
+        made = store.from_samples(samples, labels.ravel(), speakers.ravel(), words, _named(SPEAKERS, called), 1000.0)
         store.save(made, folder / f"{split}.npz", split)
         counts = np.diff(made.offsets)
-        statistics = {"samples": len(made), "classes": 20, "speakers": len(names), "trial_ms": 1000.0}
+        statistics = {"source": "synthetic", "split": split, "samples": len(made), "trial_ms": 1000.0}
+        statistics |= {"classes": words, "speakers": _named(SPEAKERS, called)}
+        statistics["samples_per_speaker"] = dict.fromkeys(_named(names, called), len(words))
         statistics["spikes_per_sample"] = {"mean": counts.mean(), "sd": counts.std(), "largest": counts.max()}
         write_json(folder / f"{split}.json", statistics)
 
@@ -171,21 +184,30 @@ def profile(results: Path, study: parameters.Params, gpu: bool = False) -> None:
             write_json(results / "profile" / device / f"{size}.json", row)
 
 
-def study(root: Path, chosen: parameters.Params, gpu: bool = False) -> None:
-    """Write data/spikes and results of a whole study under ``root``, but for results/compare."""
+def study(
+    root: Path,
+    chosen: parameters.Params,
+    gpu: bool = False,
+    words: list[str] = WORDS,
+    called: dict[str, str] | None = None,
+) -> None:
+    """Write data/spikes and results of a whole study under ``root``, but for results/compare.
+
+    Its words are ``words``, and its speakers are named as ``called`` says.
+    """
     results = root / "results"
-    spikes(root / "data" / "spikes")
+    spikes(root / "data" / "spikes", words, called)
     for place, loss in enumerate(chosen.study.losses):
         for seed, fold in itertools.product(chosen.study.seeds, chosen.study.folds):
             accuracy = curve(loss, seed + 100 * chosen.study.folds.index(fold))
             training(results / "train" / loss / str(seed) / fold, loss, seed, accuracy)
             tested = results / "evaluate" / loss / str(seed) / fold
             model = {"kind": "spiking", "loss": loss, "seed": seed}
-            evaluation(tested, model, float(accuracy.max()) + 0.03, seed)
-            examples(tested / "examples.npz", place)
+            evaluation(tested, model, float(accuracy.max()) + 0.03, seed, words, called)
+            examples(tested / "examples.npz", place, words)
     model = {"kind": "logistic", "loss": None, "seed": None}
     for fold in chosen.study.folds:
-        metrics = evaluation(results / "evaluate" / "baseline" / fold, model, 0.74, 99)
+        metrics = evaluation(results / "evaluate" / "baseline" / fold, model, 0.74, 99, words, called)
         write_json(
             results / "baseline" / fold / "summary.json",
             {

@@ -12,9 +12,9 @@ from support import fake_results
 
 def make(root, **options):
     """Write a made-up study and its comparison; return its parameters."""
-    gpu = options.pop("gpu", False)
+    made = {name: options.pop(name) for name in ("gpu", "words", "called") if name in options}
     chosen = fake_results.params(**{"losses": ["exponential", "gaussian"], **options})
-    fake_results.study(root, chosen, gpu)
+    fake_results.study(root, chosen, **made)
     compare(root, chosen)
     (root / "params.yaml").write_text(yaml.safe_dump(chosen.model_dump(mode="json", exclude_none=True)))
     return chosen

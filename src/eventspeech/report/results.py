@@ -148,6 +148,11 @@ class Results:
         return int(next(iter(self.runs.values()))["summary"]["training_samples"])
 
     @property
+    def validation_samples(self) -> int:
+        """Samples of the training split that were held out to choose the epoch, in the first fold."""
+        return int(next(iter(self.runs.values()))["summary"]["validation_samples"])
+
+    @property
     def source(self) -> sources.Words:
         """How texts speak of the data's source."""
         return sources.named(self.params.download.source).words
@@ -216,14 +221,14 @@ def _examples(path: Path) -> dict[str, np.ndarray]:
     return read_npz(present(path, "evaluate"))
 
 
-def plain(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def plain(content: dict[str, Any], prefix: str = "", digits: int = 6) -> dict[str, str]:
     """Flatten nested parameters or facts to dotted names and short texts; ``None`` becomes an empty text."""
     flat: dict[str, str] = {}
     for name, value in content.items():
         if isinstance(value, dict) and value:
-            flat |= plain(value, f"{prefix}{name}.")
+            flat |= plain(value, f"{prefix}{name}.", digits)
         elif isinstance(value, float):
-            flat[prefix + name] = f"{value:.6g}"
+            flat[prefix + name] = f"{value:.{digits}g}"
         elif isinstance(value, list) and all(not isinstance(item, list | dict) for item in value):
             flat[prefix + name] = ", ".join(map(str, value))
         else:

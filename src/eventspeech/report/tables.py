@@ -263,17 +263,29 @@ def parameters(results: Results) -> pd.DataFrame:
 
 
 def data_set(results: Results) -> pd.DataFrame:
-    """Return the statistics of both splits side by side; of lists the length, of tallies the range."""
-    flat = {
-        split: plain({name: _summarised(value) for name, value in content.items()})
-        for split, content in results.statistics.items()
-    }
+    """Return the statistics of both splits side by side; of lists the length, of tallies the range.
+
+    Speakers are those who speak in a split, and samples of the training split those learned from and those held out.
+    """
+    flat = {split: _statistics(results, split) for split in results.statistics}
     names = list(dict.fromkeys(name for content in flat.values() for name in content))
     shown = {name: re.sub(r"_ms(?=$|\.)", " (ms)", name).replace(".", ": ").replace("_", " ") for name in names}
     rows = [
         {"quantity": shown[name]} | {split: content.get(name, "") for split, content in flat.items()} for name in names
     ]
     return pd.DataFrame(rows)
+
+
+def _statistics(results: Results, split: str) -> dict[str, str]:
+    content: dict[str, Any] = {}
+    for name, value in results.statistics[split].items():
+        content[name] = value
+        if name == "samples" and split == "train":
+            content["samples_learned_from"] = results.training_samples
+            content["samples_held_out_for_validation"] = results.validation_samples
+    if spoken := content.get("samples_per_speaker"):
+        content["speakers"] = [name for name, count in spoken.items() if count]
+    return plain({name: _summarised(value) for name, value in content.items()}, digits=4)
 
 
 def _summarised(value: Any) -> Any:

@@ -16,7 +16,8 @@ CAPTIONS = {
     "inputs": "Input spikes of several words (columns) and speakers (rows) of the training set, one dot a spike.",
     "example": "One test sample through the trained networks of the first seed: input spikes (top), spikes of the "
     "hidden neurons (middle) and output voltages, which the end of the trial cuts off (bottom).",
-    "data_set": "Statistics of the two splits as the networks receive them.",
+    "data_set": "Statistics of the two splits as the networks receive them; of the training split, samples are learned "
+    "from or held out for validation (told for the first fold).",
     "training_curves": "Validation accuracy by epoch, every run a line, its best epoch a dot.",
     "mean_curves": "Mean validation accuracy over seeds with {confidence} % intervals (bands): losses as they are, "
     "and those whose mean weight equals the reference's.",
@@ -99,7 +100,7 @@ def header(results: Results) -> str:
     lines = [
         f"# {inline(results.params.report.title)}",
         f"**Data:** {results.source.data}; {len(results.classes)} words, "
-        f"{results.training_samples} training samples.  ",
+        f"{results.training_samples} training samples, {results.validation_samples} more held out for validation.  ",
         f"**Losses:** {losses}; {jobs}.  ",
         f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
         f"on {inline(facts['cpu'] or 'an unknown processor')} "

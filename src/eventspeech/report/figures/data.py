@@ -44,7 +44,7 @@ def weightings(results: Results) -> Figure:
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     # names of what has no weight are long
     short = all(results.params.shape[loss].kind in WEIGHTED for loss in drawn)
-    figure.legend(loc="outside lower center", ncols=2 if short else 1)
+    legend(figure, *axes.get_legend_handles_labels(), most=2 if short else 1)
     return figure
 
 

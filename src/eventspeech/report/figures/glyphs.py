@@ -45,7 +45,8 @@ def drawable(text: str) -> str:
     """
     text = " ".join(text.split())
     unknown = _others(frozenset(_letters([text])))[1]
-    parts = [f" U+{ord(letter):04X} " if letter in unknown else letter for letter in text if _is_drawn(letter)]
+    kept = [letter for letter in text if _is_drawn(letter) or letter in _JOINERS]
+    parts = [f" U+{ord(letter):04X} " if letter in unknown else letter for letter in kept]
     return " ".join("".join(parts).split())
 
 

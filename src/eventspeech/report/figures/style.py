@@ -77,11 +77,14 @@ def loss_label(loss: str, most: int = 32) -> str:
 
 
 def legend(figure: Figure, marks: Sequence[Artist], texts: Sequence[str], most: int = 5) -> None:
-    """Draw a legend below a figure, in as many columns as there is room for, at most ``most``."""
+    """Draw a legend below a figure, in as many columns as there is room for; one of many rows makes it higher."""
     widths = [0.5 + 0.058 * len(text) for text in texts]  # inches of a mark and a text in the legend's font size
     columns = min(most, len(texts))
     while columns > 1 and _width(widths, columns) > figure.get_size_inches()[0]:
         columns -= 1
+    rows = math.ceil(len(texts) / columns)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.16 * max(0, rows - 2))  # many names take no room from the axes
     figure.legend(marks, texts, loc="outside lower center", ncols=columns)
 
 

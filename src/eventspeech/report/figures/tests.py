@@ -32,15 +32,17 @@ def test_accuracy(results: Results) -> Figure:
     kinds = {"": ("accuracy", "all speakers"), "_heard": ("accuracy_heard", "speakers heard in training")}
     kinds["_unheard"] = ("accuracy_unheard", "speakers never heard")
     kinds = {key: value for key, value in kinds.items() if results.baseline.get(value[0]) is not None}
-    figure = Figure(figsize=(WIDTH if len(kinds) > 1 else 3.5, 3.0), layout="constrained")
+    crowded = len(results.losses) > 3
+    names = [loss_label(loss) if crowded else loss_label(loss).replace(" ", "\n") for loss in results.losses]
+    longest = max(map(len, names)) if crowded else 0
+    height = 3.0 + 0.035 * max(0, longest - 12)  # inches; what slanted names beyond a dozen letters take
+    figure = Figure(figsize=(WIDTH if len(kinds) > 1 else 3.5, height), layout="constrained")
     grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, (suffix, (key, text)) in zip(grid, kinds.items(), strict=True):
         for place, loss in enumerate(results.losses):
             _dots_and_interval(axes, results, loss, place, key, f"test{suffix}")
         axes.axhline(100 * results.baseline[key], color="black", linestyle="--", linewidth=1)
         axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
-        crowded = len(results.losses) > 3
-        names = [loss_label(loss) if crowded else loss_label(loss).replace(" ", "\n") for loss in results.losses]
         slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
         axes.set_xticks(range(len(results.losses)), names, **slanted)
         axes.set_xlim(-0.6, len(results.losses) - 0.4)
@@ -123,8 +125,10 @@ def speakers(results: Results) -> Figure:
             axes.text(middle, 1, kind, ha="center", va="bottom", fontsize=6.5, transform=axes.get_xaxis_transform())
     every = math.ceil(len(names) / 120)
     shown = [label(name, 16) for name in names[::every]]
-    upright = sum(map(len, shown)) + 2 * len(shown) > 110  # letters that a line has room for
+    upright = len(shown) * (1 + max(map(len, shown))) > 105  # letters that a line has room for
     size = float(np.clip(400 / len(shown), 4, 7.5))
+    if upright:
+        figure.set_size_inches(WIDTH, 2.9 + 0.06 * max(map(len, shown)))
     axes.set_xticks(range(0, len(names), every), shown, rotation=90 if upright else 0, fontsize=size)
     axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
     axes.grid(False, axis="x")
