@@ -77,6 +77,26 @@ def test_statistics(parameters, raw, out):
     assert found["spikes_per_channel_and_sample"]["max"] == pytest.approx(1 / 3)
 
 
+def test_what_is_odd_is_logged_and_kept(parameters, raw, out, caplog):
+    """Here: the same spikes in both splits, and a third of the samples silent."""
+    download.download(parameters, raw)
+    with caplog.at_level(logging.WARNING, "eventspeech"):
+        preprocess.preprocess(parameters, raw, "train", *out)
+    warnings = json.loads(out[1].read_text())["warnings"]
+    assert "2 of 3 samples are spike for spike in the test split too: it tests what was learned." in warnings
+    assert "1 of 3 samples have no spike within the trial." in warnings
+    assert [message.removeprefix("preprocess: train: ") for message in caplog.messages] == warnings
+
+
+def test_milliseconds_for_seconds_are_refused_and_nothing_is_written(tmp_path, parameters, raw, out):
+    samples = [(np.linspace(20e3, 900e3, 50), np.arange(50)) for _ in range(4)]
+    hdf5.write(tmp_path / "train.h5", store.from_samples(samples, [0, 1, 0, 1], [0, 0, 1, 1], "ab", "01", math.inf))
+    download.download(parameters, raw)
+    with pytest.raises(DataError, match="these look like milliseconds: divide them by 1000"):
+        preprocess.preprocess(parameters, raw, "train", *out)
+    assert not out[0].exists() and not out[1].exists()
+
+
 def test_statistics_of_silence():
     silent = store.from_samples([([], [])], [0], [0], ["a"], ["s"], 1000.0)
     found = preprocess.describe(silent, silent)

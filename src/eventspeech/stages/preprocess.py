@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eventspeech import files
-from eventspeech.data import sources, store
+from eventspeech.data import plausibility, sources, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Params
@@ -24,8 +24,11 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
         spikes: spike store to write.
         statistics: JSON to write.
 
+    What is odd about the split without making it useless is logged and listed in the statistics, as ``warnings``.
+
     Raises:
-        DataError: the folder is missing, foreign or damaged, or its source has no such split.
+        DataError: the folder is missing, foreign or damaged, its source has no such split, or nothing can be learned
+            from it (:func:`.plausibility.require_plausible`).
     """
     raw = Path(raw)
     description = sources.read_description(raw)
@@ -34,15 +37,27 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
     present = source.splits(raw, description)
     if split not in present:
         raise DataError(f"The source '{kind}' in {raw} has no split '{split}'; it has {', '.join(present)}.")
+    # nobody vouches for own files as the authors of SHD do for theirs; recordings are compared by their bytes
+    tested = split == "train" and kind == "hdf5" and source.read(raw, description, store.TEST, params)
+    tested = plausibility.digests(tested) if tested else set()
     whole = source.read(raw, description, split, params)
     cropped = whole.crop(params.preprocess.trial_ms)
+    warnings = plausibility.require_plausible(whole, cropped, split, in_seconds="files" in description)
+    if copies := plausibility.shared(whole, tested):
+        warnings.append(
+            f"{copies} of {len(whole)} samples are spike for spike in the test split too: it tests what was learned."
+        )
+    for warning in warnings:
+        logger.warning("preprocess: %s: %s", split, warning)
     facts = {"source": kind, "split": split, **describe(whole, cropped)}
+    facts |= {"warnings": warnings} if warnings else {}
     store.save(cropped, spikes, split)
     files.write_json(statistics, facts)
     logger.info(
-        "preprocess: %s, %d samples, %d classes, %d speakers, %.0f spikes a sample, %.2g %% cut off at %g ms, in %s",
+        "preprocess: %s, %d samples, %d classes, %d speakers, %.0f spikes a sample, %s %% cut off at %g ms, in %s",
         split, len(cropped), len(facts["samples_per_class"]), len(facts["samples_per_speaker"]),
-        facts["spikes_per_sample"]["mean"], 100 * facts["cut_off"]["fraction"], cropped.trial_ms, spikes,
+        facts["spikes_per_sample"]["mean"], plausibility.percent(facts["cut_off"]["fraction"]), cropped.trial_ms,
+        spikes,
     )  # fmt: skip
 
 

@@ -185,6 +185,10 @@ def _samples(path: Path, split: str, size: int, stream: Iterator[Message]) -> It
     """Yield (times in ms, channels) of each sample; says how many were not in the order of time."""
     unsorted = 0
     for _, block in track(stream, -(-size // BLOCK_SAMPLES), f"reading {split}", "blocks"):
+        if len(block["times"]) and np.isinf(block["times"]).mean() > 0.5:
+            raise DataError(
+                f"{path} holds infinite times, as microseconds become in {block['times'].dtype}; write seconds."
+            )
         times_ms = block["times"].astype(np.float64) * 1000
         ends = [np.cumsum(block[f"{name}_per_sample"])[:-1] for name in ("times", "units")]
         for times, channels in zip(np.split(times_ms, ends[0]), np.split(block["units"], ends[1]), strict=True):
