@@ -127,6 +127,7 @@ def examples(path: Path, seed: int, words: list[str] = WORDS, hidden: int = 128,
         "hidden_units": draws.integers(0, hidden, sum(map(len, spikes))),
         "output_voltage": rise.astype(np.float32), "labels": np.array([1, 0]),
         "predictions": np.array([1 if seed != 1 else 0, 0]),
+        "logits": rise.mean(axis=1), "speakers": np.array(["s01", "s02"]),
         "class_names": np.array(words), "step_ms": np.float64(1), "trial_ms": np.float64(1000),
     })  # fmt: skip
 

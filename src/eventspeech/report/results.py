@@ -10,10 +10,9 @@ import numpy as np
 
 from eventspeech import losses, paths
 from eventspeech.data import sources, store
-from eventspeech.files import read_npz
 from eventspeech.params import Changes, Params
-from eventspeech.records import comparison, measurement
-from eventspeech.records.reading import present, read_object
+from eventspeech.records import comparison, examples, measurement
+from eventspeech.records.reading import read_object
 from eventspeech.records.run import read_all, read_baseline
 
 if TYPE_CHECKING:
@@ -208,17 +207,13 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
             for size in sizes
         ],
         examples={
-            loss: _examples(
+            loss: examples.read(
                 paths.evaluation(results, loss, params.study.seeds[0], params.study.folds[0]) / "examples.npz"
             )
             for loss in params.study.losses
         },
         statistics={split: read_object(spikes / f"{split}.json", "preprocess") for split in ("train", "test")},
     )
-
-
-def _examples(path: Path) -> dict[str, np.ndarray]:
-    return read_npz(present(path, "evaluate"))
 
 
 def plain(content: dict[str, Any], prefix: str = "", digits: int = 6) -> dict[str, str]:

@@ -10,10 +10,10 @@ from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
-from eventspeech.files import sha256, write_npz
+from eventspeech.files import sha256
 from eventspeech.learning import logistic
 from eventspeech.params import Params, Shape
-from eventspeech.records import metrics
+from eventspeech.records import examples, metrics
 from eventspeech.records import model as model_file
 
 logger = logging.getLogger("eventspeech")
@@ -69,13 +69,13 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
         logits, predictions = logistic.predict(arrays, meta, samples)
         outcome = _Outcome(losses.cross_entropy(logits, samples.labels)[0], predictions, None)
         _require_finite(outcome)
-        write_npz(outputs.examples, {})
+        examples.write(outputs.examples, {})
     _write(tested, meta, samples, outcome, outputs)
 
 
 def _run_network(
     params: Params, on: network.Network, weights: network.Weights, meta: dict[str, Any], samples: SpikeStore,
-    examples: Path,
+    kept: Path,
 ) -> _Outcome:  # fmt: skip
     engine = engines.create(params.evaluate.engine, on, machine.threads())
     objective = losses.objective(Shape(**meta["shape"]), on.steps)
@@ -93,7 +93,7 @@ def _run_network(
     )
     outcome = _Outcome(sample_losses, predictions, spikes / (len(samples) * sum(on.hidden)))
     _require_finite(outcome)
-    _write_examples(engine, weights, objective, on, binned, samples, params.evaluate.examples, examples)
+    examples.write(kept, _examples(engine, weights, objective, on, binned, samples, params.evaluate.examples))
     return outcome
 
 
@@ -102,33 +102,30 @@ def _require_finite(outcome: _Outcome) -> None:
         raise DataError("The model's outputs on the test split are not finite numbers; train the model again.")
 
 
-def _write_examples(engine, weights, objective, on, binned, samples: SpikeStore, count: int, path: Path) -> None:
-    """Keep what the network does with the first sample of each of ``count`` classes."""
+def _examples(engine, weights, objective, on, binned, samples: SpikeStore, count: int) -> dict[str, np.ndarray]:
+    """Return what the network does with the first sample of each of ``count`` classes."""
     present = np.unique(samples.labels)
     classes = present[np.linspace(0, len(present) - 1, min(count, len(present))).round().astype(int)]
     chosen = np.array([np.flatnonzero(samples.labels == label)[0] for label in classes])
     batch = batches.take(binned, chosen)
     seen = engine.record(weights, batch, objective)
     hidden = seen.hidden[-1]
-    write_npz(
-        path,
-        {
-            "input_offsets": batch.offsets,
-            "input_times_ms": (batch.steps * on.step_ms).astype(np.float32),
-            "input_channels": batch.channels,
-            "hidden_offsets": hidden.offsets,
-            "hidden_times_ms": (hidden.steps * on.step_ms).astype(np.float32),
-            "hidden_units": hidden.channels,
-            "output_voltage": seen.output_voltage,
-            "logits": seen.inference.logits,
-            "labels": batch.labels,
-            "predictions": seen.inference.predictions,
-            "class_names": np.array(samples.class_names, dtype=np.str_),
-            "speakers": np.array([samples.speaker_names[i] for i in samples.speakers[chosen]], dtype=np.str_),
-            "step_ms": np.float64(on.step_ms),
-            "trial_ms": np.float64(on.trial_ms),
-        },
-    )
+    return {
+        "input_offsets": batch.offsets,
+        "input_times_ms": (batch.steps * on.step_ms).astype(np.float32),
+        "input_channels": batch.channels,
+        "hidden_offsets": hidden.offsets,
+        "hidden_times_ms": (hidden.steps * on.step_ms).astype(np.float32),
+        "hidden_units": hidden.channels,
+        "output_voltage": seen.output_voltage,
+        "logits": seen.inference.logits,
+        "labels": batch.labels,
+        "predictions": seen.inference.predictions,
+        "class_names": np.array(samples.class_names, dtype=np.str_),
+        "speakers": np.array([samples.speaker_names[i] for i in samples.speakers[chosen]], dtype=np.str_),
+        "step_ms": np.float64(on.step_ms),
+        "trial_ms": np.float64(on.trial_ms),
+    }
 
 
 def _accuracy(hits: np.ndarray) -> float | None:
