@@ -124,3 +124,7 @@ def test_a_summary_holds_numbers(copied):
     write_json(folder / "summary.json", found | {"chance": "0.05"})
     with pytest.raises(DataError, match=r"summary\.json is damaged: chance is '0\.05', not a finite number"):
         comparison.read_summary(folder / "summary.json")
+    for name, value in (("early_epochs", 0), ("early_epochs", 2.5), ("collapsed_runs", -1), ("chance", 1.7)):
+        write_json(folder / "summary.json", found | {name: value})
+        with pytest.raises(DataError, match=rf"summary\.json is damaged: {name} is {value}, not"):
+            comparison.read_summary(folder / "summary.json")

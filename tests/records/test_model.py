@@ -72,6 +72,7 @@ REFUSED = {
     "an unknown part": ("network.threshold", 2.0, "has the field network.threshold, which this version does not know"),
     "another version": ("format", 2, "has the field format, which this version does not know"),
     "an unknown kind": ("kind", "quantum", "kind is 'quantum', not one of spiking, logistic"),
+    "a kind of kinds": ("kind", ["spiking"], "kind is ['spiking'], not a text"),
     "a class twice": ("class_names", ["eins", "zwei", "zwei", "vier"], "class_names is ['eins', 'zwei', 'zwei', 'vie"),
     "a class without a name": ("class_names", ["eins", "zwei", "", "vier"], "not a list of different texts"),
     "a class that is a number": ("class_names", ["eins", "zwei", 3, "vier"], "not a list of different texts"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support import fake_results
 
+from eventspeech import params
 from eventspeech.errors import DataError, ParameterError
 from eventspeech.stages.compare import STANDING, compare
 from eventspeech.statistics import ONE_SEED, estimate
@@ -306,3 +307,14 @@ def test_equal_input_gives_equal_bytes(tmp_path):
     shutil.rmtree(tmp_path / "compare")
     run()
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "compare").iterdir()}
+
+
+def test_names_of_losses_that_give_one_name_twice_are_refused(tmp_path):
+    content = fake_results.params().model_dump()
+    losses = ["exponential", "heard_exponential"]
+    content["shape"] = {name: {"kind": "exponential"} for name in losses}
+    content["study"] = {"losses": losses, "seeds": [0]}
+    write(tmp_path, None, {(loss, 0): [0.5] for loss in losses})
+    with pytest.raises(ParameterError, match=r"two numbers of summary\.json the name test_heard_exponential; rename"):
+        compare(params.validate(content), tmp_path / "train", tmp_path / "evaluate", tmp_path / "compare")
+    assert not (tmp_path / "compare").exists()

@@ -44,9 +44,12 @@ def read_summary(path: Path) -> dict[str, float]:
     """Read the flat numbers of summary.json.
 
     Raises:
-        DataError: it is missing or damaged, or an entry is no finite number.
+        DataError: it is missing or damaged, an entry is no finite number, or one that cannot be.
     """
     found = fields(path, "compare")
+    found.fraction("chance")
+    found.count("early_epochs", least=1)
+    found.count("collapsed_runs")
     for name in found.content:
         found.number(name)
     return found.content

@@ -60,7 +60,7 @@ def load(path: Path) -> Model:
     arrays = read_npz(path)
     try:
         meta = Fields(json.loads(str(arrays.pop(_META))), path, REMEDY)
-        kind = meta.raw("kind")
+        kind = meta.text("kind")
     except (KeyError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a model of this program; make it with `eventspeech train`.") from error
     if kind not in _CHECKS:

@@ -11,6 +11,7 @@ it out, and are filled only where a run collapsed.
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -56,15 +57,16 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
         )
     runs = read_all(params, models, evaluations)
     early = min(EARLY_EPOCHS, *(len(run.validation) for run in runs))
+    losses = [_loss_row(name, _of(runs, name), early, params) for name in params.study.losses]
+    differences = list(_difference_rows(params, runs, early))
+    summary = _summary(losses, differences, early, runs[0].chance)
     _write(Path(out) / "runs.csv", [_run_row(run, early, params.compare.thresholds) for run in runs])
     _write(Path(out) / "curves.csv", list(_curve_rows(runs, params.compare.confidence)))
-    losses = [_loss_row(name, _of(runs, name), early, params) for name in params.study.losses]
     _write(Path(out) / "losses.csv", losses)
     _write(Path(out) / "folds.csv", list(_fold_rows(params, runs)))
     _write(Path(out) / "time_to_accuracy.csv", list(_time_rows(params, runs)))
-    differences = list(_difference_rows(params, runs, early))
     _write(Path(out) / "differences.csv", differences, DIFFERENCE_COLUMNS)
-    write_json(Path(out) / "summary.json", _summary(losses, differences, early, runs[0].chance))
+    write_json(Path(out) / "summary.json", summary)
     write_json(Path(out) / "metrics.json", _metrics(losses, differences, early))
     _write(Path(out) / "training.csv", list(_training_rows(runs)))
     for run in runs:
@@ -72,7 +74,9 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
             name = f"{run.loss}, seed {run.seed}" + (f", fold {run.fold}" if len(params.study.folds) > 1 else "")
             logger.warning("%s: collapsed to chance in epoch %d", name, run.collapse_epoch)
     for row in losses:
-        jobs = f"{row['seeds']} seeds" + (f", {row['folds']} folds" if row["folds"] > 1 else "")
+        jobs = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}" + (
+            f", {row['folds']} folds" if row["folds"] > 1 else ""
+        )
         logger.info("%s: test accuracy %s (%s)", row["loss"], _shown(row), jobs)
 
 
@@ -290,14 +294,20 @@ def _compared(run: Run, early: int, thresholds: list[float]) -> dict[str, float 
 
 def _summary(losses: list[dict], differences: list[dict], early: int, chance: float) -> dict:
     """Return flat numbers; an unknown one is left out."""
-    numbers = {"chance": chance, "early_epochs": early, "collapsed_runs": sum(row["collapsed"] for row in losses)}
+    numbers = [("chance", chance), ("early_epochs", early), ("collapsed_runs", sum(row["collapsed"] for row in losses))]
     for row in losses:
         for measure in ("test", "test_heard", "test_unheard", "best_validation", "early_validation"):
-            numbers[f"{measure}_{row['loss']}"] = row[f"{measure}_mean"]
+            numbers.append((f"{measure}_{row['loss']}", row[f"{measure}_mean"]))
     for row in differences:
         if row["unit"] == "fraction":
-            numbers[f"{row['measure']}_{row['loss']}_minus_{row['reference']}"] = row["mean"]
-    return {name: _plain(value) for name, value in numbers.items() if value is not None}
+            numbers.append((f"{row['measure']}_{row['loss']}_minus_{row['reference']}", row["mean"]))
+    for name, times in Counter(name for name, _ in numbers).items():
+        if times > 1:
+            raise ParameterError(
+                f"The names of losses give two numbers of summary.json the name {name}; rename a loss in study.losses "
+                "and shape."
+            )
+    return {name: _plain(value) for name, value in numbers if value is not None}
 
 
 def _metrics(losses: list[dict], differences: list[dict], early: int) -> dict:

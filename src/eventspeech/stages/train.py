@@ -9,8 +9,9 @@ read here. An interrupted training goes on from its checkpoint and ends with the
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,15 +22,13 @@ from eventspeech.learning import checkpoint
 from eventspeech.learning.folds import only, speakers, split
 from eventspeech.learning.trainer import Trainer, require_finite
 from eventspeech.network import Weights
-from eventspeech.params import Params
-from eventspeech.progress import clock
+from eventspeech.params import Params, Train
+from eventspeech.progress import SECONDS_BETWEEN_LINES, clock
 from eventspeech.records import history
 from eventspeech.records import model as model_file
 from eventspeech.records.history import Row
 
 logger = logging.getLogger("eventspeech")
-
-SECONDS_BETWEEN_LINES = 10.0
 
 
 class Outputs(NamedTuple):
@@ -44,7 +43,18 @@ class Outputs(NamedTuple):
 def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, fold: str | None = None) -> None:
     """Train, choose the epoch on samples held out, write weights, history and summary.
 
-    ``fold`` is one of ``study.folds``; it may be left out where there is one only.
+    Args:
+        params: all parameters; what `train` reads of them decides the result, and nothing else does.
+        loss: an entry of ``shape``.
+        seed: base of everything random.
+        spikes: training split.
+        outputs: files to write: see :mod:`eventspeech.records.model`, :mod:`eventspeech.records.history`, and
+            :func:`_summary`. A checkpoint of this very training is taken up.
+        fold: one of ``study.folds``; it may be left out where there is one only.
+
+    Raises:
+        DataError: the split cannot be read, or fold and protocol do not fit it.
+        UserError: the training diverged, or the engine cannot be had.
     """
     params = params.for_loss(loss)
     fold = only(params) if fold is None else fold
@@ -52,17 +62,35 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
     training, held_out = split(params, samples, fold)
     augmentation.require_partners(params.augmentation, training.labels, training.class_names)
     trainer = Trainer(params, loss, seed, training)
-    validation = trainer.for_validation(held_out)
     name = f"train {loss}/{seed}" + (f"/{fold}" if len(params.study.folds) > 1 else "")
     size = sum(array.size for array in trainer.weights.values())
     logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
     fingerprint = checkpoint.fingerprint_of(params, loss, seed, fold, spikes)
     progress = checkpoint.Progress(params.train.select)
     checkpoint.resume(outputs.checkpoint, fingerprint, trainer, progress, params.train.epochs)
+    for number in _course(params.train, name, trainer, progress, trainer.for_validation(held_out)):
+        if number < params.train.epochs:
+            checkpoint.save(outputs.checkpoint, fingerprint, trainer, progress)
+    job, who = {"loss": loss, "seed": seed, "fold": fold}, speakers(training, held_out)
+    counts = {
+        "training_samples": len(training),
+        "presented_samples": trainer.augmentation.presented,
+        "validation_samples": len(held_out),
+    }
+    model_file.save(outputs.weights, progress.best, _meta(job, who, trainer, progress, training.class_names))
+    history.write(outputs.history, progress.rows)
+    write_json(outputs.summary, _summary(params, job, who, counts, trainer, progress))
+    outputs.checkpoint.unlink(missing_ok=True)
+
+
+def _course(
+    settings: Train, name: str, trainer: Trainer, progress: checkpoint.Progress, validation: batches.Batch
+) -> Iterator[int]:
+    """Run the epochs that are left, and yield the number of each when all about it is done."""
     start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
     full_rate = trainer.learning_rate
-    for number in range(len(progress.rows) + 1, params.train.epochs + 1):
-        trainer.learning_rate = full_rate * progress.rate(params.train.schedule)
+    for number in range(resumed + 1, settings.epochs + 1):
+        trainer.learning_rate = full_rate * progress.rate(settings.schedule)
         row = _run_epoch(trainer, number, validation)
         if progress.better(row):
             progress.best = {key: array.copy() for key, array in trainer.weights.items()}
@@ -72,14 +100,11 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
         if row.hidden_spikes == 0:
             logger.warning("%s  epoch %d: no hidden neuron fired; raise network.input_mean or input_sd", name, number)
         elapsed = time.monotonic() - start
-        if elapsed - said > SECONDS_BETWEEN_LINES or number in (1, params.train.epochs):
+        if elapsed - said > SECONDS_BETWEEN_LINES or number in (1, settings.epochs):
             said = elapsed
-            left = elapsed / (number - resumed) * (params.train.epochs - number)
-            logger.info("%s", _line(name, row, params.train.epochs, left))
-        if number < params.train.epochs:
-            checkpoint.save(outputs.checkpoint, fingerprint, trainer, progress)
-    _write(params, loss, seed, fold, trainer, progress, training, held_out, outputs)
-    outputs.checkpoint.unlink(missing_ok=True)
+            left = elapsed / (number - resumed) * (settings.epochs - number)
+            logger.info("%s", _line(name, row, settings.epochs, left))
+        yield number
 
 
 def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
@@ -103,56 +128,54 @@ def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
     )
 
 
-def _write(params, loss, seed, fold, trainer, progress, training, held_out, outputs: Outputs) -> None:
-    best = progress.best_row()
-    meta = {
+def _meta(
+    job: dict[str, Any], who: dict[str, list[str]], trainer: Trainer, progress: checkpoint.Progress, classes: list[str]
+) -> dict[str, Any]:
+    """Return what the model file says of itself."""
+    return {
         "kind": "spiking",
-        "loss": loss,
-        "seed": seed,
-        "fold": fold,
-        "epoch": best.epoch,
+        **job,
+        "epoch": progress.best_row().epoch,
         "network": trainer.network.as_dict(),
         "shape": trainer.shape.model_dump(mode="json"),
-        "class_names": list(training.class_names),
-        **speakers(training, held_out),
+        "class_names": list(classes),
+        **who,
         "spike_count": trainer.augmentation.spike_count,
     }
-    model_file.save(outputs.weights, progress.best, meta)
-    history.write(outputs.history, progress.rows)
-    seconds = sum(row.training_s + row.validation_s for row in progress.rows)
-    presented = trainer.augmentation.presented * len(progress.rows)
-    write_json(
-        outputs.summary,
-        {
-            "loss": loss,
-            "seed": seed,
-            "fold": fold,
-            "protocol": params.validation.protocol,
-            **speakers(training, held_out),
-            "kind": trainer.shape.kind,
-            "mean_weight": losses.mean_weight(trainer.shape),
-            "engine": params.optimiser.engine,
-            "epochs": len(progress.rows),
-            "selected_by": params.train.select,
-            "best_epoch": best.epoch,
-            "best_validation_accuracy": best.validation_accuracy,
-            "best_validation_loss": best.validation_loss,
-            "final_validation_accuracy": progress.rows[-1].validation_accuracy,
-            "final_training_accuracy": progress.rows[-1].training_accuracy,
-            "collapsed_at_epoch": progress.collapsed_at(len(held_out), trainer),
-            "hidden_spikes": best.hidden_spikes,
-            "floored_fraction": best.floored_fraction,
-            "training_samples": len(training),
-            "presented_samples": trainer.augmentation.presented,
-            "validation_samples": len(held_out),
-            "weights": int(sum(array.size for array in progress.best.values())),
-            **_mean_time_constants(trainer, progress.best),
-            "duration_s": seconds,
-            "ms_per_sample": 1000 * sum(row.training_s for row in progress.rows) / presented,
-            "threads": machine.threads(),
-            "machine": machine.facts(),
-        },
-    )
+
+
+def _summary(
+    params: Params, job: dict[str, Any], who: dict[str, list[str]], counts: dict[str, int], trainer: Trainer,
+    progress: checkpoint.Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the training in numbers: accuracies are fractions, spikes per neuron and trial, time constants in ms."""
+    best, last = progress.best_row(), progress.rows[-1]
+    presented = counts["presented_samples"] * len(progress.rows)
+    return {
+        **job,
+        "protocol": params.validation.protocol,
+        **who,
+        "kind": trainer.shape.kind,
+        "mean_weight": losses.mean_weight(trainer.shape),
+        "engine": params.optimiser.engine,
+        "epochs": len(progress.rows),
+        "selected_by": params.train.select,
+        "best_epoch": best.epoch,
+        "best_validation_accuracy": best.validation_accuracy,
+        "best_validation_loss": best.validation_loss,
+        "final_validation_accuracy": last.validation_accuracy,
+        "final_training_accuracy": last.training_accuracy,
+        "collapsed_at_epoch": progress.collapsed_at(counts["validation_samples"], trainer),
+        "hidden_spikes": best.hidden_spikes,
+        "floored_fraction": best.floored_fraction,
+        **counts,
+        "weights": int(sum(array.size for array in progress.best.values())),
+        **_mean_time_constants(trainer, progress.best),
+        "duration_s": sum(row.training_s + row.validation_s for row in progress.rows),
+        "ms_per_sample": 1000 * sum(row.training_s for row in progress.rows) / presented,
+        "threads": machine.threads(),
+        "machine": machine.facts(),
+    }
 
 
 def _mean_time_constants(trainer: Trainer, weights: Weights) -> dict[str, dict[str, float]]:
