@@ -4,30 +4,32 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import Engine, Group, Name
+from eventspeech.params.groups import Engine, Group, Name, Unit
 
 
 class Evaluate(Group):
     """The test, once per model."""
 
-    engine: Engine = "cpu"
-    batch_size: PositiveInt = 64
-    examples: PositiveInt = Field(4, description="samples whose spikes and voltages are kept for the report")
+    engine: Engine = Field("cpu", description="what computes the test; see optimiser.engine")
+    batch_size: Annotated[PositiveInt, Unit("samples")] = Field(64, description="computed at once; changes no result")
+    examples: Annotated[PositiveInt, Unit("samples")] = Field(
+        4, description="samples whose spikes and voltages are kept for the report"
+    )
 
 
 class Baseline(Group):
     """Logistic regression on spike counts binned in time and channel."""
 
-    time_bins: PositiveInt = 10
-    channel_bins: PositiveInt = 20
-    inverse_regularisation: PositiveFloat = Field(1.0, description="C of scikit-learn")
+    time_bins: Annotated[PositiveInt, Unit("bins")] = Field(10, description="along the trial")
+    channel_bins: Annotated[PositiveInt, Unit("bins")] = Field(20, description="along the cochlea")
+    inverse_regularisation: Annotated[PositiveFloat, Unit("")] = Field(1.0, description="C of scikit-learn")
 
 
 class Compare(Group):
     """Statistics over seeds."""
 
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+    confidence: Annotated[float, Field(gt=0, lt=1), Unit("")] = Field(0.95, description="level of all intervals")
+    thresholds: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Unit("accuracy")] = Field(
         [0.5, 0.7, 0.8], description="validation accuracies whose first epoch is compared"
     )
     reference: Name = Field("exponential", description="the loss the others are compared with")
@@ -36,21 +38,27 @@ class Compare(Group):
 class Sweep(Group):
     """Which batch sizes are measured, by device."""
 
-    cpu_batch_sizes: list[PositiveInt] = Field([1, 32])
-    cuda_batch_sizes: list[PositiveInt] = Field([1, 2, 4, 8, 16, 32, 64])
+    cpu_batch_sizes: Annotated[list[PositiveInt], Unit("samples")] = Field(
+        [1, 32], description="each is measured on the processor; [] = none"
+    )
+    cuda_batch_sizes: Annotated[list[PositiveInt], Unit("samples")] = Field(
+        [1, 2, 4, 8, 16, 32, 64], description="each is measured on the GPU; [] = none"
+    )
 
 
 class Profile(Group):
     """How time, power and energy of training are measured."""
 
-    loss: Name = "exponential"
-    samples: PositiveInt = Field(128, description="training samples in one measured epoch")
-    epochs: PositiveInt = Field(1, description="epochs in one trial")
-    trials: PositiveInt = 3
-    warmup_epochs: PositiveInt = 1
-    cooldown_s: NonNegativeFloat = 0.0
-    idle_s: PositiveFloat = Field(1.0, description="length of the idle baseline's window")
-    cpu_model_w: PositiveFloat | None = Field(
+    loss: Name = Field("exponential", description="the loss whose training is measured")
+    samples: Annotated[PositiveInt, Unit("samples")] = Field(128, description="training samples in one measured epoch")
+    epochs: Annotated[PositiveInt, Unit("epochs")] = Field(1, description="epochs in one trial")
+    trials: Annotated[PositiveInt, Unit("trials")] = Field(
+        3, description="measured windows; the result is their median"
+    )
+    warmup_epochs: Annotated[PositiveInt, Unit("epochs")] = Field(1, description="not measured, before the first trial")
+    cooldown_s: Annotated[NonNegativeFloat, Unit("s")] = Field(0.0, description="rest before the first window")
+    idle_s: Annotated[PositiveFloat, Unit("s")] = Field(1.0, description="length of the idle baseline's window")
+    cpu_model_w: Annotated[PositiveFloat | None, Unit("W")] = Field(
         None, description="power of the processor under load; where its energy is unknown, this times time estimates it"
     )
 
@@ -58,5 +66,7 @@ class Profile(Group):
 class Report(Group):
     """What the report shows."""
 
-    title: str = "Training spiking networks for speech recognition with Eventprop"
-    formats: list[Literal["png", "svg", "pdf"]] = Field(["png", "svg"])
+    title: str = Field(
+        "Training spiking networks for speech recognition with Eventprop", description="heading of the report"
+    )
+    formats: list[Literal["png", "svg", "pdf"]] = Field(["png", "svg"], description="files of each figure")

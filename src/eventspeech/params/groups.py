@@ -1,6 +1,7 @@
 """What all groups of parameters have in common."""
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -21,6 +22,16 @@ class Group(BaseModel):
 
 Engine = Literal["cpu", "cuda", "genn"]
 """What computes: a module of `engines` each."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a number, or what it counts; empty for a pure number. `threshold` is the neurons' threshold, 1."""
+
+    name: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return handler(core_schema) | {"unit": self.name}
 
 
 def composed(value: Any) -> Any:

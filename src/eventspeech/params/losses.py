@@ -1,11 +1,11 @@
 """Parameters of the losses, the entries of `shape`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from eventspeech.params.groups import Group
+from eventspeech.params.groups import Group, Unit
 
 SHAPE_DEFAULTS: dict[str, dict[str, float]] = {
     "sum": {},
@@ -32,10 +32,10 @@ MOST_TRIALS_OF_TAU1 = 50.0
 class Changes(Group):
     """What one loss does otherwise: the keys that differ from the groups of these names, as deep as they lie."""
 
-    optimiser: dict[str, Any] = Field({})
-    train: dict[str, Any] = Field({})
-    network: dict[str, Any] = Field({})
-    augmentation: dict[str, Any] = Field({})
+    optimiser: dict[str, Any] = Field({}, description="keys of optimiser")
+    train: dict[str, Any] = Field({}, description="keys of train")
+    network: dict[str, Any] = Field({}, description="keys of network")
+    augmentation: dict[str, Any] = Field({}, description="keys of augmentation")
 
 
 class Shape(Group):
@@ -44,20 +44,40 @@ class Shape(Group):
     Equations: :mod:`eventspeech.losses`. With `changes` it is an entry of an ablation.
     """
 
-    kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"]
-    mean_weight: PositiveFloat | None = Field(None, description="scale w so that its mean over [0, 1] is this")
-    learning_rate: PositiveFloat | None = Field(None, description="overrides optimiser.learning_rate for this loss")
-    gain: PositiveFloat | None = Field(None, description="gaussian: g")
-    offset: float | None = Field(None, description="gaussian: o")
-    slope: float | None = Field(None, description="gaussian: d")
-    centre: float | None = Field(None, description="gaussian: m; bell: b; sigmoid: where the weight is one half")
-    width: PositiveFloat | None = Field(None, description="gaussian: s; bell: c; sigmoid: scale of the fall")
-    height: PositiveFloat | None = Field(None, description="bell: a")
-    tau0_ms: PositiveFloat | None = Field(None, description="first_spike: differences of spike times that matter")
-    tau1_ms: PositiveFloat | None = Field(None, description="first_spike: scale of the push towards early spikes")
-    alpha: NonNegativeFloat | None = Field(None, description="first_spike: strength of that push")
-    output_mean: float | None = Field(None, description="overrides network.output_mean for this loss")
-    output_sd: NonNegativeFloat | None = Field(None, description="overrides network.output_sd for this loss")
+    kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"] = Field(
+        description="sum: w = 1; exponential: exp(-x); gaussian: g (o + d (x - m) exp(-(x - m)^2 / (2 s^2))); bell: "
+        "a exp(-(x - b)^2 / (2 c^2)); linear: 1 - x; sigmoid; max: the largest voltage; first_spike: the"
+        " first spike"
+    )
+    mean_weight: Annotated[PositiveFloat | None, Unit("")] = Field(
+        None, description="scale w so that its mean over [0, 1] is this"
+    )
+    learning_rate: Annotated[PositiveFloat | None, Unit("")] = Field(
+        None, description="overrides optimiser.learning_rate for this loss"
+    )
+    gain: Annotated[PositiveFloat | None, Unit("")] = Field(None, description="gaussian: g")
+    offset: Annotated[float | None, Unit("")] = Field(None, description="gaussian: o")
+    slope: Annotated[float | None, Unit("")] = Field(None, description="gaussian: d")
+    centre: Annotated[float | None, Unit("")] = Field(
+        None, description="gaussian: m; bell: b; sigmoid: where the weight is one half"
+    )
+    width: Annotated[PositiveFloat | None, Unit("")] = Field(
+        None, description="gaussian: s; bell: c; sigmoid: scale of the fall"
+    )
+    height: Annotated[PositiveFloat | None, Unit("")] = Field(None, description="bell: a")
+    tau0_ms: Annotated[PositiveFloat | None, Unit("ms")] = Field(
+        None, description="first_spike: differences of spike times that matter"
+    )
+    tau1_ms: Annotated[PositiveFloat | None, Unit("ms")] = Field(
+        None, description="first_spike: scale of the push towards early spikes"
+    )
+    alpha: Annotated[NonNegativeFloat | None, Unit("")] = Field(None, description="first_spike: strength of that push")
+    output_mean: Annotated[float | None, Unit("threshold")] = Field(
+        None, description="overrides network.output_mean for this loss"
+    )
+    output_sd: Annotated[NonNegativeFloat | None, Unit("threshold")] = Field(
+        None, description="overrides network.output_sd for this loss"
+    )
     changes: Changes = Changes()
 
     @pydantic.model_validator(mode="before")

@@ -1,40 +1,60 @@
 """Parameters of the network."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import Group
+from eventspeech.params.groups import Group, Unit
 
 
 class Delays(Group):
     """Delay line on the input: each channel reaches the network `copies` times, `interval_ms` apart."""
 
-    copies: PositiveInt = Field(1, description="1 = no delay line")
-    interval_ms: PositiveFloat = 30.0
+    copies: Annotated[PositiveInt, Unit("copies")] = Field(1, description="1 = no delay line")
+    interval_ms: Annotated[PositiveFloat, Unit("ms")] = Field(
+        30.0, description="from one copy of a channel to the next"
+    )
 
 
 class Network(Group):
     """Recurrent network of leaky integrate-and-fire neurons, read out by leaky integrators."""
 
-    hidden: list[PositiveInt] = Field([128], min_length=1, description="neurons of each hidden layer")
-    recurrent: bool = True
-    step_ms: PositiveFloat = Field(1.0, description="D; spikes live on this grid")
-    tau_mem_ms: PositiveFloat = 20.0
-    tau_syn_ms: PositiveFloat = 5.0
+    hidden: Annotated[list[PositiveInt], Unit("neurons")] = Field(
+        [128], min_length=1, description="neurons of each hidden layer"
+    )
+    recurrent: bool = Field(True, description="each hidden layer is connected to itself, too")
+    step_ms: Annotated[PositiveFloat, Unit("ms")] = Field(1.0, description="D; spikes live on this grid")
+    tau_mem_ms: Annotated[PositiveFloat, Unit("ms")] = Field(
+        20.0, description="membrane time constant, or its mean or start"
+    )
+    tau_syn_ms: Annotated[PositiveFloat, Unit("ms")] = Field(
+        5.0, description="synaptic time constant, or its mean or start"
+    )
     time_constants: Literal["homogeneous", "heterogeneous"] = Field(
         "homogeneous", description="heterogeneous: each hidden neuron has its own, Gamma distributed around these means"
     )
     delays: Delays = Delays()
-    input_mean: float = Field(
+    input_mean: Annotated[float, Unit("threshold")] = Field(
         0.03,
         description="initial weights: normal distribution; published 0.03 and input_sd 0.01 without a delay line, both "
         "divided by 10 with its 10 intervals, so that the drive is about the same",
     )
-    input_sd: NonNegativeFloat = 0.01
-    hidden_mean: float = Field(0.02, description="between hidden layers")
-    hidden_sd: NonNegativeFloat = 0.03
-    recurrent_mean: float = 0.0
-    recurrent_sd: NonNegativeFloat = 0.02
-    output_mean: float = 0.0
-    output_sd: NonNegativeFloat = 0.03
+    input_sd: Annotated[NonNegativeFloat, Unit("threshold")] = Field(
+        0.01, description="standard deviation; see input_mean"
+    )
+    hidden_mean: Annotated[float, Unit("threshold")] = Field(0.02, description="initial weights between hidden layers")
+    hidden_sd: Annotated[NonNegativeFloat, Unit("threshold")] = Field(
+        0.03, description="standard deviation; see hidden_mean"
+    )
+    recurrent_mean: Annotated[float, Unit("threshold")] = Field(
+        0.0, description="initial weights of a hidden layer on itself"
+    )
+    recurrent_sd: Annotated[NonNegativeFloat, Unit("threshold")] = Field(
+        0.02, description="standard deviation; see recurrent_mean"
+    )
+    output_mean: Annotated[float, Unit("threshold")] = Field(
+        0.0, description="initial weights from the last hidden layer to the outputs"
+    )
+    output_sd: Annotated[NonNegativeFloat, Unit("threshold")] = Field(
+        0.03, description="standard deviation; see output_mean"
+    )

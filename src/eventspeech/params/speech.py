@@ -9,18 +9,24 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import Group, Text
+from eventspeech.params.groups import Group, Text, Unit
 from eventspeech.paths import RAW
 
 
 class Synthetic(Group):
     """Digits spoken by espeak-ng: 20 words (English and German), speakers made of voice, pitch and rate."""
 
-    speakers: Annotated[int, Field(ge=3, le=64)] = 14
-    takes: PositiveInt = Field(3, description="recordings of each word by each speaker")
-    test_speakers: PositiveInt = Field(2, description="speakers that occur only in the test split (the last ones)")
-    test_takes: NonNegativeInt = Field(1, description="takes of each training speaker's word kept for testing")
-    seed: NonNegativeInt = 0
+    speakers: Annotated[int, Field(ge=3, le=64), Unit("speakers")] = Field(
+        14, description="how many, the same ones for the same seed"
+    )
+    takes: Annotated[PositiveInt, Unit("recordings")] = Field(3, description="recordings of each word by each speaker")
+    test_speakers: Annotated[PositiveInt, Unit("speakers")] = Field(
+        2, description="speakers that occur only in the test split (the last ones)"
+    )
+    test_takes: Annotated[NonNegativeInt, Unit("recordings")] = Field(
+        1, description="takes of each training speaker's word kept for testing"
+    )
+    seed: Annotated[NonNegativeInt, Unit("")] = Field(0, description="of the draw of voices and takes")
 
 
 class Recordings(Group):
@@ -39,8 +45,8 @@ class Recordings(Group):
         description="regular expression with groups label, speaker and, if wanted, take and split, for all of the "
         "file's name without its ending; with a / in it, for all of the path below the folder",
     )
-    test_speakers: list[Text] = Field(default_factory=list, description="speakers that occur only in the test split")
-    test_takes: NonNegativeInt = Field(
+    test_speakers: list[Text] = Field([], description="speakers that occur only in the test split")
+    test_takes: Annotated[NonNegativeInt, Unit("recordings")] = Field(
         0, description="the first takes of each training speaker's word, kept for testing"
     )
     unusable: Literal["refuse", "leave_out"] = Field(
@@ -73,7 +79,10 @@ class Recordings(Group):
 class Download(Group):
     """Where the speech comes from."""
 
-    source: Literal["synthetic", "recordings", "hdf5", "shd", "ssc"] = "synthetic"
+    source: Literal["synthetic", "recordings", "hdf5", "shd", "ssc"] = Field(
+        "synthetic",
+        description="synthetic: espeak-ng; recordings: a folder; hdf5: files in SHD's layout; shd, ssc: downloaded",
+    )
     archives: str = Field("data/archives", description="shd, ssc: where downloaded archives are kept")
     synthetic: Synthetic = Synthetic()
     recordings: Recordings = Recordings()
@@ -109,12 +118,14 @@ class Download(Group):
 class Cochlea(Group):
     """The cochlea model of SHD (Cramer et al. 2020), for sources of audio; defaults are the published values."""
 
-    seed: NonNegativeInt = 0
-    level: PositiveFloat = Field(0.3, description="root mean square the audio is normalised to")
-    fibres: PositiveInt = Field(40, description="hair-cell fibres that drive one bushy cell")
+    seed: Annotated[NonNegativeInt, Unit("")] = Field(0, description="of the hair cells' random release")
+    level: Annotated[PositiveFloat, Unit("full scale")] = Field(
+        0.3, description="root mean square the audio is normalised to"
+    )
+    fibres: Annotated[PositiveInt, Unit("fibres")] = Field(40, description="hair-cell fibres that drive one bushy cell")
 
 
 class Preprocess(Group):
     """From raw source to the spike store."""
 
-    trial_ms: PositiveFloat = Field(1000.0, description="T; later spikes are cut off")
+    trial_ms: Annotated[PositiveFloat, Unit("ms")] = Field(1000.0, description="T; later spikes are cut off")

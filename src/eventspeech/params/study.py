@@ -1,13 +1,13 @@
 """A whole parameter file: the groups, named like the stages that read them, and what they must be together."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field, NonNegativeInt
 
 from eventspeech.errors import ParameterError
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report, Sweep
-from eventspeech.params.groups import Fold, Group, Name, composed
+from eventspeech.params.groups import Fold, Group, Name, Unit, composed
 from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
 from eventspeech.params.network import Network
 from eventspeech.params.refusals import sentence
@@ -19,7 +19,9 @@ class Study(Group):
     """What is compared with what."""
 
     losses: list[Name] = Field(min_length=1, description="names of entries of `shape`, each trained once per seed")
-    seeds: list[NonNegativeInt] = Field(min_length=1, description="paired over losses: same weights, same order")
+    seeds: Annotated[list[NonNegativeInt], Unit("")] = Field(
+        min_length=1, description="paired over losses: same weights, same order"
+    )
     folds: list[Fold] = Field(
         min_length=1,
         description="each is trained once per loss and seed; leave_one_out: all training speakers; random: any names; "

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from eventspeech.params.groups import CHANNELS, Engine, Group, Text
+from eventspeech.params.groups import CHANNELS, Engine, Group, Text, Unit
 
 Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 
@@ -13,10 +13,18 @@ Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 class Validation(Group):
     """Which samples choose the epoch; see :mod:`eventspeech.learning.folds`. The folds are in ``study.folds``."""
 
-    protocol: Protocol = "held_out"
-    speakers: list[Text] = Field(default_factory=list, description="held_out: the speakers of the training split")
-    fraction: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="random: share of the samples")
-    seed: NonNegativeInt = Field(0, description="random: of the draw, the same for all losses and seeds")
+    protocol: Protocol = Field(
+        "held_out",
+        description="held_out: named speakers; leave_one_out: each speaker in turn; random: a share of the samples; "
+        "official: the source's own split",
+    )
+    speakers: list[Text] = Field([], description="held_out: the speakers of the training split")
+    fraction: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Unit("")] = Field(
+        None, description="random: share of the samples"
+    )
+    seed: Annotated[NonNegativeInt, Unit("")] = Field(
+        0, description="random: of the draw, the same for all losses and seeds"
+    )
 
     @pydantic.model_validator(mode="after")
     def _protocol_has_what_it_needs(self) -> "Validation":
@@ -36,25 +44,37 @@ class Regulariser(Group):
     multiply it by tau_mem_ms.
     """
 
-    strength: NonNegativeFloat = 0.0
-    target_spikes: NonNegativeFloat = Field(14.0, description="per neuron and trial")
+    strength: Annotated[NonNegativeFloat, Unit("")] = Field(
+        0.0, description="0 = no regularisation; published 5e-10, times tau_mem_ms here"
+    )
+    target_spikes: Annotated[NonNegativeFloat, Unit("spikes")] = Field(14.0, description="per neuron and trial")
     counts: Literal["sample", "batch"] = Field("batch", description="count of the sample or mean of the batch")
 
 
 class EaseIn(Group):
     """The learning rate grows with each batch from start * rate to the full rate."""
 
-    start: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="1 = full rate at once; published 1e-3")
-    growth: Annotated[float, Field(gt=1)] = Field(1.05, description="factor from batch to batch; published")
+    start: Annotated[float, Field(gt=0, le=1), Unit("")] = Field(
+        1.0, description="1 = full rate at once; published 1e-3"
+    )
+    growth: Annotated[float, Field(gt=1), Unit("")] = Field(1.05, description="factor from batch to batch; published")
 
 
 class Schedule(Group):
     """The learning rate falls when validation stalls: its fast moving average is not above the slow one."""
 
-    factor: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="1 = the rate never falls; published 0.5")
-    fast: Annotated[float, Field(ge=0, lt=1)] = Field(0.8, description="fast average: weight of the past; published")
-    slow: Annotated[float, Field(ge=0, lt=1)] = Field(0.85, description="the same in the slow average; published")
-    wait_epochs: NonNegativeInt = Field(50, description="no change within so many epochs of the last one; published")
+    factor: Annotated[float, Field(gt=0, le=1), Unit("")] = Field(
+        1.0, description="1 = the rate never falls; published 0.5"
+    )
+    fast: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
+        0.8, description="fast average: weight of the past; published"
+    )
+    slow: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
+        0.85, description="the same in the slow average; published"
+    )
+    wait_epochs: Annotated[NonNegativeInt, Unit("epochs")] = Field(
+        50, description="no change within so many epochs of the last one; published"
+    )
 
     @pydantic.model_validator(mode="after")
     def _fast_is_faster(self) -> "Schedule":
@@ -68,7 +88,7 @@ class Schedule(Group):
 class SilentLift(Group):
     """After each epoch, weights from the layer before are raised, so that neurons that never fired come to life."""
 
-    amount: NonNegativeFloat = Field(0.0, description="0 = no lift; published 0.002")
+    amount: Annotated[NonNegativeFloat, Unit("threshold")] = Field(0.0, description="0 = no lift; published 0.002")
     neurons: Literal["silent", "all"] = Field(
         "silent", description="whose weights: of neurons silent all epoch, or, as the published code does, of all"
     )
@@ -77,14 +97,22 @@ class SilentLift(Group):
 class Optimiser(Group):
     """How one step of learning is made: what computes gradients, and what they do to weights and time constants."""
 
-    engine: Engine = "cpu"
+    engine: Engine = Field(
+        "cpu", description="what computes gradients: cpu and cuda are this package's own, genn is PyGeNN"
+    )
     accumulate: bool = Field(
         False, description="engine genn where GeNN takes one sample at a time (its CPU backend): add up single samples"
     )
-    learning_rate: PositiveFloat = 1e-3
-    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    adam_epsilon: PositiveFloat = Field(
+    learning_rate: Annotated[PositiveFloat, Unit("")] = Field(
+        1e-3, description="Adam's step, of weights; a loss may have its own (shape)"
+    )
+    adam_beta1: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
+        0.9, description="weight of the past in Adam's mean of gradients"
+    )
+    adam_beta2: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
+        0.999, description="the same in its mean of squares"
+    )
+    adam_epsilon: Annotated[PositiveFloat, Unit("")] = Field(
         1e-8, description="of true gradients; the published 1e-8 belongs to gradients divided by tau_mem"
     )
     learn_time_constants: Literal["none", "population", "neuron"] = Field(
@@ -93,10 +121,10 @@ class Optimiser(Group):
     learn_output_time_constants: bool = Field(
         True, description="outputs' time constants are learned, too; published: only hidden neurons' are"
     )
-    tau_mem_min_ms: PositiveFloat = Field(
+    tau_mem_min_ms: Annotated[PositiveFloat, Unit("ms")] = Field(
         3.0, description="lower bound of learned and of heterogeneous time constants; published"
     )
-    tau_syn_min_ms: PositiveFloat = Field(1.0, description="as tau_mem_min_ms")
+    tau_syn_min_ms: Annotated[PositiveFloat, Unit("ms")] = Field(1.0, description="as tau_mem_min_ms")
     regulariser: Regulariser = Regulariser()
     ease_in: EaseIn = EaseIn()
 
@@ -104,8 +132,8 @@ class Optimiser(Group):
 class Train(Group):
     """How long the course of training is, and which epoch is kept."""
 
-    epochs: PositiveInt = 40
-    batch_size: PositiveInt = 32
+    epochs: Annotated[PositiveInt, Unit("epochs")] = Field(40, description="length of the course")
+    batch_size: Annotated[PositiveInt, Unit("samples")] = Field(32, description="of one step")
     schedule: Schedule = Schedule()
     silent_lift: SilentLift = SilentLift()
     select: Literal["validation", "training", "last"] = Field(
@@ -116,10 +144,10 @@ class Train(Group):
 class Blend(Group):
     """Further samples, each blended from several of one class, laid over one another at their common mean."""
 
-    probabilities: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+    probabilities: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Unit("")] = Field(
         [], description="of an event to stay, one for each sample blended; [] = no blending; published [0.5, 0.5]"
     )
-    samples: PositiveInt | None = Field(
+    samples: Annotated[PositiveInt | None, Unit("samples")] = Field(
         None, description="of an epoch, blended ones included; null = twice the training samples, as published"
     )
 
@@ -135,8 +163,10 @@ class Blend(Group):
 class Dilation(Group):
     """All times of a sample are multiplied by a factor, drawn uniformly in its logarithm."""
 
-    shortest: PositiveFloat = Field(1.0, description="1 and 1 = no dilation; published ranges 0.5 to 2 and narrower")
-    longest: PositiveFloat = 1.0
+    shortest: Annotated[PositiveFloat, Unit("")] = Field(
+        1.0, description="1 and 1 = no dilation; published ranges 0.5 to 2 and narrower"
+    )
+    longest: Annotated[PositiveFloat, Unit("")] = Field(1.0, description="see shortest")
 
     @pydantic.model_validator(mode="after")
     def _is_a_range(self) -> "Dilation":
@@ -152,9 +182,11 @@ class Augmentation(Group):
     normalise_spikes: bool = Field(
         False, description="thin each sample, in validation and test too, to the fewest spikes of a training sample"
     )
-    shift_channels: Annotated[int, Field(ge=0, lt=CHANNELS)] = Field(
+    shift_channels: Annotated[int, Field(ge=0, lt=CHANNELS), Unit("channels")] = Field(
         0, description="all channels of a sample move by up to this many"
     )
     blend: Blend = Blend()
     dilation: Dilation = Dilation()
-    jitter_channels: NonNegativeFloat = Field(0.0, description="each event's channel: standard deviation of its move")
+    jitter_channels: Annotated[NonNegativeFloat, Unit("channels")] = Field(
+        0.0, description="each event's channel: standard deviation of its move"
+    )

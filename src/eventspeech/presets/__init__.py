@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 
 def text(name: str) -> str:
-    """Return a preset as a whole parameter file, comments included.
+    """Return a preset as a whole parameter file, comments included; the first line names the schema to editors.
 
     Raises:
         UserError: there is no such preset; lists those there are.
@@ -41,8 +41,8 @@ def text(name: str) -> str:
     if name == "default":
         return own
     head, groups = layers.split(own)
-    _, below = layers.split(text(OVER.get(name, "default")))
-    return layers.join(head, layers.laid_over(below, groups, WHOLE))
+    first, below = layers.split(text(OVER.get(name, "default")))
+    return layers.join([first[0], *head], layers.laid_over(below, groups, WHOLE))
 
 
 def load(name: str) -> params.Params:
