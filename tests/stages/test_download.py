@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from support import speech
 
-from eventspeech import files, params, paths
+from eventspeech import files, params, presets
 from eventspeech.errors import ParameterError, UserError
 from eventspeech.stages import download
 
 
 def with_source(preset="recordings", **keys):
-    content = params.load(paths.PRESETS / f"{preset}.yaml").model_dump(mode="json")
+    content = presets.load(preset).model_dump(mode="json")
     return params.validate(content | {"download": keys})
 
 
@@ -22,7 +22,7 @@ def study(tmp_path, monkeypatch):
     """A folder of recordings beside the current study, and its parameters."""
     monkeypatch.chdir(tmp_path)
     speech.make_folder(tmp_path / "speech")
-    content = params.load(paths.PRESETS / "recordings.yaml").model_dump(mode="json")
+    content = presets.load("recordings").model_dump(mode="json")
     content["validation"] = {"protocol": "held_out", "speakers": ["bob"]}
     content["download"] = {"source": "recordings", "recordings": {"folder": "speech", "test_speakers": ["cy"]}}
     return params.validate(content)
@@ -79,7 +79,7 @@ def test_other_sources_may_name_what_they_like():
 
 
 def test_full_disk_while_speech_is_synthesised(tmp_path, monkeypatch):
-    parameters = params.load(paths.PRESETS / "default.yaml")
+    parameters = presets.load("default")
 
     def write_bytes(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
