@@ -143,3 +143,19 @@ def extend_path() -> None:
     own = str(Path(sys.executable).parent)
     if own not in folders:
         os.environ["PATH"] = os.pathsep.join([*folders, own])
+
+
+def findings(results: Path, reports: Path) -> str:
+    """Return the lines in which `report` told what it found; nothing if there are newer results than these.
+
+    Args:
+        results: folder of the results.
+        reports: folder of the report.
+    """
+    told = reports / "tables" / "findings.txt"
+    try:
+        made = told.stat().st_mtime
+        newest = max((path.stat().st_mtime for path in results.rglob("*.json")), default=0.0)
+        return told.read_text(encoding="utf-8") if newest <= made else ""
+    except OSError:
+        return ""

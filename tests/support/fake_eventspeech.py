@@ -31,7 +31,8 @@ OUTPUTS = {
     "compare": [f"{options.get('--out')}/{name}" for name in ("metrics.json", "training.csv")],
     "profile": ["--out"],
     "report": [
-        f"{options.get('--out')}/{name}" for name in ("study.ipynb", "study.html", "figures/png/a.png", "tables/a")
+        f"{options.get('--out')}/{name}"
+        for name in ("study.ipynb", "study.html", "figures/png/a.png", "tables/findings.txt")
     ],
 }
 CONTENTS = {

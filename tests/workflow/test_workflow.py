@@ -23,7 +23,7 @@ from support.project import FOLDS, PYTHON, ROOT, Project, tiny_parameters
 
 from eventspeech import params, paths, presets
 from eventspeech.errors import ParameterError
-from eventspeech.workflow import effective_parameters, filled, lines
+from eventspeech.workflow import effective_parameters, filled, findings, lines
 
 # DVC's own use of its own data structures
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 def finished(tmp_path_factory) -> Project:
     """A project run by Snakemake and adopted by DVC."""
     project = Project(tmp_path_factory.mktemp("finished"))
-    project.snakemake("--cores", "2")
+    project.first_words = project.snakemake("--cores", "2")
     project.first_calls = project.calls()
     project.dvc("commit", "--force", "--quiet")
     project.git_commit("receipt")
@@ -465,6 +465,15 @@ def test_a_failing_training_leaves_the_rest_alone(tmp_path):
 
 
 # --- form ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_with_what_was_found(finished, tmp_path):
+    told = (finished.folder / "reports" / "tables" / "findings.txt").read_text()
+    assert f"(100%) done\n{told}" in finished.first_words
+    assert findings(tmp_path, finished.folder / "reports") == told
+    (tmp_path / "newer.json").write_text("{}")
+    assert findings(tmp_path, finished.folder / "reports") == "", "of another study than the results"
+    assert findings(tmp_path, tmp_path) == ""
 
 
 def test_lint(finished):

@@ -1,12 +1,14 @@
 # What is not a rule: the parameters in force, and the lists of files that the study asks for.
 import os
 import re
+import sys
 from functools import cache
+from pathlib import Path
 
 from eventspeech import cluster, machine
 from eventspeech.engines import gpus
 from eventspeech.params import select
-from eventspeech.workflow import effective_parameters, extend_path, lines, one_sentence
+from eventspeech.workflow import effective_parameters, extend_path, findings, lines, one_sentence
 
 # Not through `configfile:`, since Snakemake reads YAML 1.1, where 010 is 8 and `no` is false, and DVC 1.2.
 with one_sentence():

@@ -41,3 +41,8 @@ rule report:
         file=parameters_file,
     shell:
         "eventspeech report --params {params.file} --log {log}" " --spikes data/spikes --results results --out reports"
+
+
+# the end of a run, whatever its last job was and wherever it ran
+onsuccess:
+    print(findings(Path("results"), Path("reports")), end="", file=sys.stderr)
