@@ -26,6 +26,7 @@ from eventspeech.engines.event_driven.c import launches as c_launches
 from eventspeech.engines.event_driven.numba import launches as numba_launches
 from eventspeech.engines.event_driven.numba import products
 from eventspeech.engines.exact import ExactEngine
+from eventspeech.errors import DataError
 from eventspeech.losses import Objective
 from eventspeech.network import Network, initial_weights, is_time_constant, populations
 from eventspeech.params import Network as NetworkParams
@@ -339,7 +340,7 @@ def test_heterogeneous_constants_are_gamma_distributed_within_their_bounds():
 )
 def test_impossible_constants_are_refused(constants, message):
     on = make_network()
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         CpuEngine(on).infer(make_weights(on) | constants, make_batch(), make_objective())
 
 
