@@ -66,10 +66,10 @@ SUMMARY = {
     "true": ({"best_epoch": True}, "best_epoch is True, not a whole number"),
     "another epoch": ({"best_epoch": 3}, "best_validation_accuracy is 0.75, not the 0.5 that history.csv says of ep"),
     "a collapse beyond": ({"collapsed_at_epoch": 9}, "collapsed_at_epoch is 9, not"),
-    "another loss": ({"loss": "gaussian"}, "belongs to another run: loss is 'gaussian', its folder is that of 'expo"),
-    "another seed": ({"seed": 1}, "belongs to another run: seed is 1, its folder is that of 0"),
-    "a seed of text": ({"seed": "0"}, "belongs to another run: seed is '0'"),
-    "another fold": ({"fold": "s1"}, "belongs to another run: fold is 's1', its folder is that of 'held_out'"),
+    "another loss": ({"loss": "gaussian"}, "does not belong here: loss is 'gaussian', not 'expo"),
+    "another seed": ({"seed": 1}, "does not belong here: seed is 1, not 0"),
+    "a seed of text": ({"seed": "0"}, "does not belong here: seed is '0'"),
+    "another fold": ({"fold": "s1"}, "does not belong here: fold is 's1', not 'held_out'"),
     "no samples": ({"training_samples": 0}, "training_samples is 0, not a whole number"),
     "a negative time": ({"duration_s": -1}, "duration_s is -1, not"),
     "speakers are a text": ({"heard_speakers": "s01"}, "heard_speakers is 's01', not a list of different texts"),
@@ -98,10 +98,10 @@ METRICS = {
     "samples of another test": ({"samples": 7}, "samples is 7, not the 380 samples of confusion.csv"),
     "negative spikes": ({"hidden_spikes": -1}, "hidden_spikes is -1, not"),
     "no loss": ({"loss": float("inf")}, "loss is inf, not a finite number"),
-    "another loss": ({"model/loss": "gaussian"}, "belongs to another run: model.loss is 'gaussian'"),
-    "another seed": ({"model/seed": 7}, "belongs to another run: model.seed is 7"),
-    "another fold": ({"model/fold": "s1"}, "belongs to another run: model.fold is 's1'"),
-    "the baseline's": ({"model/loss": None}, "belongs to another run: model.loss is None"),
+    "another loss": ({"model/loss": "gaussian"}, "does not belong here: model.loss is 'gaussian'"),
+    "another seed": ({"model/seed": 7}, "does not belong here: model.seed is 7"),
+    "another fold": ({"model/fold": "s1"}, "does not belong here: model.fold is 's1'"),
+    "the baseline's": ({"model/loss": None}, "does not belong here: model.loss is None"),
     "no checksum": ({"model/sha256": ...}, "lacks the field model.sha256"),
     "a model that is none": ({"model": "m.npz"}, "model is no object of named fields"),
     "a speaker above one": (
@@ -147,7 +147,7 @@ def test_results_of_another_seed_in_this_ones_folder_are_refused(tmp_path, study
         name = {"train": "summary.json", "evaluate": "metrics.json"}[stage]
         kept = (folder / name).read_bytes()
         (folder / name).write_bytes((other / name).read_bytes())
-        with pytest.raises(DataError, match=rf"{name} belongs to another run: .*seed is 1, its folder is that of 0"):
+        with pytest.raises(DataError, match=rf"{name} does not belong here: .*seed is 1, not 0"):
             read()
         (folder / name).write_bytes(kept)
 
@@ -300,12 +300,12 @@ def test_a_baseline_of_another_fold_or_model_is_refused(tmp_path):
     for changes, sentence in (
         ({"validation_accuracy": 1.7}, "validation_accuracy is 1.7, not"),
         ({"features": 0}, "features is 0, not"),
-        ({"fold": "s1"}, "belongs to another run: fold is 's1'"),
+        ({"fold": "s1"}, "does not belong here: fold is 's1'"),
     ):
         write_json(summary, facts | changes)
         with pytest.raises(DataError, match=sentence):
             read()
     write_json(summary, facts)
     edit(tested / "metrics.json", **{"model/kind": "spiking"})
-    with pytest.raises(DataError, match=r"belongs to another run: model\.kind is 'spiking'"):
+    with pytest.raises(DataError, match=r"does not belong here: model\.kind is 'spiking'"):
         read()

@@ -43,11 +43,6 @@ def fields(path: Path, stage: str) -> "Fields":
     return Fields(read_json(present(path, stage)), path, again(stage))
 
 
-def read_object(path: Path, stage: str) -> dict[str, Any]:
-    """Read the JSON object that a stage left; nothing in it has been looked at."""
-    return fields(path, stage).content
-
-
 @dataclass(frozen=True)
 class Fields:
     """The fields of a JSON object, each checked as it is taken.
@@ -157,8 +152,7 @@ class Fields:
             found = self.raw(name)
             if found != value or type(found) is not type(value):
                 raise DataError(
-                    f"{self.path} belongs to another run: {self.inside}{name} is {found!r}, its folder is that of "
-                    f"{value!r}; {self.remedy}."
+                    f"{self.path} does not belong here: {self.inside}{name} is {found!r}, not {value!r}; {self.remedy}."
                 )
 
 

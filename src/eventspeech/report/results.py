@@ -11,8 +11,7 @@ import numpy as np
 from eventspeech import losses, paths
 from eventspeech.data import sources, store
 from eventspeech.params import Changes, Params
-from eventspeech.records import comparison, examples, measurement
-from eventspeech.records.reading import read_object
+from eventspeech.records import comparison, examples, measurement, statistics
 from eventspeech.records.run import read_all, read_baseline
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
             )
             for loss in params.study.losses
         },
-        statistics={split: read_object(spikes / f"{split}.json", "preprocess") for split in ("train", "test")},
+        statistics={split: statistics.read(spikes / f"{split}.json", split) for split in ("train", "test")},
     )
 
 
