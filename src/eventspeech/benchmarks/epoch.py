@@ -120,14 +120,14 @@ def _store(samples: int, steps: int, spikes: int) -> SpikeStore:
     drawn = load.load(min(samples, DISTINCT), steps, spikes)
     data = batches.take(drawn, np.arange(samples) % len(drawn))
     return SpikeStore(
-        data.offsets,
-        (data.steps + np.float32(0.5)) * np.float32(TRIAL_MS / steps),
-        data.channels.astype(np.uint16),
-        data.labels,
-        np.zeros(samples, np.int64),
-        tuple(map(str, range(CLASSES))),
-        ("nobody",),
-        TRIAL_MS,
+        offsets=data.offsets,
+        times_ms=(data.steps + np.float32(0.5)) * np.float32(TRIAL_MS / steps),
+        channels=data.channels.astype(np.uint16),
+        labels=data.labels,
+        speakers=np.zeros(samples, np.int64),
+        class_names=tuple(map(str, range(CLASSES))),
+        speaker_names=("nobody",),
+        trial_ms=TRIAL_MS,
     )
 
 

@@ -167,7 +167,10 @@ class EventDrivenEngine:
         logits, sample_losses, slopes = losses.score(output.values, batch.labels, objective.first_spike)
         counts = tuple(self.kernels.counts(*pair) for pair in zip(layers, network.hidden, strict=True))
         inference = Inference(logits, sample_losses, logits.argmax(axis=1), counts)
-        return _Forward(weights, found, inputs, layers, output, inference, slopes)
+        return _Forward(
+            weights=weights, populations=found, inputs=inputs, layers=layers, output=output, inference=inference,
+            slopes=slopes,
+        )  # fmt: skip
 
     def _read(self, events: Events, weights: np.ndarray, vectors: Vectors, objective: Objective) -> _Output:
         """Run the outputs and read them as the objective says."""
