@@ -3,16 +3,19 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eventspeech import files, machine
-from eventspeech.data import audio, cochlea, store
+from eventspeech.data import audio, store
 from eventspeech.data.recordings_index import INDEX, Entry, file_of, natural, read_index, splits
 from eventspeech.errors import DataError
 from eventspeech.params import Cochlea, Params
 from eventspeech.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from eventspeech.data import cochlea
 
 
 def read(raw: Path, description: dict[str, Any], split: str, params: Params) -> store.SpikeStore:
@@ -51,6 +54,9 @@ def encode_split(raw: Path, split: str, parameters: Cochlea, trial_ms: float, wo
             f"{raw / INDEX} lists no recording of the {split} split; choose speakers or takes for it "
             "(download in the parameter file) and run `download` again."
         )
+    # not before it is needed: numba takes a second, for which `download` and the report need not wait
+    from eventspeech.data import cochlea
+
     samples = cochlea.encode_many(_recordings(raw, entries, parameters.seed), len(entries), parameters, workers)
     return store.from_samples(
         samples,
@@ -62,7 +68,9 @@ def encode_split(raw: Path, split: str, parameters: Cochlea, trial_ms: float, wo
     )
 
 
-def _recordings(raw: Path, entries: list[Entry], seed: int) -> Iterator[cochlea.Recording]:
+def _recordings(raw: Path, entries: list[Entry], seed: int) -> "Iterator[cochlea.Recording]":
+    from eventspeech.data import cochlea
+
     for entry in entries:
         file = file_of(raw, entry)
         if not file.is_file():

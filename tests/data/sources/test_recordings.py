@@ -135,6 +135,15 @@ def test_manifest_of_other_systems(folder, tmp_path):
     assert all((tmp_path / "raw" / entry.path).is_file() for entry in entries)
 
 
+def test_recordings_beside_a_manifest_are_told(folder, tmp_path, caplog):
+    rows = "2_ann_0.wav,2,ann\n10_ann_0.wav,10,ann\n2_cy_0.wav,2,cy\n"
+    path = manifest(folder, "path,label,speaker\n" + rows)
+    index(tmp_path / "raw", manifest=path)
+    assert not caplog.messages, "what lies beside a manifest is not looked at unless the folder is named"
+    index(tmp_path / "raw", manifest=path, folder=str(folder))
+    assert "9 recordings in" in caplog.text and "are not in the manifest: 10_ann_1.wav, " in caplog.text
+
+
 def test_manifest_with_absolute_paths(folder, tmp_path):
     rows = [f"{folder}/{name}" for name in ("2_ann_0.wav,2,ann", "10_ann_0.wav,10,ann", "2_cy_0.wav,2,cy")]
     entries = index(tmp_path / "raw", manifest=manifest(folder, "\n".join(["path,label,speaker", *rows])))

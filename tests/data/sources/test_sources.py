@@ -1,5 +1,8 @@
 """The registry: every source that the parameter file can choose is there, whole."""
 
+import subprocess
+import sys
+
 import pytest
 
 from eventspeech.data import sources
@@ -11,6 +14,13 @@ def test_every_name_is_a_source(name):
     source = sources.named(name)
     assert isinstance(source, sources.Source) and source.words.data and source.words.called
     assert (source.words.warning is None) == (name in ("shd", "ssc")), "other data is not comparable"
+
+
+def test_a_sources_words_do_not_wait_for_numba():
+    code = "import sys; from eventspeech.data import sources; [sources.named(name) for name in sources.SOURCES]"
+    code += "; print(sorted({'numba', 'scipy', 'tonic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("text", ["[]", '{"kind": "nonsense"}', '{"kind": ["shd"]}', "{}"])

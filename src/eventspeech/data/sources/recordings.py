@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eventspeech import paths
-from eventspeech.data import audio, encoding, naming, recordings_index
+from eventspeech.data import audio, encoding, folder_scan, naming, recordings_index
 from eventspeech.data.faults import Faults, few, shown
 from eventspeech.data.naming import Found
 from eventspeech.data.recordings_index import SPLITS, Entry, natural, write_index
@@ -80,11 +80,22 @@ def _found(parameters: Recordings, folder: Path) -> list[Found]:
     """Return the recordings in the order of the index: by label, speaker and take, numbers in them by their size."""
     if parameters.manifest is not None:
         found = naming.from_manifest(parameters, folder)
+        if parameters.folder is not None:
+            _tell_unlisted(found, folder)
     else:
         found = naming.from_names(parameters, folder, audio.suffixes())
     _warn_of_names("labels", [one.label for one in found])
     _warn_of_names("speakers", [one.speaker for one in found])
     return sorted(found, key=lambda one: (natural(one.label), natural(one.speaker), natural(one.take), str(one.file)))
+
+
+def _tell_unlisted(found: Sequence[Found], folder: Path) -> None:
+    """Say how many recordings of the folder the manifest leaves out: that may be meant, or a list cut short."""
+    listed = {one.file for one in found}
+    others = [file for file in folder_scan.scan(folder, audio.suffixes()).recordings if file not in listed]
+    if others:
+        names = few([_name(file, folder) for file in others])
+        logger.warning("download: %d recordings in %s are not in the manifest: %s", len(others), folder, names)
 
 
 def _warn_of_names(what: str, names: Sequence[str]) -> None:
