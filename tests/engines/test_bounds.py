@@ -8,6 +8,8 @@ from eventspeech.benchmarks.load import load, network_of, timed
 from eventspeech.data.batches import Batch
 from eventspeech.engines import bounds
 from eventspeech.engines.cpu import CpuEngine
+from eventspeech.engines.genn import engine as genn
+from eventspeech.engines.genn import install
 from eventspeech.errors import DataError
 from eventspeech.losses import Objective, objective
 from eventspeech.network import initial_weights
@@ -58,6 +60,19 @@ def test_a_batch_out_of_bounds_is_refused(name, kernels):
     for work in (engine.infer, engine.gradients, engine.record):
         with pytest.raises(DataError, match=rf"^A batch.*{message}.*; make the spikes again with [^.]*\.$"):
             work(weights, wrong, make_objective())
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_genn_looks_before_it_builds_anything(name, monkeypatch):
+    monkeypatch.setattr(install, "require", lambda what, backend: None)
+    monkeypatch.setattr(genn, "shared_model", lambda plan: pytest.fail("a model was built"))
+    field, change, message = WRONG[name]
+    network, batch = make_network(), make_batch()
+    wrong = Batch(**batch._asdict() | {field: change(getattr(batch, field))})
+    engine = genn.GennEngine(network, install.CPU, accumulate=True)
+    for work in (engine.infer, engine.gradients, engine.record):
+        with pytest.raises(DataError, match=message):
+            work(make_weights(network, np.float32), wrong, make_objective())
 
 
 def test_a_loss_of_another_trial_is_refused():
