@@ -15,8 +15,8 @@ from pathlib import Path
 
 from eventspeech import params
 
-sweep = params.load(Path(sys.argv[1])).sweep
-sizes = {"cpu": sweep.cpu_batch_sizes, "cuda": sweep.cuda_batch_sizes}
+profile = params.load(Path(sys.argv[1])).profile
+sizes = {"cpu": profile.cpu_batch_sizes, "cuda": profile.cuda_batch_sizes}
 runs = [(device, size) for device, found in sizes.items() for size in found]
 random.shuffle(runs)
 print(*(f"{device} {size}" for device, size in runs), sep="\n")

@@ -106,15 +106,15 @@ def filled(arguments: list[str]) -> list[str]:
 
 def _job(name: str, parameters: Params, file: str) -> dict[str, str]:
     stage, _, wanted = name.rpartition(":")[2].partition("@")  # DVC puts the file first where it is not in the folder
-    study, sweep = parameters.study, parameters.sweep
+    study, profile = parameters.study, parameters.profile
     each = {"loss": study.losses, "seed": study.seeds, "fold": study.folds}
     axes: dict[str, dict[str, Sequence]] = {
         "baseline": {"fold": study.folds},
         "train": each,
         "evaluate": each,
         "evaluate_baseline": {"fold": study.folds},
-        "profile_cpu": {"batch": sweep.cpu_batch_sizes},
-        "profile_cuda": {"batch": sweep.cuda_batch_sizes},
+        "profile_cpu": {"batch": profile.cpu_batch_sizes},
+        "profile_cuda": {"batch": profile.cuda_batch_sizes},
     }
     for values in itertools.product(*axes.get(stage, {"": []}).values()):
         texts = [str(value) for value in values]

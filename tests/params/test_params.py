@@ -225,8 +225,6 @@ MOVED = {
         "engine", "accumulate", "learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon", "learn_time_constants",
         "learn_output_time_constants", "tau_mem_min_ms", "tau_syn_min_ms", "regulariser", "ease_in",
     )},
-    "profile.cpu_batch_sizes": "sweep.cpu_batch_sizes",
-    "profile.cuda_batch_sizes": "sweep.cuda_batch_sizes",
 }  # fmt: skip
 
 

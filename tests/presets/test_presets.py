@@ -112,8 +112,8 @@ def test_thesis_converts_what_belongs_to_the_published_scaling():
     assert thesis.optimiser.regulariser.strength == pytest.approx(5e-10 * tau_mem_ms)
     assert thesis.network.input_mean * thesis.network.delays.copies == pytest.approx(0.03)
     assert thesis.study.seeds == [0, 1, 2, 3, 4]
-    assert thesis.sweep.cuda_batch_sizes == [1, 2, 4, 8, 16, 32, 64]
-    assert thesis.sweep.cpu_batch_sizes == [1]
+    assert thesis.profile.cuda_batch_sizes == [1, 2, 4, 8, 16, 32, 64]
+    assert thesis.profile.cpu_batch_sizes == [1]
 
 
 PAPER = {

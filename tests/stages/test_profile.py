@@ -220,7 +220,7 @@ def test_row_of_a_cpu_without_counters(study, spikes, tmp_path):
     assert (row["energy_estimate_per_epoch_j"], row["energy_estimate_reason"]) == (None, "no model chosen")
     assert row["peak_memory_mib"] > 10
     assert row["machine"]["python"]
-    assert row["parameters"]["profile"]["samples"] == 8
+    assert row["parameters"]["profile.samples"] == 8
 
 
 def test_row_of_a_replayed_gpu(study, spikes, tmp_path):

@@ -36,7 +36,7 @@ def params(
             **{name: {"kind": "exponential", "changes": values} for name, values in (changes or {}).items()},
         },
         "validation": validation or {"speakers": ["s11", "s12"]},
-        "sweep": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},
+        "profile": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},
     }
     return parameters.validate(content)
 
@@ -162,7 +162,7 @@ def profile(results: Path, study: parameters.Params, gpu: bool = False) -> None:
         "energy_per_epoch_low_j", "energy_per_epoch_high_j", "energy_sampled_per_epoch_j", "updates_per_epoch",
         "adam_damping",
     ])  # fmt: skip
-    for device, sizes in {"cpu": study.sweep.cpu_batch_sizes, "cuda": study.sweep.cuda_batch_sizes}.items():
+    for device, sizes in {"cpu": study.profile.cpu_batch_sizes, "cuda": study.profile.cuda_batch_sizes}.items():
         for size in sizes:
             row = unknown | {"device": device, "batch_size": size, "trials": 3, "samples": 128, "machine": MACHINE}
             row |= {"status": "VALID", "reason": None, "energy_status": "not measured"}

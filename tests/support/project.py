@@ -25,7 +25,7 @@ def tiny_parameters() -> dict:
     content = yaml.safe_load(presets.text("default"))
     content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1], "folds": FOLDS}
     content["validation"] = {"protocol": "leave_one_out"}
-    content["sweep"] = {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
+    content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
     return content
 
 

@@ -14,7 +14,7 @@ HOSTILE = {
     "seeds": ("study", "seeds", [0, *TEXTS]),
     "losses": ("study", "losses", ["exponential", *SHORT]),
     "folds": ("study", "folds", ["s1", *SHORT]),
-    "batch sizes": ("sweep", "cpu_batch_sizes", [1, *SHORT]),
+    "batch sizes": ("profile", "cpu_batch_sizes", [1, *SHORT]),
     "keys": ("study", "seeds", [0, {TOUCH: 1}]),
     "lists": ("study", "folds", ["s1", ["s2", TOUCH]]),
     "another folder": ("study", "folds", ["s1", "../../../README"]),

@@ -22,7 +22,7 @@ def project(tmp_path):
     shutil.copytree(ROOT / "workflow", project / "workflow")
     shutil.copy(ROOT / "environment.yml", project)
     content = yaml.safe_load(presets.text("default"))
-    content["sweep"] = {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
+    content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
     (project / "params.yaml").write_text(yaml.safe_dump(content))
     spikes = project / "data" / "spikes" / "train.npz"
     spikes.parent.mkdir(parents=True)

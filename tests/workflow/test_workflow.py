@@ -225,7 +225,7 @@ EDITS = {
     "train.schedule": (change(train={"schedule": {"factor": 0.5}}), TRAINED),
     "train.select": (change(train={"select": "last"}), TRAINED),
     "blending": (change(augmentation={"blend": {"probabilities": [0.5, 0.5]}}), f"{TRAINED} profile_*"),
-    "a batch size more": (change(sweep={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
+    "a batch size more": (change(profile={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
     "a fold more": (
         change(study={"folds": ["s1", "s2", "s3"]}),
         "train@*-s3 evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",

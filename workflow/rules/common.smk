@@ -40,8 +40,8 @@ EVALUATED = [
     *expand("results/evaluate/baseline/{fold}/{file}", file=EVALUATION_FILES, fold=FOLDS),
 ]
 PROFILED = [
-    *expand("results/profile/cpu/{batch}.json", batch=PARAMETERS.sweep.cpu_batch_sizes),
-    *expand("results/profile/cuda/{batch}.json", batch=PARAMETERS.sweep.cuda_batch_sizes),
+    *expand("results/profile/cpu/{batch}.json", batch=PARAMETERS.profile.cpu_batch_sizes),
+    *expand("results/profile/cuda/{batch}.json", batch=PARAMETERS.profile.cuda_batch_sizes),
 ]
 
 

@@ -3,7 +3,7 @@
 Groups are named like the stages that read them (:data:`READ_BY`), so that a changed key tells which stages rerun.
 """
 
-from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report, Sweep
+from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
 from eventspeech.params.file import load, validate
 from eventspeech.params.groups import CHANNELS, Group
 from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Shape
@@ -53,7 +53,6 @@ __all__ = [
     "Shape",
     "SilentLift",
     "Study",
-    "Sweep",
     "Synthetic",
     "Train",
     "Validation",

@@ -35,8 +35,8 @@ class Compare(Group):
     reference: Name = Field("exponential", description="the loss the others are compared with")
 
 
-class Sweep(Group):
-    """Which batch sizes are measured, by device."""
+class Profile(Group):
+    """Time, power and energy of training, by device and batch size."""
 
     cpu_batch_sizes: Annotated[list[PositiveInt], Unit("samples")] = Field(
         [1, 32], description="each is measured on the processor; [] = none"
@@ -44,11 +44,6 @@ class Sweep(Group):
     cuda_batch_sizes: Annotated[list[PositiveInt], Unit("samples")] = Field(
         [1, 2, 4, 8, 16, 32, 64], description="each is measured on the GPU; [] = none"
     )
-
-
-class Profile(Group):
-    """How time, power and energy of training are measured."""
-
     loss: Name = Field("exponential", description="the loss whose training is measured")
     samples: Annotated[PositiveInt, Unit("samples")] = Field(128, description="training samples in one measured epoch")
     epochs: Annotated[PositiveInt, Unit("epochs")] = Field(1, description="epochs in one trial")

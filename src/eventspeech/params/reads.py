@@ -2,7 +2,13 @@
 
 from typing import Any
 
+from eventspeech.params.after import Profile
 from eventspeech.params.study import Params
+
+
+def _without(kind: type[Profile], *keys: str) -> tuple[str, ...]:
+    return tuple(f"profile.{key}" for key in kind.model_fields if key not in keys)
+
 
 READ_BY: dict[str, tuple[str, ...]] = {
     "download": ("download",),
@@ -11,7 +17,14 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "train": ("train", "optimiser", "network", "augmentation", "validation", "shape.{loss}"),
     "evaluate": ("evaluate",),
     "compare": ("study", "compare"),
-    "profile": ("profile", "optimiser", "network", "augmentation", "shape.{loss}"),
+    # a measurement knows nothing of other batch sizes
+    "profile": (
+        *_without(Profile, "cpu_batch_sizes", "cuda_batch_sizes"),
+        "optimiser",
+        "network",
+        "augmentation",
+        "shape.{loss}",
+    ),
     "report": tuple(Params.model_fields),
 }
 """Which groups or leaves each verb reads; Snakemake rules and DVC stages declare exactly these."""

@@ -9,19 +9,15 @@ from eventspeech.params.losses import Shape
 _short = reprlib.Repr()
 _short.maxstring = 80
 
-MOVED = {
-    **dict.fromkeys(
-        (
-            *(f"train.{key}" for key in ("engine", "accumulate", "learning_rate", "regulariser", "ease_in")),
-            *(f"train.{key}" for key in ("adam_beta1", "adam_beta2", "adam_epsilon")),
-            *(f"train.{key}" for key in ("learn_time_constants", "learn_output_time_constants")),
-            *(f"train.{key}" for key in ("tau_mem_min_ms", "tau_syn_min_ms")),
-        ),
-        "optimiser",
+MOVED = dict.fromkeys(
+    (
+        *(f"train.{key}" for key in ("engine", "accumulate", "learning_rate", "regulariser", "ease_in")),
+        *(f"train.{key}" for key in ("adam_beta1", "adam_beta2", "adam_epsilon")),
+        *(f"train.{key}" for key in ("learn_time_constants", "learn_output_time_constants")),
+        *(f"train.{key}" for key in ("tau_mem_min_ms", "tau_syn_min_ms")),
     ),
-    "profile.cpu_batch_sizes": "sweep",
-    "profile.cuda_batch_sizes": "sweep",
-}
+    "optimiser",
+)
 """The group in which a key of an older file stands now."""
 
 

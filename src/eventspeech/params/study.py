@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field, NonNegativeInt
 
 from eventspeech.errors import ParameterError
-from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report, Sweep
+from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
 from eventspeech.params.groups import Fold, Group, Name, Unit, composed
 from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
 from eventspeech.params.network import Network
@@ -45,7 +45,6 @@ class Params(Group):
     evaluate: Evaluate = Evaluate()
     baseline: Baseline = Baseline()
     compare: Compare = Compare()
-    sweep: Sweep = Sweep()
     profile: Profile = Profile()
     report: Report = Report()
 

@@ -191,7 +191,7 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
     """
     spikes, results = Path(spikes), Path(results)
     runs = read_all(params, results / "train", results / "evaluate")
-    devices = {"cpu": params.sweep.cpu_batch_sizes, "cuda": params.sweep.cuda_batch_sizes}
+    devices = {"cpu": params.profile.cpu_batch_sizes, "cuda": params.profile.cuda_batch_sizes}
     return Results(
         params=params,
         spikes=spikes,
