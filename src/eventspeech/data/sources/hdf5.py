@@ -216,7 +216,11 @@ def splits(raw: Path, description: dict[str, Any]) -> list[str]:
         DataError: it lists none.
     """
     found = description.get("files")
-    if not isinstance(found, dict) or not found:
+    right = isinstance(found, dict) and all(
+        isinstance(file, dict) and isinstance(file.get("path"), str) and isinstance(file.get("sha256"), str)
+        for file in found.values()
+    )
+    if not found or not right:
         raise DataError(f"{raw / DESCRIPTION} lists no files; run `eventspeech download` again.")
     return list(found)
 
