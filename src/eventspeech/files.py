@@ -209,6 +209,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+            _require_listed(archive, members, size)
             _require_npz(path, members, size)
             return {member.filename.removesuffix(".npy"): _read_array(path, archive, member) for member in members}
     except (DataError, MemoryError):
@@ -218,6 +219,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             f"{path} cannot be read ({type(error).__name__}: {error}); it is truncated or damaged: delete it and run "
             "its stage again."
         ) from error
+
+
+def _require_listed(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse a zip with more in it than its list of contents, of which a damaged end may tell a part only."""
+    listed = sum(
+        46 + len(member.orig_filename.encode()) + len(member.extra) + len(member.comment) for member in members
+    )
+    end = size - archive.start_dir - listed - len(archive.comment)
+    if not members or end not in (22, 22 + 56 + 20):  # the latter beyond 4 GiB
+        raise ValueError("its list of contents is not whole")
 
 
 def _require_npz(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:

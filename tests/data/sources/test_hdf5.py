@@ -153,7 +153,7 @@ BAD = {
     "no labels": ({"labels": None}, "has no dataset labels"),
     "no speakers": ({"extra/speaker": None}, r"has no dataset extra/speaker; add it \(the speaker of each sample\)"),
     "flat times": ({"spikes/times": np.zeros((3, 2), np.float16)}, "spikes/times has 2 dimensions"),
-    "text labels": ({"labels": ["a", "b", "c"]}, "labels has 1 dimensions and the type object; make it one row"),
+    "text labels": ({"labels": ["a", "b", "c"]}, "labels has 1 dimensions and the type text; make it one row"),
     "label of 2^31 without keys": (
         {"labels": [0, 1, 2**31], "extra/keys": None},
         "sample 2 has the label 2147483648, and without extra/keys every",
@@ -171,6 +171,14 @@ BAD = {
     "a single label": ({"labels": 3}, "labels has 0 dimensions"),
     "no labels at all": ({"labels": h5py.Empty("i4")}, "labels has no dimensions"),
     "a group": ({"labels/x": [1, 2, 3], "labels": None}, "has no dataset labels"),
+    "texts as times": (
+        {"spikes/times": np.array(["a", "b", "c"], object)},
+        "spikes/times has 1 dim.* the type text; make",
+    ),
+    "whole numbers as times": (
+        {"spikes/times": np.zeros(3, int)},
+        "the type int64; make it one row of variable-length real numbers",
+    ),
     "few labels": ({"labels": [0, 1]}, r"differ in their number of samples \(spikes/times 3, .*labels 2"),
     "few speakers": ({"extra/speaker": [0, 1]}, "differ in their number of samples"),
     "few rows": ({"spikes/times": [[0.5], [0.5]]}, "differ in their number of samples"),

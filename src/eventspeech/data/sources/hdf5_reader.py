@@ -76,11 +76,11 @@ def blocks(path: str) -> Iterator[dict[str, np.ndarray]]:
         units = _dataset(path, file, "spikes/units", "iu", ragged=True)
         size, left = len(times), os.path.getsize(path)
         step = max(1, min(BLOCK_SAMPLES, BLOCK_BYTES * size // left)) if size else 1
-        swapped = [_swapped(h5py.check_vlen_dtype(data.dtype)) for data in (times, units)]
+        swapped = [_swapped(_element(data.dtype)) for data in (times, units)]
         for start in range(0, size, step):
             block = {}
             for name, data, swap in zip(("times", "units"), (times, units), swapped, strict=True):
-                kind = h5py.check_vlen_dtype(data.dtype).newbyteorder("=")
+                kind = _element(data.dtype).newbyteorder("=")
                 rows = data[start : start + step]
                 block[f"{name}_per_sample"] = np.array([len(row) for row in rows], np.int64)
                 values = np.concatenate([np.asarray(row, kind) for row in rows])
@@ -106,20 +106,35 @@ def _dataset(
     if not isinstance(data, h5py.Dataset):
         raise Refused(f"{path} has no dataset {name}; {remedy}.")
     _require_own(path, name, data)
-    kind = h5py.check_vlen_dtype(data.dtype) if ragged else data.dtype
-    plain = kind is not None and kind.kind in kinds and (kind.kind not in "iuf" or kind.itemsize <= 8)
-    if plain and kind.kind == "O":
-        plain = h5py.check_string_dtype(kind) is not None
+    element = _element(data.dtype) if ragged else data.dtype
+    plain = element is not None and element.kind in kinds and (element.kind not in "iuf" or element.itemsize <= 8)
+    if plain and element.kind == "O":
+        plain = h5py.check_string_dtype(element) is not None
     if data.shape is None or data.ndim != 1 or not plain:
         what = {"f": "real numbers", "iu": "whole numbers"}.get(kinds, "whole numbers or texts")
         dimensions = "no" if data.shape is None else data.ndim
-        type_ = "reference" if h5py.check_ref_dtype(data.dtype) else str(data.dtype)[:60]
         raise Refused(
-            f"{path}: {name} has {dimensions} dimensions and the type {type_}; make it one row of "
+            f"{path}: {name} has {dimensions} dimensions and the type {_type_name(data.dtype)}; make it one row of "
             f"{'variable-length ' if ragged else ''}{what}, as in SHD's layout."
         )
     _require_possible(path, name, data)
     return data
+
+
+def _element(dtype: np.dtype) -> np.dtype | None:
+    """Return the type of the numbers in rows of variable length; ``None``: it holds something else."""
+    element = h5py.check_vlen_dtype(dtype)
+    return element if isinstance(element, np.dtype) else None
+
+
+def _type_name(dtype: np.dtype) -> str:
+    if h5py.check_ref_dtype(dtype):
+        return "reference"
+    if h5py.check_string_dtype(dtype):
+        return "text"
+    if h5py.check_vlen_dtype(dtype):
+        return f"variable-length {_element(dtype) or 'rows'}"[:60]
+    return str(dtype)[:60]
 
 
 def _link(path: str, file: h5py.File, name: str) -> h5py.HLObject | None:
