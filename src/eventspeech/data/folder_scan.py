@@ -48,8 +48,9 @@ def scan(folder: Path, endings: Collection[str]) -> Scan:
         DataError: a link leads into a circle, or to a folder that is reached in another way, too.
     """
     found = Scan()
-    waiting = [(folder, (os.path.realpath(folder),))]
-    seen = {waiting[0][1][0]: folder}
+    root = os.path.realpath(folder)
+    waiting: list[tuple[Path, tuple[str, ...]]] = [(folder, (root,))]
+    seen = {root: folder}
     while waiting:
         current, ancestors = waiting.pop()
         try:

@@ -104,8 +104,10 @@ def read_index(raw: Path) -> list[Entry]:
 
 
 def _parsed(row: dict[str, str]) -> Entry:
-    numbers = {"take": int(row["take"]), "rate_hz": int(row["rate_hz"]), "duration_s": float(row["duration_s"])}
-    one = Entry(**row | numbers)
+    if None in row.values():
+        raise ValueError("a line is cut short")
+    kinds = {"take": int, "rate_hz": int, "duration_s": float}
+    one = Entry(**{column: kinds.get(column, str)(cell) for column, cell in row.items()})
     if one.split not in SPLITS:
         raise ValueError(f"the split '{one.split}'")
     return one

@@ -53,8 +53,8 @@ def _protect(given: Download, raw: Path) -> None:
         if Path(os.path.realpath(path)).is_relative_to(place):
             raise UserError(f"{key} = {path} lies in {raw}, which is made anew; keep it elsewhere.")
     folder = given.recordings.folder
-    searched = given.source == "recordings" and given.recordings.manifest is None and folder is not None
-    if searched and place.is_relative_to(os.path.realpath(folder)):
+    searched = given.source == "recordings" and given.recordings.manifest is None
+    if searched and folder is not None and place.is_relative_to(os.path.realpath(folder)):
         raise UserError(
             f"download.recordings.folder = {folder} holds {raw}, whose files are no recordings of yours; name the "
             "folder that holds the recordings alone."

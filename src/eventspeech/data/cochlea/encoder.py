@@ -102,8 +102,9 @@ def encode(
     # silence after the end makes the transforms fast; the spikes in it are not simulated
     padded = np.zeros(membrane.padded_length(len(prepared)))
     padded[: len(prepared)] = prepared
-    chosen = {"native": native.NativeKernels, "numba": NumbaKernels}[kernels or default_kernels()]
-    parts = list(chosen(membrane.spectrum(padded)).spikes(steps, seed, parameters.fibres))
+    sets: dict[str, type[native.NativeKernels | NumbaKernels]] = {"native": native.NativeKernels, "numba": NumbaKernels}
+    chosen = sets[kernels or default_kernels()](membrane.spectrum(padded))
+    parts = list(chosen.spikes(steps, seed, parameters.fibres))
     times = np.concatenate([times for times, _ in parts])
     channels = np.concatenate([channels for _, channels in parts])
     order = np.lexsort((channels, times))

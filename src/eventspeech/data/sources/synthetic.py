@@ -194,7 +194,7 @@ def _load() -> tuple[ctypes.CDLL, str]:
 
 
 def _unload(library: ctypes.CDLL) -> None:
-    close = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+    close = getattr(_ctypes, "dlclose" if hasattr(_ctypes, "dlclose") else "FreeLibrary")
     close(library._handle)
 
 
