@@ -99,27 +99,26 @@ def paired(
     if not differences:
         return Difference(0, None, None, None, None, None, None, "undecided", missing or "no value")
     result = estimate(differences, confidence, possible)
-    if result.sd is None:
+    mean, sd, low, high = result.mean, result.sd, result.low, result.high
+    if mean is None or sd is None or low is None or high is None:
         reason = "; ".join(filter(None, [missing, ONE_SEED]))
-        return Difference(1, result.mean, None, None, None, None, None, "undecided", reason)
+        return Difference(1, mean, None, None, None, None, None, "undecided", reason)
     # equal up to rounding: a spread of zero would make any difference certain
-    if result.sd <= 1e-9 * max(1.0, abs(result.mean)):
+    if sd <= 1e-9 * max(1.0, abs(mean)):
         reason = "; ".join(filter(None, [missing, "all differences are equal: their spread is unknown"]))
-        return Difference(result.n, result.mean, 0.0, None, None, None, None, "undecided", reason)
-    p = float(2 * stats.t.sf(abs(result.mean) / (result.sd / math.sqrt(result.n)), result.n - 1))
-    verdict = "higher" if result.low > 0 else "lower" if result.high < 0 else "undecided"
+        return Difference(result.n, mean, 0.0, None, None, None, None, "undecided", reason)
+    p = float(2 * stats.t.sf(abs(mean) / (sd / math.sqrt(result.n)), result.n - 1))
+    verdict = "higher" if low > 0 else "lower" if high < 0 else "undecided"
     if missing:  # runs that never get there are not missing at random
         verdict = "undecided"
-    detectable = detectable_difference(result.sd, result.n, confidence)
-    return Difference(
-        result.n, result.mean, result.sd, result.low, result.high, p, detectable, verdict, missing
-    )  # fmt: skip
+    detectable = detectable_difference(sd, result.n, confidence)
+    return Difference(result.n, mean, sd, low, high, p, detectable, verdict, missing)
 
 
 def differences_of(values: Sequence[float | None], reference: Sequence[float | None]) -> list[float | None]:
     """Return the differences of pairs; ``None`` where one value is unknown."""
     pairs = zip(values, reference, strict=True)
-    return [None if None in (value, other) else float(value) - float(other) for value, other in pairs]
+    return [None if value is None or other is None else float(value) - float(other) for value, other in pairs]
 
 
 def means_of(values: Sequence[float | None], folds: int) -> list[float | None]:

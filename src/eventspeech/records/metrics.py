@@ -79,9 +79,9 @@ def read(path: Path, model: Path, confusion: np.ndarray, **job: Any) -> dict[str
         raise DataError(f"{path} belongs to another model than {model}; {again('evaluate')}.")
     samples = found.count("samples", least=1)
     for name in ("accuracy_heard", "accuracy_unheard", "accuracy_validation_speakers"):
-        found.fraction(name, null=True)
+        found.unless_null(name, found.fraction)
     found.number("loss")
-    found.number("hidden_spikes", 0, null=True)
+    found.unless_null("hidden_spikes", found.number, 0)
     hits, counted = int(np.trace(confusion)), int(confusion.sum())
     found.require("samples", samples == counted, f"the {counted} samples of confusion.csv")
     same = abs(found.fraction("accuracy") - hits / counted) < 1e-9

@@ -83,7 +83,7 @@ def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) ->
     meta.text("loss")
     meta.count("seed", most=LARGEST_SEED)
     meta.count("epoch", least=1)
-    meta.count("spike_count", null=True)
+    meta.unless_null("spike_count", meta.count)
     _check_shape(meta)
     found = _check_network(meta.object("network"), classes)
     for name, array in arrays.items():

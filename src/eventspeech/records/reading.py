@@ -6,7 +6,7 @@ A reader takes the fields that it needs, each by what it has to be, and hands ou
 import csv
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,8 +53,7 @@ class Fields:
         remedy: what mends a damaged one.
         inside: where in the file the object stands, as ``outer.``.
 
-    Each method that takes a field raises :class:`DataError` if it is missing or not of its kind. With ``null``, JSON's
-    null is returned as ``None``: unknown.
+    Each method that takes a field raises :class:`DataError` if it is missing or not of its kind.
     """
 
     content: dict[str, Any]
@@ -93,24 +92,20 @@ class Fields:
             raise DataError(f"{self.path} lacks the field {self.inside}{name}; {self.remedy}.")
         return self.content[name]
 
-    def number(self, name: str, low: float = -math.inf, high: float = math.inf, *, null: bool = False) -> float | None:
+    def number(self, name: str, low: float = -math.inf, high: float = math.inf) -> float:
         """Take a finite number within bounds."""
         value = self.raw(name)
-        if value is None and null:
-            return None
         finite = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         self.require(name, finite and low <= value <= high, "a finite number" + _within(low, high))
         return float(value)
 
-    def fraction(self, name: str, *, null: bool = False) -> float | None:
+    def fraction(self, name: str) -> float:
         """Take a number in [0, 1]."""
-        return self.number(name, 0, 1, null=null)
+        return self.number(name, 0, 1)
 
-    def count(self, name: str, least: int = 0, most: int = 2**53, *, null: bool = False) -> int | None:
+    def count(self, name: str, least: int = 0, most: int = 2**53) -> int:
         """Take a whole number within bounds."""
         value = self.raw(name)
-        if value is None and null:
-            return None
         whole = isinstance(value, int) and not isinstance(value, bool)
         self.require(name, whole and least <= value <= most, "a whole number" + _within(least, most))
         return value
@@ -122,16 +117,19 @@ class Fields:
         self.require(name, whole and len(value) > 0, "a list of whole numbers" + _within(least, most))
         return value
 
+    def unless_null(self, name: str, take: Callable[..., Any], *bounds: float) -> None:
+        """Take a field by one of these methods unless it is JSON's null: unknown."""
+        if self.raw(name) is not None:
+            take(name, *bounds)
+
     def flag(self, name: str) -> bool:
         """Take true or false."""
         self.require(name, isinstance(self.raw(name), bool), "true or false")
         return self.content[name]
 
-    def text(self, name: str, *, null: bool = False) -> str | None:
+    def text(self, name: str) -> str:
         """Take a text that is not empty."""
         value = self.raw(name)
-        if value is None and null:
-            return None
         self.require(name, isinstance(value, str) and value != "", "a text")
         return value
 

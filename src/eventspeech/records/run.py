@@ -96,7 +96,7 @@ def read_all(params: Params, models: Path, evaluations: Path) -> list[Run]:
         DataError: a run or its test is missing, damaged or another one's; names the file and the remedy.
     """
     jobs = itertools.product(params.study.losses, params.study.seeds, params.study.folds)
-    runs = [_read(job, *(Path(root, *map(str, job)) for root in (models, evaluations)), params) for job in jobs]
+    runs = [_read(job, Path(models, *map(str, job)), Path(evaluations, *map(str, job)), params) for job in jobs]
     for run in runs:
         if run.classes != runs[0].classes:
             raise DataError(
@@ -107,7 +107,7 @@ def read_all(params: Params, models: Path, evaluations: Path) -> list[Run]:
 
 
 def _read(job: tuple[str, int, str], model: Path, evaluation: Path, params: Params) -> Run:
-    names = dict(zip(("loss", "seed", "fold"), job, strict=True))
+    names: dict[str, Any] = dict(zip(("loss", "seed", "fold"), job, strict=True))
     remedies = {
         model / "history.csv": "train",
         model / "summary.json": "train",
@@ -134,7 +134,7 @@ def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any
     found.belongs(**job)
     epochs = len(accuracies)
     found.require("epochs", found.count("epochs") == epochs, f"the {epochs} epochs of history.csv")
-    found.count("collapsed_at_epoch", 1, epochs, null=True)
+    found.unless_null("collapsed_at_epoch", found.count, 1, epochs)
     found.text("protocol")
     for name in ("heard_speakers", "validation_speakers"):
         found.names(name)
@@ -145,7 +145,7 @@ def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any
     for name in ("training_samples", "validation_samples"):
         found.count(name, least=1)
     for name in ("duration_s", "ms_per_sample"):
-        found.number(name, 0, null=True)
+        found.unless_null(name, found.number, 0)
     return found.content
 
 

@@ -131,7 +131,7 @@ def _curve_rows(runs: list[Run], confidence: float) -> Iterator[dict]:
         for epoch in range(1, max(len(run.validation) for run in same) + 1):
             # a shorter run leaves the mean when it ends: `runs` tells how many the mean stands on
             going = [run for run in same if len(run.validation) >= epoch]
-            by_seed = {run.seed: [] for run in going}
+            by_seed: dict[int, list[float]] = {run.seed: [] for run in going}
             for run in going:
                 by_seed[run.seed].append(run.validation[epoch - 1])
             result = estimate([float(np.mean(values)) for values in by_seed.values()], confidence, FRACTION)
@@ -162,7 +162,7 @@ def _loss_row(loss: str, runs: list[Run], early: int, params: Params) -> dict:
     measured = [_measures(run, early) for run in runs]
     seeds, folds = len(params.study.seeds), len(params.study.folds)
     row: dict = {"loss": loss, "runs": len(runs), "seeds": seeds, "folds": folds}
-    reasons = {}
+    reasons: dict[str, list[str]] = {}
     for name in measured[0]:
         means = means_of([values[name] for values in measured], folds)
         result = estimate(means, params.compare.confidence, FRACTION)
@@ -272,8 +272,8 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
             apart = differences_of(values, others)
             result = paired(values, others, params.compare.confidence, folds, possible)
             over_folds = paired(_by_fold(apart, folds), [0.0] * folds, params.compare.confidence, 1, possible)
-            left = [[values[measure] for values in group] for group in standing] if collapsed else [[], []]
-            without = paired(*left, params.compare.confidence, folds, possible)
+            left, other_left = ([values[measure] for values in group] if collapsed else [] for group in standing)
+            without = paired(left, other_left, params.compare.confidence, folds, possible)
             yield {
                 "loss": loss,
                 "reference": params.compare.reference,

@@ -132,7 +132,9 @@ def _accuracy(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if len(hits) else None
 
 
-def _write(tested: dict[str, Any], meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs):
+def _write(
+    tested: dict[str, Any], meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs
+) -> None:
     hits = outcome.predictions == samples.labels
     classes, speakers = np.array(samples.class_names), np.array(samples.speaker_names)[samples.speakers]
     heard = np.isin(speakers, meta["heard_speakers"])
@@ -155,7 +157,7 @@ def _write(tested: dict[str, Any], meta: dict[str, Any], samples: SpikeStore, ou
         for name in samples.speaker_names
         if np.any(speakers == name)
     }
-    found = {
+    found: dict[str, Any] = {
         "model": tested,
         "samples": len(samples),
         "accuracy": _accuracy(hits),

@@ -9,7 +9,7 @@ read here. An interrupted training goes on from its checkpoint and ends with the
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,7 +129,11 @@ def _line(name: str, row: Row, epochs: int, left_s: float) -> str:
 
 
 def _meta(
-    job: dict[str, Any], who: dict[str, list[str]], trainer: Trainer, progress: checkpoint.Progress, classes: list[str]
+    job: dict[str, Any],
+    who: dict[str, list[str]],
+    trainer: Trainer,
+    progress: checkpoint.Progress,
+    classes: Sequence[str],
 ) -> dict[str, Any]:
     """Return what the model file says of itself."""
     return {
