@@ -38,6 +38,7 @@ def test_lays_out_the_repositorys_own_files(tmp_path):
     found = tree(tmp_path / "new" / "study")
     assert found.pop("params.yaml").decode() == presets.text("default")
     assert {"workflow/Snakefile", "dvc.yaml", ".dvc/config", ".gitignore", "reports/README.md"} < set(found)
+    assert "config/params.schema.json" in found, "by which editors complete and check params.yaml"
     assert found == {name: (ROOT / name).read_bytes() for name in found}
     assert not (tmp_path / "new" / "study").is_symlink() and os.listdir(tmp_path / "new") == ["study"]
 

@@ -27,4 +27,5 @@ def test_what_the_catalogue_asks_for():
     assert shown["usage"]["report"] is True
     readme = (ROOT / "README.md").read_text().lower()
     assert "snakemake" in readme and "workflow" in readme
+    assert (ROOT / "config" / "README.md").is_file()
     assert (WORKFLOW / "Snakefile").is_file() and not (ROOT / "Snakefile").exists()
