@@ -1,11 +1,17 @@
 """Studies of one seed, one loss, several folds: every figure, table and sentence of them."""
 
 import dataclasses
+import json
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-from support.studies import load, make
+from matplotlib.text import Text
+from support import fake_results
+from support.studies import compare, load, make
 
-from eventspeech.report import claims, figures, published, tables, text
+from eventspeech.report import claims, closing, figures, formats, published, show, tables, text
 
 FIGURES = [
     "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
@@ -80,3 +86,47 @@ def test_folds_are_shown_and_break_nothing(tmp_path, seeds):
     assert shown["best validation (%)"][5].split(" ")[0] == f"{100 * best:.1f}"
     assert "interval over folds" in tables.differences(study)
     assert (tables.runs(study)["fold"] == ["s01", "s02", "s03"] * 2 * len(seeds)).all()
+
+
+def everything(study):
+    """Make every figure, table and sentence of a study; return the texts of figures."""
+    drawn = [getattr(figures, name)(study) for name in FIGURES if not name.startswith("confusion")]
+    for name in ("accuracies", "runs", "time_to_accuracy", "differences", "profile", "machines", "data_set"):
+        formats.as_html(getattr(tables, name)(study))
+    found = claims.findings(study)
+    assert text.header(study) and text.findings(found, *published.CLAIMS) and claims.against_baseline(study)
+    assert len(closing.lines(study, found, Path())) <= 12
+    return [entry.get_text() for figure in drawn for entry in figure.findobj(Text)]
+
+
+def test_a_study_without_measurements_says_so(own):
+    root, chosen = own
+    sweep = chosen.sweep.model_copy(update={"cpu_batch_sizes": [], "cuda_batch_sizes": []})
+    study = load(root, chosen.model_copy(update={"sweep": sweep}))
+    assert any("nothing was to be measured" in entry for entry in everything(study))
+    costs = [found for found in claims.findings(study) if found.claim in published.OF_DEVICES]
+    assert {found.status for found in costs} == {claims.UNTESTABLE}
+    assert "not in the parameter file's" in costs[0].sentence
+
+
+def test_a_study_of_collapsed_runs_and_one_of_single_epochs_render(own):
+    root, chosen = own
+    for path in (root / "results" / "train").rglob("summary.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"collapsed_at_epoch": 9}))
+    compare(root, chosen)
+    study = load(root, chosen)
+    everything(study)
+    assert "Collapsed runs: 4." in text.header(study)
+    for path in (root / "results" / "train").rglob("summary.json"):
+        loss, seed = path.parts[-4:-2]
+        fake_results.training(path.parent, loss, int(seed), np.array([0.25 + 0.01 * int(seed)]))
+    compare(root, chosen)
+    everything(load(root, chosen))
+
+
+def test_an_empty_table_says_so(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(show, "display", shown.append)
+    monkeypatch.setattr(show, "_log_to_standard_error", lambda: None)
+    show.Shower(tmp_path, ["png"]).table(pd.DataFrame([]), "differences", "A caption.")
+    assert "Nothing in this study" in shown[-1].data

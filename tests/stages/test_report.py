@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 
+import nbformat
 import pandas as pd
 import pytest
 from support.studies import make
 
 from eventspeech import cli
 from eventspeech.errors import DataError
+from eventspeech.report import closing
 from eventspeech.stages import report
 
 FIGURES = [
@@ -137,3 +139,14 @@ def test_importing_the_package_loads_no_plotting():
     code += " 'matplotlib' in sys.modules or 'seaborn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_under_the_workflow_the_findings_are_told_at_its_end(own, monkeypatch, caplog):
+    root, chosen = own
+    monkeypatch.setenv(closing.TOLD_LATER, "1")
+    monkeypatch.setattr(report, "execute", lambda *_: nbformat.v4.new_notebook())
+    with caplog.at_level("DEBUG", logger="eventspeech"):
+        report.report(chosen, root / "params.yaml", root / "data/spikes", root / "results", root / "reports")
+    told = (root / "reports" / "tables" / closing.NAME).read_text().splitlines()
+    levels = {record.message: record.levelname for record in caplog.records}
+    assert {levels[line] for line in told} == {"DEBUG"}

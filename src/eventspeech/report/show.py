@@ -40,7 +40,7 @@ class Shower:
         """Save a table as ``tables/{name}.*`` and show it."""
         formats.save(table, self.out / "tables", name)
         display(Markdown(self._caption("Table", caption)))
-        display(HTML(formats.as_html(table)))
+        display(HTML(formats.as_html(table) if len(table) else "<p>Nothing in this study belongs in this table.</p>"))
 
     def sentence(self, text: str) -> None:
         """Show a paragraph of Markdown."""

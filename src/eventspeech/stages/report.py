@@ -3,6 +3,7 @@
 import ast
 import json
 import logging
+import os
 import shutil
 import time
 from pathlib import Path
@@ -52,9 +53,9 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
     write_text(out / f"{NAME}.html", page(notebook, params.report.title))
     told = closing.lines(study, claims.findings(study), out / f"{NAME}.html")
     write_text(out / "tables" / closing.NAME, "\n".join(told) + "\n")
-    logger.debug("report: %.1f s", time.monotonic() - start)
+    logger.info("report: %s in %.1f s", out / f"{NAME}.html", time.monotonic() - start)
     for line in told:
-        logger.info("%s", line)
+        logger.log(logging.DEBUG if os.environ.get(closing.TOLD_LATER) else logging.INFO, "%s", line)
 
 
 def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:

@@ -13,14 +13,12 @@ from eventspeech.report.figures.style import (
     dot,
     legend,
     loss_label,
+    sentence,
     styled,
     verdict_colour,
 )
 from eventspeech.report.results import Results, ablation_measures, ablation_order
-from eventspeech.report.words import (
-    measure_name,
-    verdict,
-)
+from eventspeech.report.words import measure_name, verdict
 
 
 @styled
@@ -31,13 +29,10 @@ def differences(results: Results) -> Figure:
     panels = {
         loss: table[table["loss"] == loss] for loss in results.compared if loss != results.params.compare.reference
     }
-    rows = max((len(rows) for rows in panels.values()), default=1)
-    figure = Figure(figsize=(WIDTH, 0.26 * rows * max(1, len(panels)) + 0.9), layout="constrained")
     if not panels:
-        axes = figure.subplots()
-        axes.set_axis_off()
-        axes.text(0.5, 0.5, "one loss in the study: nothing to compare", ha="center", transform=axes.transAxes)
-        return figure
+        return sentence(WIDTH, "one loss in the study: nothing to compare")
+    rows = max(len(rows) for rows in panels.values())
+    figure = Figure(figsize=(WIDTH, 0.26 * rows * len(panels) + 0.9), layout="constrained")
     shape = {"width_ratios": [1.6, 1], "squeeze": False, "sharex": "col"}
     grid = figure.subplots(len(panels), 2, **shape)
     for (left, right), (loss, rows_of_loss) in zip(grid, panels.items(), strict=True):

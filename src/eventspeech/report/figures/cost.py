@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from eventspeech.records.measurement import is_valid
-from eventspeech.report.figures.style import GREY, WIDTH, legend, styled
+from eventspeech.report.figures.style import GREY, WIDTH, legend, sentence, styled
 from eventspeech.report.results import Results
 from eventspeech.report.words import device_name
 
@@ -19,6 +19,8 @@ DEVICES = {"cpu": ("#444444", "s"), "cuda": ("#882255", "o")}
 @styled
 def profile(results: Results) -> Figure:
     """Draw time and energy of an epoch by device and batch size, logarithmic; what was not measured is named."""
+    if not results.profile:
+        return sentence(WIDTH, "nothing was to be measured: sweep.cpu_batch_sizes and sweep.cuda_batch_sizes are empty")
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
     grid = figure.subplots(1, 2, sharex=True)
     keys = {"epoch_time_s": "time of an epoch (s)", "energy_per_epoch_j": "energy of an epoch (J)"}

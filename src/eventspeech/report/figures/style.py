@@ -124,6 +124,15 @@ def look(results: Results, loss: str) -> dict[str, object]:
     return {"color": COLOURS[place], "linestyle": LINES[(place + again) % len(LINES)]}
 
 
+def sentence(width: float, text: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = Figure(figsize=(width, 1.1), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
+    return figure
+
+
 def percent_axis(axes: Axes, label: str, low: float = 0.0) -> None:
     axes.set(ylabel=label, ylim=(100 * low, 102))
 
