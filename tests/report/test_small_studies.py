@@ -101,8 +101,8 @@ def everything(study):
 
 def test_a_study_without_measurements_says_so(own):
     root, chosen = own
-    sweep = chosen.sweep.model_copy(update={"cpu_batch_sizes": [], "cuda_batch_sizes": []})
-    study = load(root, chosen.model_copy(update={"sweep": sweep}))
+    profile = chosen.profile.model_copy(update={"cpu_batch_sizes": [], "cuda_batch_sizes": []})
+    study = load(root, chosen.model_copy(update={"profile": profile}))
     assert any("nothing was to be measured" in entry for entry in everything(study))
     costs = [found for found in claims.findings(study) if found.claim in published.OF_DEVICES]
     assert {found.status for found in costs} == {claims.UNTESTABLE}

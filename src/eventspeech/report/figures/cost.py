@@ -20,7 +20,9 @@ DEVICES = {"cpu": ("#444444", "s"), "cuda": ("#882255", "o")}
 def profile(results: Results) -> Figure:
     """Draw time and energy of an epoch by device and batch size, logarithmic; what was not measured is named."""
     if not results.profile:
-        return sentence(WIDTH, "nothing was to be measured: sweep.cpu_batch_sizes and sweep.cuda_batch_sizes are empty")
+        return sentence(
+            WIDTH, "nothing was to be measured: profile.cpu_batch_sizes and profile.cuda_batch_sizes are empty"
+        )
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
     grid = figure.subplots(1, 2, sharex=True)
     keys = {"epoch_time_s": "time of an epoch (s)", "energy_per_epoch_j": "energy of an epoch (J)"}
