@@ -58,7 +58,7 @@ def test_a_heap_that_goes_round_in_circles_ends_within_seconds(tmp_path, monkeyp
 
 
 def test_a_disk_that_does_not_answer_ends_the_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdf5_process, "STALL_S", -49.0)
+    monkeypatch.setattr(hdf5_process, "STALL_S", -29.0)
     monkeypatch.setattr(hdf5_process, "start", ForkedReader)
     monkeypatch.setattr(ForkedReader, "serve", staticmethod(lambda request, out: time.sleep(60)))
     assert "was not read within 1 s; see whether its disk answers" in refused(good(tmp_path / "a.h5"))
