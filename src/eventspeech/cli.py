@@ -229,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"eventspeech {given[0]}: {error}", file=sys.stderr)
         return console.USERS_ERROR
     except SystemExit as asked:  # for help, or in a way that cannot be
-        asked.code = console.close_output("--help", asked.code or 0)
+        asked.code = console.close_output("--help", int(asked.code or 0))
         raise
     try:
         _require_distinct(arguments)  # before the log is written, which may be one of the two

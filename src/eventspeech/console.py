@@ -228,9 +228,10 @@ class _LogFile(logging.FileHandler):
         super().__init__(path, mode="w", encoding="utf-8", errors="backslashreplace")
         self.verb, self.path, self.failed = verb, path, False
 
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def emit(self, record: logging.LogRecord) -> None:
         """Write a record unless an earlier one could not be written."""
-        return False if self.failed else super().handle(record)
+        if not self.failed:
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Tell the screen of the first failure."""

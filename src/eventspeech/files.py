@@ -190,7 +190,7 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = Tru
             raise TypeError(f"{name} would have to be pickled")
     with atomic_path(path) as temporary:
         with temporary.open("wb") as stream:
-            (np.savez_compressed if compress else np.savez)(stream, **arrays)
+            (np.savez_compressed if compress else np.savez)(stream, **arrays)  # type: ignore[arg-type]
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -80,6 +80,7 @@ def test_statistics(parameters, raw, out):
 def test_what_is_odd_is_logged_and_kept(parameters, raw, out, caplog):
     """Here: the same spikes in both splits, and a third of the samples silent."""
     download.download(parameters, raw)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "eventspeech"):
         preprocess.preprocess(parameters, raw, "train", *out)
     warnings = json.loads(out[1].read_text())["warnings"]

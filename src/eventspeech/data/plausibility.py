@@ -100,7 +100,7 @@ def _require_in_trial(whole: SpikeStore, cropped: SpikeStore, split: str, in_sec
         )
     raise DataError(
         f"{percent(lost)} % of the {len(whole.times_ms)} spikes of the {split} split lie beyond {cropped.trial_ms:g} "
-        f"ms and would be cut off (the median sample ends at {end_ms:.6g} ms); {remedy}."
+        f"ms and would be cut off (the median sample ends at {end_ms:.0f} ms); {remedy}."
     )
 
 

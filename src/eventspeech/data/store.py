@@ -194,9 +194,10 @@ def _check_events(times: np.ndarray, channels: np.ndarray, owners: np.ndarray, f
     outside = (channels < 0) | (channels >= CHANNELS)
     if np.any(outside):
         where = int(np.argmax(outside))
+        hint = "; if yours count from 1, subtract 1" if channels.max() == CHANNELS else ""
         raise DataError(
             f"Sample {first + int(owners[where])} has channel {int(channels[where])}, outside 0..{CHANNELS - 1}; this "
-            f"program expects SHD's {CHANNELS} channels."
+            f"program expects SHD's {CHANNELS} channels{hint}."
         )
 
 
@@ -278,8 +279,8 @@ def save(store: SpikeStore, path: Path, split: str) -> None:
             "speakers": store.speakers,
             "class_names": np.array(store.class_names, dtype=np.str_),
             "speaker_names": np.array(store.speaker_names, dtype=np.str_),
-            "trial_ms": np.float64(store.trial_ms),
-            "split": np.str_(split),
+            "trial_ms": np.array(store.trial_ms, np.float64),
+            "split": np.array(split, np.str_),
             "validation": np.zeros(len(store), bool) if store.validation is None else store.validation,
         },
         compress=False,  # spike times do not compress, and training reads the store at every start

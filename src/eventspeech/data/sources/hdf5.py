@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def write(path: Path, spikes: SpikeStore, speakers_as_numbers: bool | None = Non
         file.create_dataset("extra/keys", data=list(spikes.class_names), dtype=h5py.string_dtype())
 
 
-def _messages(files: Mapping[str, Path], rows: str | None) -> tuple[dict[str, _Facts], Iterator[Message]]:
+def _messages(files: Mapping[str, Path], rows: str | None) -> tuple[dict[str, _Facts], Generator[Message, None, None]]:
     """Return the facts of all files, and what comes after them: the blocks of the split ``rows``."""
     stream = hdf5_process.messages(files, rows)
     facts = {}

@@ -11,9 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ MIB = 1 << 20
 Message = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
-def messages(files: Mapping[str, Path], rows: str | None) -> Iterator[Message]:
+def messages(files: Mapping[str, Path], rows: str | None) -> Generator[Message, None, None]:
     """Yield what the reading process says: of each file its facts, then the spikes of the split ``rows`` by blocks.
 
     Args:
@@ -44,21 +44,29 @@ def messages(files: Mapping[str, Path], rows: str | None) -> Iterator[Message]:
         DataError: a file is missing, refused, damaged, or takes more time or memory than its size explains.
     """
     size = sum(_size(Path(path)) for path in files.values())
-    request = {
+    cpu_s = CPU_S + size / BYTES_PER_CPU_S
+    request: dict[str, Any] = {
         "files": {split: str(path) for split, path in files.items()},
         "rows": rows,
-        "cpu_s": CPU_S + size / BYTES_PER_CPU_S,
+        "cpu_s": cpu_s,
         "memory_bytes": MEMORY_BYTES + 2 * size,
     }
-    path = next(iter(files.values()))  # which it is at
+    path = str(next(iter(files.values())))  # which it is at
     process = start(request)
+    stream = process.stdout
+    assert stream is not None
     stalled = threading.Event()
-    seconds = STALL_S + 10 * request["cpu_s"]
-    clock = threading.Timer(seconds, lambda: (stalled.set(), process.kill()))
+    seconds = STALL_S + 10 * cpu_s
+
+    def end() -> None:
+        stalled.set()
+        process.kill()
+
+    clock = threading.Timer(seconds, end)
     clock.daemon = True
     clock.start()
     try:
-        for message, arrays in _received(process.stdout, limit=64 * MIB + 64 * size):
+        for message, arrays in _received(stream, limit=64 * MIB + 64 * size):
             if message["kind"] == "end":
                 return
             if message["kind"] == "reading":
@@ -74,7 +82,7 @@ def messages(files: Mapping[str, Path], rows: str | None) -> Iterator[Message]:
     finally:
         clock.cancel()
         process.kill()
-        process.stdout.close()
+        stream.close()
         process.wait()
 
 
@@ -100,7 +108,7 @@ def _size(path: Path) -> int:
         raise DataError(f"{path} may not be read ({error.strerror}); change its permissions.") from error
 
 
-def _received(stream: BinaryIO, limit: int) -> Iterator[Message]:
+def _received(stream: IO[bytes], limit: int) -> Iterator[Message]:
     """Yield messages with their arrays until the stream ends; all arrays of a message stay below ``limit`` bytes."""
     while line := stream.readline(LONGEST_LINE):
         if not line.endswith(b"\n"):

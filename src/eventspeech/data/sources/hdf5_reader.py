@@ -76,15 +76,15 @@ def blocks(path: str) -> Iterator[dict[str, np.ndarray]]:
         units = _dataset(path, file, "spikes/units", "iu", ragged=True)
         size, left = len(times), os.path.getsize(path)
         step = max(1, min(BLOCK_SAMPLES, BLOCK_BYTES * size // left)) if size else 1
-        swapped = [_swapped(_element(data.dtype)) for data in (times, units)]
+        kinds = [np.dtype(h5py.check_vlen_dtype(data.dtype)) for data in (times, units)]
+        swapped = {kind: _swapped(kind) for kind in kinds}
         for start in range(0, size, step):
             block = {}
-            for name, data, swap in zip(("times", "units"), (times, units), swapped, strict=True):
-                kind = _element(data.dtype).newbyteorder("=")
+            for name, data, kind in zip(("times", "units"), (times, units), kinds, strict=True):
                 rows = data[start : start + step]
                 block[f"{name}_per_sample"] = np.array([len(row) for row in rows], np.int64)
-                values = np.concatenate([np.asarray(row, kind) for row in rows])
-                block[name] = values.byteswap() if swap else values
+                values = np.concatenate([np.asarray(row, kind.newbyteorder("=")) for row in rows])
+                block[name] = values.byteswap() if swapped[kind] else values
                 left -= values.nbytes
             if left < 0:  # rows lie unpacked in the file, unless several of them point at the same bytes
                 raise Refused(f"{path} is damaged: its rows hold more bytes than the file; fetch or make it again.")
@@ -106,9 +106,9 @@ def _dataset(
     if not isinstance(data, h5py.Dataset):
         raise Refused(f"{path} has no dataset {name}; {remedy}.")
     _require_own(path, name, data)
-    element = _element(data.dtype) if ragged else data.dtype
+    element: np.dtype | None = _element(data.dtype) if ragged else data.dtype
     plain = element is not None and element.kind in kinds and (element.kind not in "iuf" or element.itemsize <= 8)
-    if plain and element.kind == "O":
+    if plain and element is not None and element.kind == "O":
         plain = h5py.check_string_dtype(element) is not None
     if data.shape is None or data.ndim != 1 or not plain:
         what = {"f": "real numbers", "iu": "whole numbers"}.get(kinds, "whole numbers or texts")

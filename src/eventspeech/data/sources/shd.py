@@ -223,13 +223,12 @@ def _chunks(response: http.client.HTTPResponse, name: str, start: int, expected:
         except OSError as error:  # no route, say; one that the disk raises is another matter
             raise ConnectionError(error.strerror or str(error)) from error
 
-    left = None if expected is None else -(-(expected - start) // CHUNK_BYTES)
     chunks = iter(read, b"")
-    if left is None:
+    if expected is None:
         logger.info("downloading %s (the server does not say how long it is)", name)
         return chunks
     logger.info("downloading %s, %.0f MB", name, (expected - start) / 1e6)
-    return track(chunks, left, f"downloading {name}", "MiB")
+    return track(chunks, -(-(expected - start) // CHUNK_BYTES), f"downloading {name}", "MiB")
 
 
 def _by_hand(archive: Archive, archives: Path, missing: Sequence[Archive], error: Exception) -> str:
