@@ -401,8 +401,8 @@ def test_dvc_adopts_what_snakemake_made(finished):
 
 def test_snakemake_adopts_what_dvc_made(tmp_path):
     content = tiny_parameters()
-    content["study"] |= {"seeds": [0], "folds": ["held_out"]}
-    content["validation"] = {"protocol": "held_out", "speakers": ["s1"]}
+    content["study"] |= {"seeds": [0], "folds": ["Jürgen-李"]}  # names of speakers, in any script
+    content["validation"] = {"protocol": "random", "fraction": 0.5}
     project = Project(tmp_path, content)
     project.dvc("repro", "--quiet")
     # without Snakemake, threads are the package's choice
