@@ -12,7 +12,20 @@ import tempfile
 from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["dvc.repo", "eventspeech.workflow", "pandas", "snakemake.cli"])
+_context.set_forkserver_preload(
+    [
+        "docutils.core",
+        "dvc.repo",
+        "eventspeech.cluster",
+        "eventspeech.engines",
+        "eventspeech.workflow",
+        "jinja2",
+        "pandas",
+        "requests",
+        "smart_open",
+        "snakemake.cli",
+    ]
+)
 
 
 def run(tool: str, arguments: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess:

@@ -1,6 +1,8 @@
 """A copy of the workflow in an empty folder, where `fake_eventspeech.py` is the command: a run takes seconds."""
 
 import contextlib
+import copy
+import functools
 import os
 import shutil
 import subprocess
@@ -11,6 +13,8 @@ import networkx
 import pytest
 import yaml
 from dvc.repo import Repo
+from dvc.utils import strictyaml
+from dvc.utils.serialize import _yaml
 
 from eventspeech import init, presets
 from support.forked import run
@@ -27,6 +31,14 @@ def tiny_parameters() -> dict:
     content["validation"] = {"protocol": "leave_one_out"}
     content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
     return content
+
+
+_parsed = functools.cache(_yaml.parse_yaml)
+
+
+def _parse_once(text: str, path: str, typ: str = "safe"):
+    """Parse a text as DVC does, but once: it reads its lock anew for each edit, and params.yaml for each stage."""
+    return copy.deepcopy(_parsed(text, path, typ))
 
 
 class Project:
@@ -92,6 +104,8 @@ class Project:
     def repo(self):
         """Yield DVC's view of the project. It names stages relative to the working folder."""
         with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch:
+            for module in (_yaml, strictyaml):
+                patch.setattr(module, "parse_yaml", _parse_once)
             patch.setenv("DVC_SITE_CACHE_DIR", self.environment["DVC_SITE_CACHE_DIR"])
             with Repo() as repo:
                 yield repo
