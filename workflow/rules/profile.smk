@@ -21,7 +21,7 @@ rule profile_cpu:
         file=parameters_file,
     shell:
         "eventspeech profile --params {params.file} --log {log}"
-        " --device cpu --batch-size {wildcards.batch} --spikes {input.spikes} --out {output.out}"
+        " --device cpu --batch-size {wildcards.batch:q} --spikes {input.spikes} --out {output.out}"
 
 
 # Where no GPU can be had, by the machine's, the driver's or the scheduler's word, the measurement is a row that says so:
@@ -48,4 +48,4 @@ rule profile_cuda:
         file=parameters_file,
     shell:
         "eventspeech profile --params {params.file} --log {log}"
-        " --device cuda --batch-size {wildcards.batch} --spikes {input.spikes} --out {output.out}"
+        " --device cuda --batch-size {wildcards.batch:q} --spikes {input.spikes} --out {output.out}"

@@ -22,7 +22,7 @@ rule baseline:
         file=parameters_file,
     shell:
         "eventspeech baseline --params {params.file} --log {log}"
-        " --fold {wildcards.fold} --spikes {input.spikes} --model {output.model} --summary {output.summary}"
+        " --fold {wildcards.fold:q} --spikes {input.spikes} --model {output.model} --summary {output.summary}"
 
 
 # The checkpoint is no output: Snakemake and DVC delete outputs before a job runs, and it must outlive an interruption.
@@ -55,6 +55,6 @@ rule train:
         file=parameters_file,
     shell:
         "eventspeech train --params {params.file} --log {log}"
-        " --loss {wildcards.loss} --seed {wildcards.seed} --fold {wildcards.fold} --spikes {input.spikes}"
+        " --loss {wildcards.loss:q} --seed {wildcards.seed:q} --fold {wildcards.fold:q} --spikes {input.spikes}"
         " --weights {output.weights} --history {output.history} --summary {output.summary}"
         " --checkpoint results/checkpoints/{wildcards.loss}/{wildcards.seed}/{wildcards.fold}.npz"
