@@ -28,4 +28,5 @@ def test_what_the_catalogue_asks_for():
     readme = (ROOT / "README.md").read_text().lower()
     assert "snakemake" in readme and "workflow" in readme
     assert (ROOT / "config" / "README.md").is_file()
-    assert (WORKFLOW / "Snakefile").is_file() and not (ROOT / "Snakefile").exists()
+    assert (WORKFLOW / "Snakefile").is_file()
+    assert 'include: "workflow/Snakefile"' in (ROOT / "Snakefile").read_text()

@@ -19,7 +19,9 @@ COMMANDS = ("sbatch", "srun", "sacct", "sacctmgr", "scancel", "scontrol", "sinfo
 def project(tmp_path):
     """Return a folder with the workflow and what the measurement reads."""
     project = tmp_path / "study"
-    shutil.copytree(ROOT / "workflow", project / "workflow")
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, project / name)
+    shutil.copy(ROOT / "Snakefile", project)
     shutil.copy(ROOT / "environment.yml", project)
     content = yaml.safe_load(presets.text("default"))
     content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
@@ -53,13 +55,13 @@ def submit(project, tmp_path):
         environment.pop(variable, None)
 
     def submitted(nodes: str, partition: str) -> list[str]:
-        profile = project / "workflow" / "profiles" / "slurm" / "config.yaml"
+        profile = project / "profiles" / "slurm" / "config.yaml"
         text = profile.read_text().replace('# slurm_partition: "your-partition"', f'slurm_partition: "{partition}"')
         profile.write_text(text.replace('# slurm_account: "your-account"', 'slurm_account: "acc"'))
         wait = ["--latency-wait", "3", "--seconds-between-status-checks", "1"]
         wait += ["--slurm-init-seconds-before-status-checks", "1"]
         target = ["results/profile/cuda/1.json", "--allowed-rules", "profile_cuda"]
-        arguments = [*target, "--workflow-profile", "workflow/profiles/slurm", *wait]
+        arguments = [*target, "--workflow-profile", "profiles/slurm", *wait]
         done = run("snakemake", arguments, project, environment | {"FAKE_SLURM_NODES": nodes})
         logs = "".join(log.read_text() for log in slurm.glob("*.out"))
         assert done.returncode == 0, done.stdout + done.stderr + logs

@@ -482,7 +482,7 @@ def test_lint(finished):
 
 def test_format():
     pytest.importorskip("snakefmt", reason="snakefmt is not installed")
-    files = [ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").iterdir()]
+    files = [ROOT / "Snakefile", ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").iterdir()]
     done = subprocess.run(
         [PYTHON, "-m", "snakefmt", "--check", "--line-length", "120", *files], capture_output=True, text=True
     )
@@ -499,7 +499,7 @@ def test_the_snakefile_is_a_table_of_contents():
 def test_profiles_say_why(profile):
     from snakemake.cli import get_argument_parser
 
-    text = (ROOT / "workflow" / "profiles" / profile / "config.yaml").read_text()
+    text = (ROOT / "profiles" / profile / "config.yaml").read_text()
     options = {option for action in get_argument_parser()._actions for option in action.option_strings}
     content = yaml.safe_load(text)
     # options of a plugin are known where it is installed
