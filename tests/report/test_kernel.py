@@ -44,9 +44,10 @@ def test_nothing_of_the_users_jupyter_home_or_temporary_folder_is_needed(tmp_pat
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_kernel_that_dies_is_one_sentence(tmp_path):
+def test_a_kernel_that_dies_is_one_sentence(tmp_path, capfd):
     with pytest.raises(UserError, match=r"ended before its work was done: most often .* memory"):
         execute(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_kernel_that_cannot_start_is_one_sentence(tmp_path, monkeypatch, caplog):

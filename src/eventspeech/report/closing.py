@@ -4,7 +4,7 @@ from pathlib import Path
 
 from eventspeech.report import claims
 from eventspeech.report.results import Results
-from eventspeech.report.words import percent, shortened, title, with_interval
+from eventspeech.report.words import percent, short, shortened, title, with_interval
 
 NAME = "findings.txt"
 """File among the tables that keeps these lines."""
@@ -58,4 +58,4 @@ def _time(results: Results) -> str:
     known = [run["summary"].get("duration_s") for run in results.runs.values()]
     known = [duration for duration in known if duration is not None]
     count = f"{len(results.runs)} training{'s' if len(results.runs) > 1 else ''}"
-    return f"{count} of {sum(known):.0f} s in all" if len(known) == len(results.runs) else f"{count}, time unknown"
+    return f"{count} of {short(sum(known))} s in all" if len(known) == len(results.runs) else f"{count}, time unknown"

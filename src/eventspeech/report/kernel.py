@@ -21,6 +21,7 @@ TOLD = "eventspeech: "
 # its errors go to a file: an interrupted kernel has nothing to say to the user. The folder it is started in is no place
 # to import from
 _START = """\
+# as ipykernel_launcher does
 import os, sys
 os.dup2(os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
 sys.path[:] = [place for place in sys.path if place]
@@ -84,7 +85,7 @@ def _run(notebook: Path, arguments: dict[str, str], folder: Path, failed: Path) 
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # it raises what it says
     executed = folder / "executed.ipynb"
     try:
         return papermill.execute_notebook(
