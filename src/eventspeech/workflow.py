@@ -107,7 +107,7 @@ def filled(arguments: list[str]) -> list[str]:
 def _job(name: str, parameters: Params, file: str) -> dict[str, str]:
     stage, _, wanted = name.rpartition(":")[2].partition("@")  # DVC puts the file first where it is not in the folder
     study, profile = parameters.study, parameters.profile
-    each = {"loss": study.losses, "seed": study.seeds, "fold": study.folds}
+    each: dict[str, Sequence] = {"loss": study.losses, "seed": study.seeds, "fold": study.folds}
     axes: dict[str, dict[str, Sequence]] = {
         "baseline": {"fold": study.folds},
         "train": each,

@@ -97,7 +97,7 @@ class _Builder:
 
     def __init__(self, text: str):
         self._yaml = YAML(typ="safe", pure=True)
-        self._events: Iterator[Event] = self._yaml.parse(text)
+        self._events: Iterator[Any] = self._yaml.parse(text)  # ruamel.yaml's events, whose attributes have no types
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._values = 0
 
@@ -115,7 +115,7 @@ class _Builder:
                 content = self._value(event, 1)
         return content
 
-    def _value(self, event: Event, depth: int) -> Any:
+    def _value(self, event: Any, depth: int) -> Any:
         if isinstance(event, AliasEvent):
             return self._repeated(event)
         if event.tag is not None:
