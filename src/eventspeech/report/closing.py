@@ -26,7 +26,7 @@ def lines(results: Results, found: list[claims.Finding], page: Path) -> list[str
     """Return at most twelve lines: accuracies by loss with intervals, verdicts, where the report is, time spent."""
     seeds, folds = len(results.seeds), len(results.folds)
     jobs = f"{seeds} seed{'s' if seeds > 1 else ''}" + (f", {folds} folds" if folds > 1 else "")
-    names = {loss: shortened(title(loss), 32) for loss in results.losses[:MOST_LOSSES]}
+    names: dict[str | None, str] = {loss: shortened(title(loss), 32) for loss in results.losses[:MOST_LOSSES]}
     names[None] = "logistic regression"
     width = max(map(len, names.values()))
     told = [f"Found on {claims.data_of(results)} ({jobs}), test and best validation accuracy in %:"]
@@ -46,11 +46,11 @@ def lines(results: Results, found: list[claims.Finding], page: Path) -> list[str
 def _accuracies(results: Results, loss: str | None) -> tuple[str, str]:
     """Return test and best validation accuracy of a loss, or of logistic regression."""
     if loss is None:
-        shown = percent(results.baseline["accuracy"]), percent(results.baseline_validation)
+        test, validation = percent(results.baseline["accuracy"]), percent(results.baseline_validation)
     else:
         row = results.of_loss(loss)
-        shown = with_interval(row, "test"), with_interval(row, "best_validation")
-    return tuple(text or "unknown" for text in shown)
+        test, validation = with_interval(row, "test"), with_interval(row, "best_validation")
+    return test or "unknown", validation or "unknown"
 
 
 def _time(results: Results) -> str:

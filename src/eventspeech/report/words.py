@@ -46,6 +46,7 @@ def verdict(row: Any) -> str:
 
 
 def device_name(device: str) -> str:
+    """Return a device of the profile as a reader writes it."""
     return {"cpu": "CPU", "cuda": "GPU"}[device]
 
 
@@ -63,6 +64,7 @@ def with_interval(row: Any, measure: str) -> str:
 
 
 def short(value: float | None, digits: int = 3) -> str:
+    """Format a number with as many digits as mean something; unknown is empty."""
     if value is None or not math.isfinite(value):
         return ""
     # three digits, but never the e+ notation for numbers people read

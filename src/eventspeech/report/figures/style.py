@@ -134,14 +134,17 @@ def sentence(width: float, text: str) -> Figure:
 
 
 def percent_axis(axes: Axes, label: str, low: float = 0.0) -> None:
+    """Label the vertical axis, from ``low`` (a fraction) to all, in percent."""
     axes.set(ylabel=label, ylim=(100 * low, 102))
 
 
 def dot(colour: str) -> Line2D:
+    """Return a legend's mark of a run."""
     return Line2D([], [], color=colour, marker="o", linestyle="", markeredgecolor="black", markeredgewidth=0.6)
 
 
 def rule(style: str) -> Line2D:
+    """Return a legend's mark of a horizontal line of reference."""
     return Line2D([], [], color=GREY, linestyle=style, linewidth=1)
 
 
