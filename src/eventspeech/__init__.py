@@ -1,3 +1,3 @@
 """Reproducible training of spiking neural networks for speech recognition with Eventprop."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
