@@ -201,3 +201,12 @@ def test_a_gradient_that_is_not_a_number_is_divergence(parts, monkeypatch, batch
     trainer = Trainer(parts.params, "exponential", 0, parts.learned)
     with pytest.raises(UserError, match="diverged in epoch 1"):
         trainer.epoch(1)
+
+
+def test_a_network_beyond_the_machines_memory_is_refused_before_it_is_drawn(parts, monkeypatch):
+    monkeypatch.setattr("eventspeech.machine.memory_gib", lambda: 1.0)
+    Trainer(tiny.make_params(network={"hidden": [1000]}), "exponential", 0, parts.learned)
+    with pytest.raises(
+        UserError, match=r"weights need 47\.2 GiB of memory to be learned, and this machine has 1\.0 GiB"
+    ):
+        Trainer(tiny.make_params(network={"hidden": [50_000]}), "exponential", 0, parts.learned)

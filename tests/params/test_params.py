@@ -25,6 +25,14 @@ def changed(key, value):
     return content
 
 
+def _leaves(group, prefix=""):
+    """Return the dotted key of every value."""
+    found = []
+    for key, value in group.items():
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+    return found
+
+
 REFUSED = {
     "unknown group": ("trian", {}, r"unknown key trian; remove it or correct its spelling \(known there: study, shape"),
     "unknown key": ("train.epoch", 3, r"unknown key train\.epoch; .*known there: epochs, batch_size"),
@@ -45,6 +53,23 @@ REFUSED = {
     "negative rate": ("optimiser.learning_rate", -1.0, r"optimiser\.learning_rate = -1\.0 is not valid"),
     "infinite": ("network.tau_mem_ms", float("inf"), r"network\.tau_mem_ms = inf is not valid: .*finite"),
     "not a number at all": ("network.input_mean", float("nan"), r"network\.input_mean = nan is not valid: .*finite"),
+    "kind that is a list": ("shape.exponential.kind", [], r"shape\.exponential\.kind = \[\] is not valid"),
+    "beyond single precision": (
+        "network.input_mean", 1e30, r"network\.input_mean = 1e\+30 is not valid: input should be less than or equal to",
+    ),
+    "zero in single precision": (
+        "optimiser.adam_epsilon", 1e-300, r"optimiser\.adam_epsilon = 1e-300 is not valid: input should be greater",
+    ),
+    "seed that no model file holds": (
+        "study.seeds", [2**70], r"study\.seeds\.0 = 1180591620717411303424 is not valid: input should be less than",
+    ),
+    "step of nothing": ("network.step_ms", 5e-324, r"network\.step_ms = 5e-324 is not valid: input should be greater"),
+    "steps beyond count": (
+        "network.step_ms", 1e-6,
+        r"preprocess\.trial_ms = 1000 takes 1e\+09 steps of network\.step_ms = 1e-06, of which at most 1000000 are",
+    ),
+    "epochs without end": ("train.epochs", 2**70, r"train\.epochs = .* is not valid: input should be less than"),
+    "rest without end": ("profile.idle_s", 1e9, r"profile\.idle_s = 1000000000\.0 is not valid: input should be less"),
     "beta": ("optimiser.adam_beta1", 1.0, r"optimiser\.adam_beta1 = 1\.0 is not valid: input should be less than 1"),
     "engine": ("optimiser.engine", "gpu", r"engine = 'gpu' is not valid: input should be 'cpu', 'cuda' or 'genn'"),
     "kind": ("shape.exponential.kind", "cosine", r"shape\.exponential\.kind = 'cosine' is not valid"),
@@ -66,7 +91,7 @@ REFUSED = {
     ),
     "no time": (
         "shape.exponential", {"kind": "first_spike", "tau0_ms": 0.0},
-        r"shape\.exponential\.tau0_ms = 0\.0 is not valid: input should be greater than 0",
+        r"shape\.exponential\.tau0_ms = 0\.0 is not valid: input should be greater than",
     ),
     "negative push": (
         "shape.exponential", {"kind": "first_spike", "alpha": -1.0}, r"shape\.exponential\.alpha = -1\.0 is not valid",
@@ -378,3 +403,25 @@ def test_each_verb_reads_existing_groups_and_not_more():
     assert [
         v for v in params.READ_BY if params.select(titled, v, "gaussian") != params.select(parameters, v, "gaussian")
     ] == ["report"]
+
+
+HOSTILE = (
+    -1, 0, -0.0, 1e30, 2**70, 1e-300, 5e-324, float("nan"), float("-inf"), "", "x" * 10_000, "../x", "a\0b", "a\nb",
+    "1", None, True, [], {}, [[]], ["x"], [-1], [2**70], [float("nan")], {"x": 1},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", _leaves(DEFAULT))
+def test_any_value_is_taken_or_refused_in_one_sentence(key):
+    for value in HOSTILE:
+        content = copy.deepcopy(DEFAULT)
+        *groups, last = key.split(".")
+        place = content
+        for group in groups:
+            place = place[group]
+        place[last] = value
+        try:
+            params.validate(content, "my.yaml")
+        except ParameterError as error:
+            assert str(error).isprintable()
+            assert len(str(error)) < 500

@@ -14,6 +14,9 @@ from eventspeech.learning import schedule
 from eventspeech.learning.adam import Adam
 from eventspeech.params import Optimiser, Params
 
+BYTES_OF_A_WEIGHT = 20
+"""In single precision: the weight, its gradient, Adam's two means, and its value in the best epoch."""
+
 
 class EpochResult(NamedTuple):
     """Means over the samples of an epoch; ``hidden_spikes`` per neuron and trial."""
@@ -79,6 +82,7 @@ class Trainer:
         settings = params.optimiser
         self.shape = params.shape[loss]
         self.network = network.build(params.network, len(training.class_names), training.trial_ms)
+        _require_room(self.network)
         self.objective = losses.objective(self.shape, self.network.steps, settings.regulariser)
         self.learning_rate = self.last_rate = self.shape.learning_rate or settings.learning_rate
         drawn = params.network.model_copy(update=self.shape.output_weights())
@@ -168,6 +172,21 @@ def _initial_time_constants(on: network.Network, params: Params, seed: int) -> n
         shortest_ms=_shortest_ms(params.optimiser),
         outputs=params.optimiser.learn_output_time_constants,
     )
+
+
+def _require_room(network_: network.Network) -> None:
+    """Refuse a network that this machine cannot hold: the system would end the process without a word.
+
+    Raises:
+        UserError: says how much memory it needs, and how much there is.
+    """
+    needed = BYTES_OF_A_WEIGHT * sum(c.rows * c.columns for c in network.connections(network_)) / 2**30
+    there = machine.memory_gib()
+    if there is not None and needed > there:
+        raise UserError(
+            f"The network's weights need {needed:.1f} GiB of memory to be learned, and this machine has {there:.1f} "
+            "GiB; lower network.hidden or network.delays.copies."
+        )
 
 
 def require_finite(number: int, *arrays: np.ndarray) -> None:

@@ -2,17 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from eventspeech.params.groups import Engine, Group, Name, Unit
+from eventspeech.params.groups import CHANNELS, Count, Engine, Group, Name, Positive, Unit
+
+LONGEST_REST_S = 3600.0
+"""Waiting for a machine to come to rest takes minutes."""
 
 
 class Evaluate(Group):
     """The test, once per model."""
 
     engine: Engine = Field("cpu", description="what computes the test; see optimiser.engine")
-    batch_size: Annotated[PositiveInt, Unit("samples")] = Field(64, description="computed at once; changes no result")
-    examples: Annotated[PositiveInt, Unit("samples")] = Field(
+    batch_size: Annotated[Count, Unit("samples")] = Field(64, description="computed at once; changes no result")
+    examples: Annotated[Count, Unit("samples")] = Field(
         4, description="samples whose spikes and voltages are kept for the report"
     )
 
@@ -20,9 +23,9 @@ class Evaluate(Group):
 class Baseline(Group):
     """Logistic regression on spike counts binned in time and channel."""
 
-    time_bins: Annotated[PositiveInt, Unit("bins")] = Field(10, description="along the trial")
-    channel_bins: Annotated[PositiveInt, Unit("bins")] = Field(20, description="along the cochlea")
-    inverse_regularisation: Annotated[PositiveFloat, Unit("")] = Field(1.0, description="C of scikit-learn")
+    time_bins: Annotated[int, Field(gt=0, le=10_000), Unit("bins")] = Field(10, description="along the trial")
+    channel_bins: Annotated[int, Field(gt=0, le=CHANNELS), Unit("bins")] = Field(20, description="along the cochlea")
+    inverse_regularisation: Annotated[Positive, Unit("")] = Field(1.0, description="C of scikit-learn")
 
 
 class Compare(Group):
@@ -38,22 +41,24 @@ class Compare(Group):
 class Profile(Group):
     """Time, power and energy of training, by device and batch size."""
 
-    cpu_batch_sizes: Annotated[list[PositiveInt], Unit("samples")] = Field(
+    cpu_batch_sizes: Annotated[list[Count], Unit("samples")] = Field(
         [1, 32], description="each is measured on the processor; [] = none"
     )
-    cuda_batch_sizes: Annotated[list[PositiveInt], Unit("samples")] = Field(
+    cuda_batch_sizes: Annotated[list[Count], Unit("samples")] = Field(
         [1, 2, 4, 8, 16, 32, 64], description="each is measured on the GPU; [] = none"
     )
     loss: Name = Field("exponential", description="the loss whose training is measured")
-    samples: Annotated[PositiveInt, Unit("samples")] = Field(128, description="training samples in one measured epoch")
-    epochs: Annotated[PositiveInt, Unit("epochs")] = Field(1, description="epochs in one trial")
-    trials: Annotated[PositiveInt, Unit("trials")] = Field(
-        3, description="measured windows; the result is their median"
+    samples: Annotated[Count, Unit("samples")] = Field(128, description="training samples in one measured epoch")
+    epochs: Annotated[Count, Unit("epochs")] = Field(1, description="epochs in one trial")
+    trials: Annotated[Count, Unit("trials")] = Field(3, description="measured windows; the result is their median")
+    warmup_epochs: Annotated[Count, Unit("epochs")] = Field(1, description="not measured, before the first trial")
+    cooldown_s: Annotated[float, Field(ge=0, le=LONGEST_REST_S), Unit("s")] = Field(
+        0.0, description="rest before the first window"
     )
-    warmup_epochs: Annotated[PositiveInt, Unit("epochs")] = Field(1, description="not measured, before the first trial")
-    cooldown_s: Annotated[NonNegativeFloat, Unit("s")] = Field(0.0, description="rest before the first window")
-    idle_s: Annotated[PositiveFloat, Unit("s")] = Field(1.0, description="length of the idle baseline's window")
-    cpu_model_w: Annotated[PositiveFloat | None, Unit("W")] = Field(
+    idle_s: Annotated[float, Field(gt=0, le=LONGEST_REST_S), Unit("s")] = Field(
+        1.0, description="length of the idle baseline's window"
+    )
+    cpu_model_w: Annotated[Positive | None, Unit("W")] = Field(
         None, description="power of the processor under load; where its energy is unknown, this times time estimates it"
     )
 

@@ -34,6 +34,22 @@ class Unit:
         return handler(core_schema) | {"unit": self.name}
 
 
+MOST = 10**7
+LEAST, LARGEST = 1e-30, 1e9
+LARGEST_SEED = 2**63
+MOST_STEPS = 10**6
+"""Bounds beyond which no study lies: within them single precision neither overflows nor becomes 0, and counts and steps
+fit what computes with them. A model file that holds more is refused, too."""
+
+Count = Annotated[int, Field(gt=0, le=MOST)]
+CountOrNone = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Positive = Annotated[float, Field(ge=LEAST, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Real = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+Milliseconds = Annotated[float, Field(ge=1e-6, le=LARGEST)]
+
+
 def composed(value: Any) -> Any:
     """Return a text in Unicode's composed form (NFC), in which names are compared; other values as they are."""
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value

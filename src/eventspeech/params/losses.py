@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field
 
-from eventspeech.params.groups import Group, Unit
+from eventspeech.params.groups import Group, Milliseconds, NotNegative, Positive, Real, Unit
 
 SHAPE_DEFAULTS: dict[str, dict[str, float]] = {
     "sum": {},
@@ -49,33 +49,33 @@ class Shape(Group):
         "a exp(-(x - b)^2 / (2 c^2)); linear: 1 - x; sigmoid; max: the largest voltage; first_spike: the"
         " first spike"
     )
-    mean_weight: Annotated[PositiveFloat | None, Unit("")] = Field(
+    mean_weight: Annotated[Positive | None, Unit("")] = Field(
         None, description="scale w so that its mean over [0, 1] is this"
     )
-    learning_rate: Annotated[PositiveFloat | None, Unit("")] = Field(
+    learning_rate: Annotated[Positive | None, Unit("")] = Field(
         None, description="overrides optimiser.learning_rate for this loss"
     )
-    gain: Annotated[PositiveFloat | None, Unit("")] = Field(None, description="gaussian: g")
-    offset: Annotated[float | None, Unit("")] = Field(None, description="gaussian: o")
-    slope: Annotated[float | None, Unit("")] = Field(None, description="gaussian: d")
-    centre: Annotated[float | None, Unit("")] = Field(
+    gain: Annotated[Positive | None, Unit("")] = Field(None, description="gaussian: g")
+    offset: Annotated[Real | None, Unit("")] = Field(None, description="gaussian: o")
+    slope: Annotated[Real | None, Unit("")] = Field(None, description="gaussian: d")
+    centre: Annotated[Real | None, Unit("")] = Field(
         None, description="gaussian: m; bell: b; sigmoid: where the weight is one half"
     )
-    width: Annotated[PositiveFloat | None, Unit("")] = Field(
+    width: Annotated[Positive | None, Unit("")] = Field(
         None, description="gaussian: s; bell: c; sigmoid: scale of the fall"
     )
-    height: Annotated[PositiveFloat | None, Unit("")] = Field(None, description="bell: a")
-    tau0_ms: Annotated[PositiveFloat | None, Unit("ms")] = Field(
+    height: Annotated[Positive | None, Unit("")] = Field(None, description="bell: a")
+    tau0_ms: Annotated[Milliseconds | None, Unit("ms")] = Field(
         None, description="first_spike: differences of spike times that matter"
     )
-    tau1_ms: Annotated[PositiveFloat | None, Unit("ms")] = Field(
+    tau1_ms: Annotated[Milliseconds | None, Unit("ms")] = Field(
         None, description="first_spike: scale of the push towards early spikes"
     )
-    alpha: Annotated[NonNegativeFloat | None, Unit("")] = Field(None, description="first_spike: strength of that push")
-    output_mean: Annotated[float | None, Unit("threshold")] = Field(
+    alpha: Annotated[NotNegative | None, Unit("")] = Field(None, description="first_spike: strength of that push")
+    output_mean: Annotated[Real | None, Unit("threshold")] = Field(
         None, description="overrides network.output_mean for this loss"
     )
-    output_sd: Annotated[NonNegativeFloat | None, Unit("threshold")] = Field(
+    output_sd: Annotated[NotNegative | None, Unit("threshold")] = Field(
         None, description="overrides network.output_sd for this loss"
     )
     changes: Changes = Changes()
@@ -83,9 +83,10 @@ class Shape(Group):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _fill_defaults_of_kind(cls, content: Any) -> Any:
-        if not isinstance(content, dict) or content.get("kind") not in SHAPE_DEFAULTS:
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if not isinstance(kind, str) or kind not in SHAPE_DEFAULTS:
             return content
-        defaults = SHAPE_DEFAULTS[content["kind"]] | OUTPUT_DEFAULTS.get(content["kind"], {})
+        defaults = SHAPE_DEFAULTS[kind] | OUTPUT_DEFAULTS.get(kind, {})
         return defaults | {key: value for key, value in content.items() if value is not None or key not in defaults}
 
     @pydantic.model_validator(mode="after")

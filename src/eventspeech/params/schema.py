@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eventspeech import files
+from eventspeech.params.groups import LARGEST, LARGEST_SEED, LEAST, MOST
 from eventspeech.params.losses import Changes
 from eventspeech.params.study import Params
 
@@ -23,8 +24,12 @@ All of a study stands in `params.yaml`, in groups named like the stages that rea
 value that it reads has changed. `eventspeech preset NAME` prints other files to start from. The command line lays
 values over the file, `snakemake --config train='{{epochs: 3}}'`, and so does a file with a few keys, `--configfile
 FILE`. The file is YAML 1.2 to Snakemake, DVC and this package alike: `010` is ten, `no` is a word, and numbers and
-texts are not taken for one another. Made by `{COMMAND} .`.
+texts are not taken for one another. No number may be beyond {LARGEST:g}, no count beyond {MOST}, and none that has to
+be above 0 below {LEAST:g}. Made by `{COMMAND} .`.
 """
+
+EVERYWHERE = (-LARGEST, LARGEST, MOST, LARGEST_SEED)
+"""Bounds that the head of the list tells of all numbers."""
 
 
 def schema() -> dict[str, Any]:
@@ -114,7 +119,11 @@ def _values(leaf: dict[str, Any]) -> str:
         "null": "`null`",
     }
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
-    bounds = [f"{sign} {leaf[bound]:g}" for bound, sign in signs.items() if bound in leaf]
+    bounds = [
+        "> 0" if leaf[bound] == LEAST else f"{sign} {leaf[bound]:g}"
+        for bound, sign in signs.items()
+        if bound in leaf and leaf[bound] not in EVERYWHERE
+    ]
     return " ".join([words.get(leaf.get("type"), "keys"), ", ".join(bounds)]).strip()
 
 

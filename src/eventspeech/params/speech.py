@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from eventspeech.params.groups import Group, Text, Unit
+from eventspeech.params.groups import Count, CountOrNone, Group, Milliseconds, Positive, Seed, Text, Unit
 from eventspeech.paths import RAW
 
 
@@ -19,14 +19,16 @@ class Synthetic(Group):
     speakers: Annotated[int, Field(ge=3, le=64), Unit("speakers")] = Field(
         14, description="how many, the same ones for the same seed"
     )
-    takes: Annotated[PositiveInt, Unit("recordings")] = Field(3, description="recordings of each word by each speaker")
-    test_speakers: Annotated[PositiveInt, Unit("speakers")] = Field(
+    takes: Annotated[int, Field(gt=0, le=1000), Unit("recordings")] = Field(
+        3, description="recordings of each word by each speaker"
+    )
+    test_speakers: Annotated[Count, Unit("speakers")] = Field(
         2, description="speakers that occur only in the test split (the last ones)"
     )
-    test_takes: Annotated[NonNegativeInt, Unit("recordings")] = Field(
+    test_takes: Annotated[CountOrNone, Unit("recordings")] = Field(
         1, description="takes of each training speaker's word kept for testing"
     )
-    seed: Annotated[NonNegativeInt, Unit("")] = Field(0, description="of the draw of voices and takes")
+    seed: Annotated[Seed, Unit("")] = Field(0, description="of the draw of voices and takes")
 
 
 class Recordings(Group):
@@ -46,7 +48,7 @@ class Recordings(Group):
         "file's name without its ending; with a / in it, for all of the path below the folder",
     )
     test_speakers: list[Text] = Field([], description="speakers that occur only in the test split")
-    test_takes: Annotated[NonNegativeInt, Unit("recordings")] = Field(
+    test_takes: Annotated[CountOrNone, Unit("recordings")] = Field(
         0, description="the first takes of each training speaker's word, kept for testing"
     )
     unusable: Literal["refuse", "leave_out"] = Field(
@@ -118,14 +120,14 @@ class Download(Group):
 class Cochlea(Group):
     """The cochlea model of SHD (Cramer et al. 2020), for sources of audio; defaults are the published values."""
 
-    seed: Annotated[NonNegativeInt, Unit("")] = Field(0, description="of the hair cells' random release")
-    level: Annotated[PositiveFloat, Unit("full scale")] = Field(
+    seed: Annotated[Seed, Unit("")] = Field(0, description="of the hair cells' random release")
+    level: Annotated[Positive, Unit("full scale")] = Field(
         0.3, description="root mean square the audio is normalised to"
     )
-    fibres: Annotated[PositiveInt, Unit("fibres")] = Field(40, description="hair-cell fibres that drive one bushy cell")
+    fibres: Annotated[Count, Unit("fibres")] = Field(40, description="hair-cell fibres that drive one bushy cell")
 
 
 class Preprocess(Group):
     """From raw source to the spike store."""
 
-    trial_ms: Annotated[PositiveFloat, Unit("ms")] = Field(1000.0, description="T; later spikes are cut off")
+    trial_ms: Annotated[Milliseconds, Unit("ms")] = Field(1000.0, description="T; later spikes are cut off")

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from eventspeech.errors import ParameterError
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
-from eventspeech.params.groups import Fold, Group, Name, Unit, composed
+from eventspeech.params.groups import MOST_STEPS, Fold, Group, Name, Seed, Unit, composed
 from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
 from eventspeech.params.network import Network
 from eventspeech.params.refusals import sentence
@@ -19,7 +19,7 @@ class Study(Group):
     """What is compared with what."""
 
     losses: list[Name] = Field(min_length=1, description="names of entries of `shape`, each trained once per seed")
-    seeds: Annotated[list[NonNegativeInt], Unit("")] = Field(
+    seeds: Annotated[list[Seed], Unit("")] = Field(
         min_length=1, description="paired over losses: same weights, same order"
     )
     folds: list[Fold] = Field(
@@ -133,6 +133,12 @@ class Params(Group):
             raise ValueError(
                 f"compare.reference is '{self.compare.reference}', which study.losses does not train; "
                 f"choose from {', '.join(self.study.losses)}"
+            )
+        steps = self.preprocess.trial_ms / self.network.step_ms
+        if steps > MOST_STEPS:
+            raise ValueError(
+                f"preprocess.trial_ms = {self.preprocess.trial_ms:g} takes {steps:.4g} steps of network.step_ms = "
+                f"{self.network.step_ms:g}, of which at most {MOST_STEPS} are computed; change one of them"
             )
         longest = (self.network.delays.copies - 1) * self.network.delays.interval_ms
         if longest >= self.preprocess.trial_ms:

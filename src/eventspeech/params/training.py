@@ -3,9 +3,22 @@
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from eventspeech.params.groups import CHANNELS, Engine, Group, Text, Unit
+from eventspeech.params.groups import (
+    CHANNELS,
+    LARGEST,
+    Count,
+    CountOrNone,
+    Engine,
+    Group,
+    Milliseconds,
+    NotNegative,
+    Positive,
+    Seed,
+    Text,
+    Unit,
+)
 
 Protocol = Literal["held_out", "leave_one_out", "random", "official"]
 
@@ -22,9 +35,7 @@ class Validation(Group):
     fraction: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Unit("")] = Field(
         None, description="random: share of the samples"
     )
-    seed: Annotated[NonNegativeInt, Unit("")] = Field(
-        0, description="random: of the draw, the same for all losses and seeds"
-    )
+    seed: Annotated[Seed, Unit("")] = Field(0, description="random: of the draw, the same for all losses and seeds")
 
     @pydantic.model_validator(mode="after")
     def _protocol_has_what_it_needs(self) -> "Validation":
@@ -44,10 +55,10 @@ class Regulariser(Group):
     multiply it by tau_mem_ms.
     """
 
-    strength: Annotated[NonNegativeFloat, Unit("")] = Field(
+    strength: Annotated[NotNegative, Unit("")] = Field(
         0.0, description="0 = no regularisation; published 5e-10, times tau_mem_ms here"
     )
-    target_spikes: Annotated[NonNegativeFloat, Unit("spikes")] = Field(14.0, description="per neuron and trial")
+    target_spikes: Annotated[NotNegative, Unit("spikes")] = Field(14.0, description="per neuron and trial")
     counts: Literal["sample", "batch"] = Field("batch", description="count of the sample or mean of the batch")
 
 
@@ -57,7 +68,9 @@ class EaseIn(Group):
     start: Annotated[float, Field(gt=0, le=1), Unit("")] = Field(
         1.0, description="1 = full rate at once; published 1e-3"
     )
-    growth: Annotated[float, Field(gt=1), Unit("")] = Field(1.05, description="factor from batch to batch; published")
+    growth: Annotated[float, Field(gt=1, le=LARGEST), Unit("")] = Field(
+        1.05, description="factor from batch to batch; published"
+    )
 
 
 class Schedule(Group):
@@ -72,7 +85,7 @@ class Schedule(Group):
     slow: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
         0.85, description="the same in the slow average; published"
     )
-    wait_epochs: Annotated[NonNegativeInt, Unit("epochs")] = Field(
+    wait_epochs: Annotated[CountOrNone, Unit("epochs")] = Field(
         50, description="no change within so many epochs of the last one; published"
     )
 
@@ -88,7 +101,7 @@ class Schedule(Group):
 class SilentLift(Group):
     """After each epoch, weights from the layer before are raised, so that neurons that never fired come to life."""
 
-    amount: Annotated[NonNegativeFloat, Unit("threshold")] = Field(0.0, description="0 = no lift; published 0.002")
+    amount: Annotated[NotNegative, Unit("threshold")] = Field(0.0, description="0 = no lift; published 0.002")
     neurons: Literal["silent", "all"] = Field(
         "silent", description="whose weights: of neurons silent all epoch, or, as the published code does, of all"
     )
@@ -103,7 +116,7 @@ class Optimiser(Group):
     accumulate: bool = Field(
         False, description="engine genn where GeNN takes one sample at a time (its CPU backend): add up single samples"
     )
-    learning_rate: Annotated[PositiveFloat, Unit("")] = Field(
+    learning_rate: Annotated[Positive, Unit("")] = Field(
         1e-3, description="Adam's step, of weights; a loss may have its own (shape)"
     )
     adam_beta1: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
@@ -112,7 +125,7 @@ class Optimiser(Group):
     adam_beta2: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
         0.999, description="the same in its mean of squares"
     )
-    adam_epsilon: Annotated[PositiveFloat, Unit("")] = Field(
+    adam_epsilon: Annotated[Positive, Unit("")] = Field(
         1e-8, description="of true gradients; the published 1e-8 belongs to gradients divided by tau_mem"
     )
     learn_time_constants: Literal["none", "population", "neuron"] = Field(
@@ -121,10 +134,10 @@ class Optimiser(Group):
     learn_output_time_constants: bool = Field(
         True, description="outputs' time constants are learned, too; published: only hidden neurons' are"
     )
-    tau_mem_min_ms: Annotated[PositiveFloat, Unit("ms")] = Field(
+    tau_mem_min_ms: Annotated[Milliseconds, Unit("ms")] = Field(
         3.0, description="lower bound of learned and of heterogeneous time constants; published"
     )
-    tau_syn_min_ms: Annotated[PositiveFloat, Unit("ms")] = Field(1.0, description="as tau_mem_min_ms")
+    tau_syn_min_ms: Annotated[Milliseconds, Unit("ms")] = Field(1.0, description="as tau_mem_min_ms")
     regulariser: Regulariser = Regulariser()
     ease_in: EaseIn = EaseIn()
 
@@ -132,8 +145,8 @@ class Optimiser(Group):
 class Train(Group):
     """How long the course of training is, and which epoch is kept."""
 
-    epochs: Annotated[PositiveInt, Unit("epochs")] = Field(40, description="length of the course")
-    batch_size: Annotated[PositiveInt, Unit("samples")] = Field(32, description="of one step")
+    epochs: Annotated[Count, Unit("epochs")] = Field(40, description="length of the course")
+    batch_size: Annotated[Count, Unit("samples")] = Field(32, description="of one step")
     schedule: Schedule = Schedule()
     silent_lift: SilentLift = SilentLift()
     select: Literal["validation", "training", "last"] = Field(
@@ -147,7 +160,7 @@ class Blend(Group):
     probabilities: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Unit("")] = Field(
         [], description="of an event to stay, one for each sample blended; [] = no blending; published [0.5, 0.5]"
     )
-    samples: Annotated[PositiveInt | None, Unit("samples")] = Field(
+    samples: Annotated[Count | None, Unit("samples")] = Field(
         None, description="of an epoch, blended ones included; null = twice the training samples, as published"
     )
 
@@ -163,10 +176,10 @@ class Blend(Group):
 class Dilation(Group):
     """All times of a sample are multiplied by a factor, drawn uniformly in its logarithm."""
 
-    shortest: Annotated[PositiveFloat, Unit("")] = Field(
+    shortest: Annotated[float, Field(ge=0.01, le=100), Unit("")] = Field(
         1.0, description="1 and 1 = no dilation; published ranges 0.5 to 2 and narrower"
     )
-    longest: Annotated[PositiveFloat, Unit("")] = Field(1.0, description="see shortest")
+    longest: Annotated[float, Field(ge=0.01, le=100), Unit("")] = Field(1.0, description="see shortest")
 
     @pydantic.model_validator(mode="after")
     def _is_a_range(self) -> "Dilation":
@@ -187,6 +200,6 @@ class Augmentation(Group):
     )
     blend: Blend = Blend()
     dilation: Dilation = Dilation()
-    jitter_channels: Annotated[NonNegativeFloat, Unit("channels")] = Field(
+    jitter_channels: Annotated[float, Field(ge=0, le=CHANNELS), Unit("channels")] = Field(
         0.0, description="each event's channel: standard deviation of its move"
     )

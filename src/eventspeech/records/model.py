@@ -16,6 +16,7 @@ from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
 from eventspeech.network import Network
 from eventspeech.params import CHANNELS, Shape
+from eventspeech.params.groups import LARGEST_SEED, MOST_STEPS
 from eventspeech.records.reading import Fields
 
 _META = "meta"
@@ -26,9 +27,6 @@ COMMON = ("kind", "loss", "seed", "fold", "class_names", "heard_speakers", "vali
 SPIKING = (*COMMON, "epoch", "network", "shape", "spike_count")
 LOGISTIC = (*COMMON, "time_bins", "channel_bins")
 """Fields of the meta data, by kind of model."""
-
-MOST_STEPS = 10**6
-LARGEST_SEED = 2**63
 
 
 class Model(NamedTuple):
