@@ -44,6 +44,26 @@ def test_a_copy_that_comes_after_the_trial_is_refused():
     assert build(delays={"copies": 4, "interval_ms": 30.0}).delay_steps[-1] == 90
 
 
+def test_on_another_grid_all_times_are_as_long():
+    built = build(step_ms=0.5, delays={"copies": 4, "interval_ms": 7.5}, hidden=[64, 32])
+    for step_ms in (2.5, 0.5, 0.1):
+        other = network.at_step(built, step_ms)
+        assert (other.step_ms, other.trial_ms) == (step_ms, pytest.approx(100.0))
+        assert [delay * step_ms for delay in other.delay_steps] == pytest.approx([0, 7.5, 15, 22.5])
+        grid = {"step_ms": 0.5, "steps": 200, "delay_steps": (0, 15, 30, 45)}
+        assert dataclasses.replace(other, **grid) == built, "nothing else differs"
+        assert network.at_step(other, 0.5) == built
+
+
+@pytest.mark.parametrize(("step_ms", "what"), [(0.3, r"preprocess\.trial_ms = 100"), (2, r"network\.delays = 7\.5")])
+def test_a_grid_that_does_not_divide_a_time_is_refused(step_ms, what):
+    built = build(step_ms=0.5, delays={"copies": 4, "interval_ms": 7.5})
+    with pytest.raises(
+        ParameterError, match=rf"{what} is not a whole number of steps of evaluate\.steps_ms = {step_ms}"
+    ):
+        network.at_step(built, step_ms)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

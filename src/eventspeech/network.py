@@ -112,9 +112,9 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
     Raises:
         ParameterError: the trial or a delay is not a whole number of steps, or a delay reaches beyond the trial.
     """
-    steps = _whole(trial_ms / parameters.step_ms, "preprocess.trial_ms", trial_ms, parameters.step_ms)
+    steps = _whole("preprocess.trial_ms", trial_ms, parameters.step_ms)
     interval = parameters.delays.interval_ms if parameters.delays.copies > 1 else 0.0
-    delay = _whole(interval / parameters.step_ms, "network.delays.interval_ms", interval, parameters.step_ms)
+    delay = _whole("network.delays.interval_ms", interval, parameters.step_ms)
     if (last := delay * (parameters.delays.copies - 1)) >= steps:
         raise ParameterError(
             f"network.delays: the last of {parameters.delays.copies} copies would come {last * parameters.step_ms:g} "
@@ -133,18 +133,39 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
     )
 
 
+def at_step(network: Network, step_ms: float) -> Network:
+    """Put a network on another grid: all its times keep their milliseconds.
+
+    What is no time, but one step by definition, is one step there, too: a spike acts on its targets one step later.
+
+    Raises:
+        ParameterError: the trial or a delay is not a whole number of steps.
+    """
+
+    def steps(what: str, count: int) -> int:
+        return _whole(what, count * network.step_ms, step_ms, key="evaluate.steps_ms")
+
+    return dataclasses.replace(
+        network,
+        step_ms=step_ms,
+        steps=steps("preprocess.trial_ms", network.steps),
+        delay_steps=tuple(steps("network.delays", delay) for delay in network.delay_steps),
+    )
+
+
 def _range(numbers: Sequence[int]) -> str:
     if len(numbers) == 0:
         return "no number"
     return f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
 
 
-def _whole(ratio: float, key: str, value_ms: float, step_ms: float) -> int:
-    if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio):
+def _whole(what: str, time_ms: float, step_ms: float, key: str = "network.step_ms") -> int:
+    steps = params.steps_in(time_ms, step_ms)
+    if steps is None:
         raise ParameterError(
-            f"{key} = {value_ms:g} is not a whole number of steps of network.step_ms = {step_ms:g}; change one of them."
+            f"{what} = {time_ms:g} is not a whole number of steps of {key} = {step_ms:g}; change one of them."
         )
-    return round(ratio)
+    return steps
 
 
 def connections(network: Network, parameters: params.Network | None = None) -> list[Connection]:

@@ -153,6 +153,29 @@ REFUSED = {
     ),
     "no time left": ("augmentation.dilation.shortest", 0.0, r"dilation\.shortest = 0\.0 is not valid"),
     "negative jitter": ("augmentation.jitter_channels", -1.0, r"augmentation\.jitter_channels = -1\.0 is not valid"),
+    "steps without the trained one": (
+        "evaluate.steps_ms", [0.5, 0.1],
+        r"evaluate\.steps_ms = \[0\.5, 0\.1\] lacks network\.step_ms = 1, .*; add it, or set evaluate\.steps_ms to",
+    ),
+    "another trained step": ("network.step_ms", 0.2, r"evaluate\.steps_ms = .* lacks network\.step_ms = 0\.2, at"),
+    "no step": ("evaluate.steps_ms", [1, 0], r"evaluate\.steps_ms\.1 = 0 is not valid: .* greater than or equal"),
+    "a step back": ("evaluate.steps_ms", [1, -0.5], r"evaluate\.steps_ms\.1 = -0\.5 is not valid"),
+    "a step twice": ("evaluate.steps_ms", [1, 0.5, 1.0], r"evaluate: steps_ms lists 1 twice; remove one"),
+    "a step beyond a learned constant": (
+        "evaluate.steps_ms", [1, 2],
+        r"evaluate\.steps_ms lists 2, longer than a time constant \(optimiser\.tau_syn_min_ms = 1\); take it out",
+    ),
+    "steps that do not divide the trial": (
+        "evaluate.steps_ms", [1, 0.3],
+        r"steps_ms lists 0\.3, of which preprocess\.trial_ms = 1000 is no whole number; take it out",
+    ),
+    "steps that do not divide a delay": (
+        "evaluate.steps_ms", [1, 1000 / 1024],
+        r"steps_ms lists 0\.976562, of which network\.delays\.interval_ms = 60 is no whole number; take it out",
+    ),
+    "more steps than can be": (
+        "evaluate.steps_ms", [1, 1e-6], r"steps_ms lists 1e-06, of which the trial .* more than 1000000; take it out",
+    ),
     "group is a number": ("train", 3, r"train = 3 is not valid"),
 }  # fmt: skip
 
@@ -176,6 +199,7 @@ REFUSED_CHANGES = {
         {"network": {"time_constants": "heterogeneous"}, "optimiser": {"learn_time_constants": "population"}},
         r"CHANGES: network\.time_constants is heterogeneous, .* set it to neuron or none",
     ),
+    "another step": ({"network": {"step_ms": 0.2}}, r"CHANGES: evaluate\.steps_ms = .* lacks network\.step_ms = 0\.2"),
 }  # fmt: skip
 
 
@@ -195,6 +219,18 @@ def test_all_problems_of_all_changes_are_named_at_once():
         params.validate(content)
     for key in ("gaussian.changes.train.epochs", "gaussian.changes.train.batch_size", "exponential.changes: network."):
         assert f"shape.{key}" in str(caught.value)
+
+
+def test_without_learned_constants_a_step_may_be_as_long_as_the_networks_own():
+    content = changed("evaluate.steps_ms", [5, 1])
+    content["optimiser"]["learn_time_constants"] = "none"
+    assert params.validate(content).evaluate.steps_ms == [5, 1]
+    content["evaluate"]["steps_ms"] = [5, 1, 10]
+    with pytest.raises(ParameterError, match=r"lists 10, longer than a time constant \(network\.tau_syn_ms = 5\)"):
+        params.validate(content)
+    content["network"] |= {"delays": {"copies": 1, "interval_ms": 7}}
+    content["evaluate"]["steps_ms"] = [2, 1]
+    assert params.validate(content).evaluate.steps_ms == [2, 1], "one copy has no interval"
 
 
 def test_a_rate_is_not_said_twice():
@@ -336,6 +372,7 @@ def test_the_pieces_of_the_published_recipe_are_off_unless_asked_for():
 
 def test_bounds_of_time_constants_that_nobody_learns_do_not_matter():
     content = changed("network.step_ms", 2)
+    content["evaluate"]["steps_ms"] = []
     content["optimiser"]["learn_time_constants"] = "none"
     assert params.validate(content).optimiser.tau_syn_min_ms == 1
 

@@ -41,7 +41,7 @@ def study() -> params.Params:
 def test_names_are_text_and_numbers_are_numbers(folder):
     found = comparison.read(folder, HARD)
     assert set(found) == set(comparison.TABLES)
-    for name in ("runs", "curves", "losses", "folds", "time_to_accuracy"):
+    for name in ("runs", "curves", "losses", "folds", "time_to_accuracy", "steps"):
         assert list(found[name]["loss"].unique()) == HARD
     assert set(found["differences"]["loss"]) == set(HARD[1:]) and set(found["differences"]["reference"]) == {"None"}
     assert found["losses"].set_index("loss").loc["nan", "runs"] == 2
@@ -83,6 +83,10 @@ def copied(tmp_path, folder):
         ("folds", "minus_reference_mean", "-1.5"),
         ("time_to_accuracy", "reached", "-2"),
         ("differences", "p", "1.2"),
+        ("steps", "step_ms", "0"),
+        ("steps", "accuracy_mean", "1.2"),
+        ("steps", "agreement_low", "-0.1"),
+        ("steps", "hidden_spikes_mean", "-1"),
         ("differences", "mean", "inf"),
     ],
 )

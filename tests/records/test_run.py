@@ -26,13 +26,13 @@ def study(tmp_path):
 
 
 def edit(path, **changes):
-    """Change fields of a JSON file; a dotted name reaches into objects, ``...`` takes the field away."""
+    """Change fields of a JSON file; a name with / reaches into objects and lists, ``...`` takes the field away."""
     content = json.loads(path.read_text())
     for name, value in changes.items():
         *outer, last = name.split("/")
         place = content
         for key in outer:
-            place = place[key]
+            place = place[int(key) if isinstance(place, list) else key]
         if value is ...:
             del place[last]
         else:
@@ -279,6 +279,54 @@ def test_tests_of_other_classes_are_refused(tmp_path):
         folder = tmp_path / f"evaluate/exponential/{seed}/held_out"
         fake_results.evaluation(folder, {"loss": "exponential"}, 0.8, seed, words)
     with pytest.raises(DataError, match=r"differ in their classes \(loss exponential, seed 1, fold held_out"):
+        run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
+
+
+STEPS = {
+    "no list": ({"steps": None}, "steps is None, not a list of objects"),
+    "no objects": ({"steps": [1]}, "steps[0] is no object of named fields"),
+    "no step": ({"steps/1/step_ms": 0}, "steps[1].step_ms is 0, not a finite number of at least 1e-06"),
+    "a step twice": ({"steps/1/step_ms": 1.0}, "steps[1].step_ms is 1.0, not another step than those before"),
+    "no engine": ({"steps/1/engine": ""}, "steps[1].engine is '', not a text"),
+    "negative spikes": ({"steps/2/hidden_spikes": -1}, "steps[2].hidden_spikes is -1, not"),
+    "an accuracy above one": ({"steps/2/accuracy": 1.7}, "steps[2].accuracy is 1.7, not"),
+    "as often right, but all other predictions": ({"steps/2/agreement": -0.1}, "steps[2].agreement is -0.1, not"),
+    "the same predictions, less often right": (
+        {"steps/2/agreement": 1.0},
+        "steps[2].agreement is 1.0, not what the acc",
+    ),
+    "other spikes at the trained step": (
+        {"steps/0/hidden_spikes": 9.0},
+        "steps[0].hidden_spikes is 9.0, not the 9.5 of",
+    ),
+    "another prediction at it": ({"steps/0/agreement": 0.5}, "steps[0].agreement is 0.5, not 1, that of"),
+    "steps without the trained one": ({"step_ms": 0.3}, "step_ms is 0.3, not among its steps"),
+    "steps of no network": ({"step_ms": None}, "step_ms is None, not among its steps"),
+    "a field is missing": ({"steps/1/engine": ...}, "lacks the field steps[1].engine"),
+    "an older test": ({"steps": ...}, "lacks the field steps"),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_a_test_at_several_steps_that_cannot_be_is_refused(study, case):
+    read, _, tested = study
+    changes, sentence = STEPS[case]
+    edit(tested / "metrics.json", **changes)
+    with pytest.raises(DataError, match=rf"metrics\.json .*{re.escape(sentence)}.*; run the stage `evaluate` again"):
+        read()
+
+
+def test_tests_at_other_steps_than_one_another_are_refused(tmp_path):
+    chosen = fake_results.params(losses=["exponential"], seeds=[0, 1])
+    for seed in (0, 1):
+        fake_results.training(tmp_path / f"train/exponential/{seed}/held_out", "exponential", seed, np.array([0.5]))
+        fake_results.evaluation(
+            tmp_path / f"evaluate/exponential/{seed}/held_out", {"loss": "exponential", "seed": seed}, 0.8, seed
+        )
+    found = run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
+    assert [one.steps_ms for one in found] == [[1.0, 0.5, 0.1]] * 2
+    edit(tmp_path / "evaluate/exponential/1/held_out/metrics.json", **{"steps/1/step_ms": 0.25})
+    with pytest.raises(DataError, match=r"differ in their time steps \(loss exponential, seed 1, fold held_out"):
         run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
 
 

@@ -19,7 +19,7 @@ WORDS = [
 SPEAKERS = {"s01": "$\\alpha$", "s02": "a very long name of a speaker", "s13": "x, y", "s14": "<b>"}
 ALL = [
     "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
-    "speakers", "differences", "profile",
+    "speakers", "time_steps", "differences", "profile",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from support import fake_results
 
 from eventspeech import params
 from eventspeech.errors import DataError, ParameterError
+from eventspeech.records import comparison
 from eventspeech.stages.compare import STANDING, compare
 from eventspeech.statistics import ONE_SEED, estimate
 
@@ -104,6 +105,41 @@ def test_no_interval_reaches_where_no_value_can_be(tmp_path):
     assert (early["low"], early["high"]) == ("-1.0", "1.0")
     epochs = next(r for r in tables["differences"] if r["measure"] == "epochs_to_0.8")
     assert -2 <= float(epochs["low"]) < float(epochs["high"]) <= 2
+
+
+def test_steps_by_hand(tmp_path):
+    curves = {(loss, seed): [0.5] for loss in ("exponential", "gaussian") for seed in (0, 1)}
+    again = write(tmp_path, two([0, 1]), curves)
+    folder = tmp_path / "evaluate" / "gaussian"
+    spikes = {0: [9.5, 20.0, 30.0], 1: [9.5, 40.0, 50.0]}
+    for seed, values in spikes.items():
+        path = folder / str(seed) / "held_out" / "metrics.json"
+        metrics = json.loads(path.read_text())
+        for row, value in zip(metrics["steps"], values, strict=True):
+            row["hidden_spikes"] = value
+        path.write_text(json.dumps(metrics))
+    again()
+    found = {(row["loss"], row["step_ms"]): row for row in rows(tmp_path / "compare" / "steps.csv")}
+    assert list(found) == [(loss, step) for loss in ("exponential", "gaussian") for step in ("1.0", "0.5", "0.1")]
+    assert [row["trained"] for row in found.values()] == ["1", "0", "0"] * 2
+    finest = found["gaussian", "0.1"]
+    assert (finest["runs"], float(finest["hidden_spikes_mean"]), finest["reason"]) == ("2", 40.0, "")
+    assert float(finest["hidden_spikes_high"]) == pytest.approx(40 + 12.7062 * 10, rel=1e-4)
+    assert float(finest["hidden_spikes_low"]) == 0, "no neuron fires less than never"
+    assert float(finest["agreement_mean"]) == pytest.approx(0.1**0.1, rel=1e-5)
+    tests = [json.loads((folder / str(seed) / "held_out" / "metrics.json").read_text()) for seed in (0, 1)]
+    assert float(finest["accuracy_mean"]) == pytest.approx(
+        np.mean([t["steps"][2]["accuracy"] for t in tests]), rel=1e-5
+    )
+
+
+def test_without_other_steps_their_table_is_empty(tmp_path):
+    again = write(tmp_path, fake_results.params(losses=["exponential"], seeds=[0]), {("exponential", 0): [0.5]})
+    path = tmp_path / "evaluate/exponential/0/held_out/metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": []}))
+    again()
+    assert rows(tmp_path / "compare" / "steps.csv") == []
+    assert comparison.read(tmp_path / "compare", ["exponential"])["steps"].empty
 
 
 def folded(root, folds, best, **study):

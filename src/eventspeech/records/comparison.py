@@ -13,7 +13,7 @@ from eventspeech.records.reading import again, cells, fields
 if TYPE_CHECKING:
     import pandas
 
-TABLES = ("runs", "curves", "losses", "folds", "time_to_accuracy", "differences")
+TABLES = ("runs", "curves", "losses", "folds", "time_to_accuracy", "differences", "steps")
 
 TEXTS = ("loss", "reference", "fold", "measure", "unit", "verdict", "reason")
 """Columns that are text; all others hold numbers, or are empty where one is unknown."""
@@ -22,6 +22,9 @@ ACCURACIES = ("best_validation", "final_validation", "final_training", "early_va
 """Starts of the names of columns that hold accuracies, fractions."""
 
 OF_CURVES = ("mean", "low", "high")
+
+OF_STEPS = ("accuracy", "agreement", "trained")
+"""Starts of the columns of steps that hold fractions."""
 
 SIGNED = ("mean", "low", "high")
 """Starts of the columns of differences that can be negative."""
@@ -94,6 +97,10 @@ def bounds(table: str, column: str) -> tuple[float, float]:
         return -math.inf, math.inf
     if column.startswith("minus_reference"):
         return -1.0, 1.0
+    if column == "step_ms":
+        return 1e-6, math.inf
+    if table == "steps" and column.startswith(OF_STEPS):
+        return 0.0, 1.0
     if column == "p" or column.startswith(ACCURACIES) or (table == "curves" and column in OF_CURVES):
         return 0.0, 1.0
     return 0.0, math.inf

@@ -87,7 +87,29 @@ def read(path: Path, model: Path, confusion: np.ndarray, **job: Any) -> dict[str
     same = abs(found.fraction("accuracy") - hits / counted) < 1e-9
     found.require("accuracy", same, f"{hits} of {counted} samples, as confusion.csv says")
     _require_speakers(found, samples)
+    _require_steps(found)
     return found.content
+
+
+def _require_steps(found: Fields) -> None:
+    """Refuse tests at several time steps that cannot be of one network: at the trained step it is the test itself."""
+    found.unless_null("step_ms", found.number, 1e-6)
+    accuracy, seen = found.number("accuracy"), set()
+    for row in found.objects("steps"):
+        step_ms = row.number("step_ms", 1e-6)
+        row.require("step_ms", step_ms not in seen, "another step than those before")
+        row.text("engine")
+        row.number("hidden_spikes", 0)
+        # a prediction that is the same is as right
+        apart, differing = abs(row.fraction("accuracy") - accuracy), 1 - row.fraction("agreement")
+        row.require("agreement", apart <= differing + 1e-9, "what the accuracies allow")
+        if step_ms == found.content["step_ms"]:
+            for name in ("accuracy", "hidden_spikes"):
+                row.require(name, row.content[name] == found.content[name], f"the {found.content[name]} of the test")
+            row.require("agreement", row.content["agreement"] == 1, "1, that of the trained step with itself")
+        seen.add(step_ms)
+    if seen:
+        found.require("step_ms", found.content["step_ms"] in seen, "among its steps")
 
 
 def _require_speakers(found: Fields, samples: int) -> None:

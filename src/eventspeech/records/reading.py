@@ -144,6 +144,14 @@ class Fields:
         """Take an object within the object."""
         return Fields(self.raw(name), self.path, self.remedy, f"{self.inside}{name}.")
 
+    def objects(self, name: str) -> "list[Fields]":
+        """Take a list of objects."""
+        value = self.raw(name)
+        self.require(name, isinstance(value, list), "a list of objects")
+        return [
+            Fields(item, self.path, self.remedy, f"{self.inside}{name}[{place}].") for place, item in enumerate(value)
+        ]
+
     def belongs(self, **expected: Any) -> None:
         """Refuse a record of another job than the one whose folder it lies in."""
         for name, value in expected.items():

@@ -65,6 +65,11 @@ class Run:
         return self.metrics["accuracy"]
 
     @property
+    def steps_ms(self) -> list[float]:
+        """The time steps of the test, the longest first; none if it was at the trained step alone."""
+        return [row["step_ms"] for row in self.metrics["steps"]]
+
+    @property
     def chance(self) -> float:
         """Accuracy of guessing."""
         return 1 / len(self.classes)
@@ -101,6 +106,11 @@ def read_all(params: Params, models: Path, evaluations: Path) -> list[Run]:
         if run.classes != runs[0].classes:
             raise DataError(
                 f"The tests in {evaluations} differ in their classes (loss {run.loss}, seed {run.seed}, fold "
+                f"{run.fold} has others than the first); run the stage `evaluate` again."
+            )
+        if run.steps_ms != runs[0].steps_ms:
+            raise DataError(
+                f"The tests in {evaluations} differ in their time steps (loss {run.loss}, seed {run.seed}, fold "
                 f"{run.fold} has others than the first); run the stage `evaluate` again."
             )
     return runs

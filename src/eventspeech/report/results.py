@@ -173,6 +173,11 @@ class Results:
         rows = table[(table["loss"] == loss) & (table["measure"] == measure)]
         return None if rows.empty else rows.iloc[0]
 
+    def at_steps(self, loss: str) -> "pandas.DataFrame":
+        """Return a loss's rows of steps.csv, the finest step first."""
+        table = self.compare["steps"]
+        return table[table["loss"] == loss].sort_values("step_ms")
+
     def of_loss(self, loss: str) -> "pandas.Series":
         """Return a row of losses.csv."""
         return self.compare["losses"].set_index("loss").loc[loss]

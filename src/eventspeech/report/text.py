@@ -8,7 +8,7 @@ from eventspeech.report.formats import inline
 from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
-from eventspeech.report.words import HELD_OUT, capital, title
+from eventspeech.report.words import HELD_OUT, capital, percent, short, title, with_interval
 
 CAPTIONS = {
     "weightings": "The weights under which the output voltage is summed; the legend gives each mean over the trial "
@@ -29,6 +29,8 @@ CAPTIONS = {
     "losses of unequal mean weight are not on one scale.",
     "test_accuracy": "Test accuracy of every run (dots) with mean and {confidence} % interval over seeds (diamonds), "
     "beside logistic regression and chance.",
+    "time_steps": "The same weights and events at other time steps: test accuracy, activity and the share of "
+    "predictions that are those of the trained step, mean over seeds with {confidence} % intervals (bands).",
     "folds": "Validation accuracy of each fold, mean ± standard deviation over seeds, and its paired difference from "
     "the reference; last, mean ± standard deviation over the folds.",
     "accuracies": "Accuracies in percent, mean over seeds with {confidence} % intervals in brackets, beside the "
@@ -61,6 +63,17 @@ pairs. A change that *harms* by taking a piece away shows that the piece helps. 
 seeds, on these speakers; the interval over folds says what to expect of others. Intervals are those of each comparison
 alone: among many, one in twenty strays by chance. Above, the mean curves draw each entry beside the reference;
 activity, single speakers and confused words are the reference's alone."""
+
+TIME_STEPS = """\
+### The time step
+
+Networks are trained on a grid of time steps. Here the test is run on other grids, too, with the same weights and
+the same events: what changes is what the networks owe to their grid."""
+
+
+SAME_ACCURACY, SAME_PREDICTIONS = 0.02, 0.95
+"""A network that computes the same at another time step differs by so much in accuracy at most, and predicts so often
+the same at least."""
 
 
 def interval_caption(results: Results, name: str) -> str:
@@ -145,6 +158,30 @@ def baseline(sentences: list[str]) -> str:
     return "Against logistic regression on binned spike counts: " + " ".join(
         inline(capital(sentence)) for sentence in sentences
     )
+
+
+def time_steps(results: Results) -> str:
+    """Return what each loss's networks do at the finest step of the test (or the coarsest, if none is finer)."""
+    told = []
+    for loss in results.compared:
+        rows = results.at_steps(loss)
+        trained = rows[rows["trained"] == 1].iloc[0]
+        other = rows.iloc[0] if rows.iloc[0]["step_ms"] < trained["step_ms"] else rows.iloc[-1]
+        apart, agreement = abs(other["accuracy_mean"] - trained["accuracy_mean"]), other["agreement_mean"]
+        same = apart <= SAME_ACCURACY and agreement >= SAME_PREDICTIONS
+        verdict = "computes the same" if same else "is another network"
+        home = f"{trained['step_ms']:g} ms"
+        told.append(
+            f"{title(loss)} {verdict} at steps of {other['step_ms']:g} ms: "
+            f"{with_interval(other, 'accuracy')} % in place of {with_interval(trained, 'accuracy')} % at {home}, "
+            f"{short(other['hidden_spikes_mean'])} in place of {short(trained['hidden_spikes_mean'])} spikes per "
+            f"neuron and trial, and {percent(agreement)} % of the predictions are those of {home}."
+        )
+    rule = (
+        f"(The same: an accuracy within {100 * SAME_ACCURACY:g} points, and {100 * SAME_PREDICTIONS:g} % of the "
+        "predictions.)"
+    )
+    return " ".join(["With the same weights and events:", *(inline(capital(sentence)) for sentence in told), rule])
 
 
 def sources() -> str:

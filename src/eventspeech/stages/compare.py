@@ -33,12 +33,16 @@ STANDING = ("best_validation", "final_validation", "test", "test_unheard")
 """Measures whose mean is told without the collapsed runs, too."""
 
 
+STEP_MEASURES = {"accuracy": FRACTION, "hidden_spikes": (0.0, math.inf), "agreement": FRACTION}
+"""What the test at several time steps measures, and the values that it can have."""
+
+
 def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     """Write the statistics of the study's runs under ``out``.
 
-    Files: ``runs.csv``, ``curves.csv``, ``losses.csv``, ``folds.csv``, ``time_to_accuracy.csv``, ``differences.csv``
-    and ``summary.json``; for DVC ``metrics.json`` and ``training.csv``. Accuracies are fractions; an unknown number is
-    an empty cell, and ``reason`` says why.
+    Files: ``runs.csv``, ``curves.csv``, ``losses.csv``, ``folds.csv``, ``time_to_accuracy.csv``, ``differences.csv``,
+    ``steps.csv`` and ``summary.json``; for DVC ``metrics.json`` and ``training.csv``. Accuracies are fractions;
+    an unknown number is an empty cell, and ``reason`` says why.
 
     Args:
         params: ``study`` and ``compare`` are read.
@@ -66,6 +70,7 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     _write(Path(out) / "folds.csv", list(_fold_rows(params, runs)))
     _write(Path(out) / "time_to_accuracy.csv", list(_time_rows(params, runs)))
     _write(Path(out) / "differences.csv", differences, DIFFERENCE_COLUMNS)
+    _write(Path(out) / "steps.csv", list(_step_rows(params, runs)), STEP_COLUMNS)
     write_json(Path(out) / "summary.json", summary)
     write_json(Path(out) / "metrics.json", _metrics(losses, differences, early))
     _write(Path(out) / "training.csv", list(_training_rows(runs)))
@@ -286,6 +291,27 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
                 "high_over_folds": over_folds.high,
                 **{f"{name}_without_collapsed": getattr(without, name) for name in ("mean", "low", "high")},
             }
+
+
+STEP_COLUMNS = (
+    "loss", "step_ms", "trained", "runs",
+    *(f"{name}_{of}" for name in STEP_MEASURES for of in ("mean", "low", "high")), "reason",
+)  # fmt: skip
+"""``trained`` is 1 at the step of the training, else 0; without tests at other steps the table has no row."""
+
+
+def _step_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
+    """Yield what a loss's networks do at each time step of the test: accuracy, spikes, predictions that stay."""
+    for loss in params.study.losses:
+        same = _of(runs, loss)
+        for place, step_ms in enumerate(same[0].steps_ms):
+            row = {"loss": loss, "step_ms": step_ms, "trained": int(step_ms == same[0].metrics["step_ms"])}
+            row["runs"] = len(same)
+            for name, possible in STEP_MEASURES.items():
+                means = means_of([run.metrics["steps"][place][name] for run in same], len(params.study.folds))
+                result = estimate(means, params.compare.confidence, possible)
+                row |= {f"{name}_{of}": getattr(result, of) for of in ("mean", "low", "high")}
+            yield row | {"reason": result.reason}
 
 
 def _compared(run: Run, early: int, thresholds: list[float]) -> dict[str, float | None]:

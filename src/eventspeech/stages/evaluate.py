@@ -1,6 +1,7 @@
 """Stage `evaluate`: a trained model on the test split, once. No other stage opens the test split."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,14 +10,19 @@ import numpy as np
 from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import augmentation, batches, store
 from eventspeech.data.store import SpikeStore
-from eventspeech.errors import DataError
+from eventspeech.engines.contract import Engine
+from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.files import sha256
 from eventspeech.learning import logistic
+from eventspeech.losses import Objective
 from eventspeech.params import Params, Shape
 from eventspeech.records import examples, metrics
 from eventspeech.records import model as model_file
 
 logger = logging.getLogger("eventspeech")
+
+ANY_STEP = "cpu"
+"""The engine that computes a network at a step that the chosen one cannot: it needs no device and little memory."""
 
 
 class Outputs(NamedTuple):
@@ -34,6 +40,14 @@ class _Outcome(NamedTuple):
     losses: np.ndarray
     predictions: np.ndarray
     hidden_spikes: float | None
+
+
+class _Grid(NamedTuple):
+    """What runs a network on a time grid: its engine there, its loss and its S samples."""
+
+    engine: Engine
+    objective: Objective
+    samples: batches.Batch
 
 
 def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> None:
@@ -64,37 +78,103 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
                 f"{model} was trained on trials of {on.trial_ms:g} ms, but {spikes} holds trials of "
                 f"{samples.trial_ms:g} ms; train the model on this source."
             )
+        grids = _other_grids(params, model, on)
         outcome = _run_network(params, on, arrays, meta, samples, outputs.examples)
+        of_steps = {"step_ms": on.step_ms, "steps": _at_steps(params, on, grids, found, samples, outcome)}
     else:
         logits, predictions = logistic.predict(arrays, meta, samples)
         outcome = _Outcome(losses.cross_entropy(logits, samples.labels)[0], predictions, None)
         _require_finite(outcome)
         examples.write(outputs.examples, {})
-    _write(tested, meta, samples, outcome, outputs)
+        of_steps = {"step_ms": None, "steps": []}
+    _write(tested, meta, samples, outcome, of_steps, outputs)
 
 
 def _run_network(
     params: Params, on: network.Network, weights: network.Weights, meta: dict[str, Any], samples: SpikeStore,
     kept: Path,
 ) -> _Outcome:  # fmt: skip
-    engine = engines.create(params.evaluate.engine, on, machine.threads())
-    objective = losses.objective(Shape(**meta["shape"]), on.steps)
+    grid = _on_grid(params.evaluate.engine, on, meta, samples)
+    outcome = _outcome(grid, weights, params.evaluate.batch_size)
+    examples.write(kept, _examples(grid, weights, samples, params.evaluate.examples))
+    return outcome
+
+
+def _on_grid(engine: str, on: network.Network, meta: dict[str, Any], samples: SpikeStore) -> _Grid:
     binned = batches.on_grid(samples, on.step_ms, on.steps)
     if meta.get("spike_count") is not None:  # the network knows samples with as many spikes only
         rng = seeds.generator(meta["seed"], "normalise", "test")
         binned = augmentation.normalise(binned, meta["spike_count"], rng)
-    found, spikes = [], 0.0
-    for first in range(0, len(samples), params.evaluate.batch_size):
-        batch = batches.take(binned, np.arange(first, min(first + params.evaluate.batch_size, len(samples))))
-        found.append(engine.infer(weights, batch, objective))
+    objective = losses.objective(Shape(**meta["shape"]), on.steps)
+    return _Grid(engines.create(engine, on, machine.threads()), objective, binned)
+
+
+def _outcome(grid: _Grid, weights: network.Weights, batch_size: int) -> _Outcome:
+    found, spikes, count = [], 0.0, len(grid.samples)
+    for first in range(0, count, batch_size):
+        batch = batches.take(grid.samples, np.arange(first, min(first + batch_size, count)))
+        found.append(grid.engine.infer(weights, batch, grid.objective))
         spikes += float(sum(counts.sum() for counts in found[-1].spike_counts))
     sample_losses, predictions = (
         np.concatenate([getattr(one, name) for one in found]) for name in ("losses", "predictions")
     )
-    outcome = _Outcome(sample_losses, predictions, spikes / (len(samples) * sum(on.hidden)))
+    outcome = _Outcome(sample_losses, predictions, spikes / (count * sum(grid.engine.network.hidden)))
     _require_finite(outcome)
-    examples.write(kept, _examples(engine, weights, objective, on, binned, samples, params.evaluate.examples))
     return outcome
+
+
+def _other_grids(params: Params, model: Path, on: network.Network) -> list[network.Network]:
+    """Return the network on the other grids of ``evaluate.steps_ms``.
+
+    Raises:
+        ParameterError: the trained step is not among them, or one does not divide the network's times.
+    """
+    steps_ms = params.evaluate.steps_ms
+    if steps_ms and on.step_ms not in steps_ms:
+        raise ParameterError(
+            f"{model} was trained at steps of {on.step_ms:g} ms, which evaluate.steps_ms = {steps_ms} lacks; add that "
+            "step, or set evaluate.steps_ms to []."
+        )
+    return [network.at_step(on, step_ms) for step_ms in steps_ms if step_ms != on.step_ms]
+
+
+def _at_steps(
+    params: Params, on: network.Network, grids: list[network.Network], model: model_file.Model, samples: SpikeStore,
+    trained: _Outcome,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Test the network on other grids, too; return what `records.metrics` knows as ``steps``, the longest first."""
+    if not grids:
+        return []
+    began = time.perf_counter()
+    found = {on.step_ms: (params.evaluate.engine, trained)}
+    found |= {grid.step_ms: _at_step(params, grid, model, samples) for grid in grids}
+    rows = [
+        {
+            "step_ms": step_ms,
+            "engine": engine,
+            "accuracy": _accuracy(outcome.predictions == samples.labels),
+            "hidden_spikes": outcome.hidden_spikes,
+            "agreement": float(np.mean(outcome.predictions == trained.predictions)),
+        }
+        for step_ms, (engine, outcome) in sorted(found.items(), reverse=True)
+    ]
+    told = ", ".join(f"{100 * row['accuracy']:.1f} % at {row['step_ms']:g} ms" for row in rows)
+    logger.info("evaluate %s  %s (%.1f s)", _job(model.meta), told, time.perf_counter() - began)
+    return rows
+
+
+def _at_step(params: Params, on: network.Network, model: model_file.Model, samples: SpikeStore) -> tuple[str, _Outcome]:
+    """Return the engine that could compute the network on a grid, and what came out."""
+    engine, size = params.evaluate.engine, params.evaluate.batch_size
+    try:
+        return engine, _outcome(_on_grid(engine, on, model.meta, samples), model.arrays, size)
+    except DataError:
+        raise
+    except UserError as error:
+        if engine == ANY_STEP:
+            raise
+        logger.warning("steps of %g ms are computed by engine %s: %s", on.step_ms, ANY_STEP, error)
+        return ANY_STEP, _outcome(_on_grid(ANY_STEP, on, model.meta, samples), model.arrays, size)
 
 
 def _require_finite(outcome: _Outcome) -> None:
@@ -102,13 +182,13 @@ def _require_finite(outcome: _Outcome) -> None:
         raise DataError("The model's outputs on the test split are not finite numbers; train the model again.")
 
 
-def _examples(engine, weights, objective, on, binned, samples: SpikeStore, count: int) -> dict[str, np.ndarray]:
+def _examples(grid: _Grid, weights: network.Weights, samples: SpikeStore, count: int) -> dict[str, np.ndarray]:
     """Return what the network does with the first sample of each of ``count`` classes."""
     present = np.unique(samples.labels)
     classes = present[np.linspace(0, len(present) - 1, min(count, len(present))).round().astype(int)]
     chosen = np.array([np.flatnonzero(samples.labels == label)[0] for label in classes])
-    batch = batches.take(binned, chosen)
-    seen = engine.record(weights, batch, objective)
+    on, batch = grid.engine.network, batches.take(grid.samples, chosen)
+    seen = grid.engine.record(weights, batch, grid.objective)
     hidden = seen.hidden[-1]
     return {
         "input_offsets": batch.offsets,
@@ -132,9 +212,14 @@ def _accuracy(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if len(hits) else None
 
 
+def _job(meta: dict[str, Any]) -> str:
+    return f"{meta['loss']}/{meta['seed']}/{meta['fold']}" if meta["loss"] else f"{meta['kind']}/{meta['fold']}"
+
+
 def _write(
-    tested: dict[str, Any], meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, outputs: Outputs
-) -> None:
+    tested: dict[str, Any], meta: dict[str, Any], samples: SpikeStore, outcome: _Outcome, of_steps: dict[str, Any],
+    outputs: Outputs,
+) -> None:  # fmt: skip
     hits = outcome.predictions == samples.labels
     classes, speakers = np.array(samples.class_names), np.array(samples.speaker_names)[samples.speakers]
     heard = np.isin(speakers, meta["heard_speakers"])
@@ -167,10 +252,10 @@ def _write(
         "accuracy_validation_speakers": _accuracy(hits[chosen_on]),
         "accuracy_by_speaker": by_speaker,
         "hidden_spikes": outcome.hidden_spikes,
+        **of_steps,
     }
     metrics.write(outputs.metrics, found)
-    who = f"{meta['loss']}/{meta['seed']}/{meta['fold']}" if meta["loss"] else f"{meta['kind']}/{meta['fold']}"
     on_unheard = (
         "" if found["accuracy_unheard"] is None else f"  unheard speakers {100 * found['accuracy_unheard']:.1f} %"
     )
-    logger.info("evaluate %s  test %.1f %%%s", who, 100 * found["accuracy"], on_unheard)
+    logger.info("evaluate %s  test %.1f %%%s", _job(meta), 100 * found["accuracy"], on_unheard)

@@ -70,6 +70,39 @@ def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key:
 
 
 @styled
+def time_steps(results: Results) -> Figure:
+    """Draw what the same weights do at other time steps: accuracy, spikes and predictions that stay, a line a loss."""
+    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    panels = {
+        "accuracy": "test accuracy (%)",
+        "hidden_spikes": "hidden spikes\nper neuron and trial",
+        "agreement": "predictions as at\nthe trained step (%)",
+    }
+    grid = figure.subplots(1, len(panels))
+    for axes, (measure, text) in zip(grid, panels.items(), strict=True):
+        scale = 1 if measure == "hidden_spikes" else 100
+        for loss in results.compared:
+            rows, style = results.at_steps(loss), look(results, loss)
+            mean, low, high = (scale * rows[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+            axes.plot(rows["step_ms"], mean, **style, marker=".")
+            axes.fill_between(rows["step_ms"], low, high, color=style["color"], alpha=0.15, lw=0)
+            at = rows["trained"] == 1
+            axes.plot(rows["step_ms"][at], mean[at], "D", color=style["color"], markeredgecolor="black", markersize=5)
+        if measure == "accuracy":
+            axes.axhline(100 * results.chance, color=GREY, linestyle=":", linewidth=1)
+        axes.set_xscale("log")
+        steps_ms = sorted(set(results.compare["steps"]["step_ms"]))
+        axes.set_xticks(steps_ms, [f"{step_ms:g}" for step_ms in steps_ms])
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel="time step (ms)", ylabel=text)
+        axes.set_ylim(0, 102 if scale == 100 else None)
+    marks = [*(Line2D([], [], **look(results, loss)) for loss in results.compared), rule(":")]
+    trained = Line2D([], [], color="white", marker="D", linestyle="", markeredgecolor="black", markersize=5)
+    legend(figure, [*marks, trained], [*map(loss_label, results.compared), "chance", "trained step"])
+    return figure
+
+
+@styled
 def confusion(results: Results, loss: str) -> Figure:
     """Draw the confusion matrix of a loss, counts summed over seeds, as percent of each spoken word."""
     counts = sum(run["confusion"] for run in results.of(loss))
