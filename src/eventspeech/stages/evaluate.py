@@ -146,9 +146,9 @@ def _at_steps(
     if not grids:
         return []
     began = time.perf_counter()
-    found = {on.step_ms: (params.evaluate.engine, trained)}
+    found: dict[float, tuple[str, _Outcome]] = {on.step_ms: (params.evaluate.engine, trained)}
     found |= {grid.step_ms: _at_step(params, grid, model, samples) for grid in grids}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "step_ms": step_ms,
             "engine": engine,
