@@ -55,6 +55,18 @@ def test_on_another_grid_all_times_are_as_long():
         assert network.at_step(other, 0.5) == built
 
 
+def test_on_another_grid_the_refractory_period_is_as_long():
+    assert network.at_step(build(refractory_ms=3.0), 0.5).refractory_steps == 6
+    with pytest.raises(ParameterError, match=r"network\.refractory_ms = 3 is not a whole number .*steps_ms = 2;"):
+        network.at_step(build(refractory_ms=3.0), 2.0)
+
+
+@pytest.mark.parametrize(("step_ms", "steps"), [(2.0, 0), (1.0, 0), (0.5, 1), (0.25, 2), (0.2, 2), (0.1, 5)])
+def test_the_dead_time_of_the_grid_is_half_a_step(step_ms, steps):
+    assert network.at_step(build(), step_ms, dead_time=True).refractory_steps == steps
+    assert network.at_step(build(refractory_ms=2.0), 0.2, dead_time=True).refractory_steps == 12
+
+
 @pytest.mark.parametrize(("step_ms", "what"), [(0.3, r"preprocess\.trial_ms = 100"), (2, r"network\.delays = 7\.5")])
 def test_a_grid_that_does_not_divide_a_time_is_refused(step_ms, what):
     built = build(step_ms=0.5, delays={"copies": 4, "interval_ms": 7.5})
@@ -64,12 +76,22 @@ def test_a_grid_that_does_not_divide_a_time_is_refused(step_ms, what):
         network.at_step(built, step_ms)
 
 
+def test_a_refractory_period_is_whole_steps_within_the_trial():
+    assert build(step_ms=0.5, refractory_ms=1.5).refractory_steps == 3
+    with pytest.raises(ParameterError, match=r"network\.refractory_ms = 0\.3 is not a whole number of steps"):
+        build(refractory_ms=0.3)
+    with pytest.raises(ParameterError, match=r"network\.refractory_ms = 100 is as long as the trial of 100 ms; take"):
+        build(refractory_ms=100.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"delay_steps": (0, -60)}, "delays of -60 to 0 steps in a trial of 100"),
         ({"delay_steps": (0, 100)}, "delays of 0 to 100 steps"),
         ({"delay_steps": ()}, "inputs of 0"),
+        ({"refractory_steps": -1}, "refractory period of -1 steps in a trial of 100"),
+        ({"refractory_steps": 100}, "refractory period of 100 steps"),
         ({"inputs": 0}, "inputs of 0"),
         ({"inputs": 2**31}, "inputs of 2147483648"),
         ({"hidden": (8, 0)}, "hidden of 0 to 8"),

@@ -49,6 +49,7 @@ class Case(NamedTuple):
     regulariser_strength: float = 0.0
     regulariser_batch: bool = True
     learned: Literal["none", "population", "neuron"] = "none"
+    refractory_ms: float = 0.0
 
 
 def cases() -> list[Case]:
@@ -75,6 +76,15 @@ def cases() -> list[Case]:
         Case("first spike, feed-forward", FIRST_SPIKE, recurrent=False),
         Case("max, learned", Shape(kind="max"), learned="neuron"),
         Case("first spike, learned", FIRST_SPIKE, learned="population"),
+        Case("refractory", gaussian, refractory_ms=1.0),
+        Case("refractory, long", gaussian, refractory_ms=4.0),
+        Case("refractory, feed-forward", gaussian, refractory_ms=2.0, recurrent=False),
+        Case("refractory, two layers", gaussian, refractory_ms=2.0, hidden=(6, 4)),
+        Case("refractory, learned", gaussian, refractory_ms=2.0, learned="population"),
+        Case("refractory, learned, delays", gaussian, refractory_ms=2.0, learned="neuron", delays_ms=(0.0, 5.0, 10.0)),
+        Case("refractory, regulariser", gaussian, refractory_ms=1.0, regulariser_strength=1e-2),
+        Case("refractory, max", Shape(kind="max"), refractory_ms=2.0),
+        Case("refractory, first spike", FIRST_SPIKE, refractory_ms=2.0),
     ]
 
 
@@ -90,6 +100,7 @@ def network(case: Case, step_ms: float) -> Network:
         tau_mem_ms=case.tau_mem_ms,
         tau_syn_ms=case.tau_syn_ms,
         delay_steps=tuple(round(delay / step_ms) for delay in case.delays_ms),
+        refractory_steps=round(case.refractory_ms / step_ms),
     )
 
 

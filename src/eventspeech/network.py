@@ -1,9 +1,10 @@
 """The network: sizes, time constants, and initial weights that do not depend on the loss.
 
 ``C`` input channels reach the first hidden layer through a delay line of ``K`` copies; hidden layers are leaky
-integrate-and-fire neurons with current-based exponential synapses, threshold 1, reset 0 and no refractory period;
-the ``O`` outputs are leaky integrators without a threshold. A connection is called ``PRE_POST``: ``input_hidden1``
-(float32[K * C, H], copy-major), ``hidden1_hidden1`` (recurrent), ``hidden1_hidden2``, ``hidden1_output``.
+integrate-and-fire neurons with current-based exponential synapses, threshold 1, reset 0 and, if asked for, an absolute
+refractory period; the ``O`` outputs are leaky integrators without a threshold. A connection is called ``PRE_POST``:
+``input_hidden1`` (float32[K * C, H], copy-major), ``hidden1_hidden1`` (recurrent), ``hidden1_hidden2``,
+``hidden1_output``.
 
 Time constants of a population that are learned, or differ from the network's, are among its weights:
 ``hidden1_tau_mem_ms``, ``output_tau_syn_ms``, float32[1] for the population or float32[H] for each neuron.
@@ -54,10 +55,13 @@ class Network:
         steps: N, the trial has ``steps`` steps of ``step_ms``.
         tau_mem_ms, tau_syn_ms: of hidden and output neurons, unless the weights have others.
         delay_steps: delay of each copy of the input, in steps, at least 0 and less than ``steps``.
+        refractory_steps: steps for which a neuron is held at 0 after the step of its spike, at least 0 and less than
+            ``steps``.
 
     Raises:
-        DataError: it cannot be computed: a size below 1 or beyond 32 bits, a delay that is negative or reaches beyond
-            the trial, a time that is not positive and finite. Compiled code counts with these numbers.
+        DataError: it cannot be computed: a size below 1 or beyond 32 bits, a delay or refractory period that is
+            negative or reaches beyond the trial, a time that is not positive and finite. Compiled code counts with
+            these numbers.
     """
 
     inputs: int
@@ -69,6 +73,7 @@ class Network:
     tau_mem_ms: float
     tau_syn_ms: float
     delay_steps: tuple[int, ...] = (0,)
+    refractory_steps: int = 0
 
     def __post_init__(self) -> None:
         sizes = {
@@ -84,6 +89,11 @@ class Network:
             raise DataError(
                 f"A network with delays of {_range(self.delay_steps)} steps in a trial of {self.steps} cannot be "
                 "computed; train the model again."
+            )
+        if not 0 <= self.refractory_steps < self.steps:
+            raise DataError(
+                f"A network with a refractory period of {self.refractory_steps} steps in a trial of {self.steps} "
+                "cannot be computed; train the model again."
             )
         for name in ("step_ms", *TIME_CONSTANTS):
             if not 0 < getattr(self, name) < math.inf:
@@ -110,7 +120,8 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
     """Put the parameters on the time grid.
 
     Raises:
-        ParameterError: the trial or a delay is not a whole number of steps, or a delay reaches beyond the trial.
+        ParameterError: the trial, a delay or the refractory period is not a whole number of steps, or one of these
+            reaches beyond the trial.
     """
     steps = _whole("preprocess.trial_ms", trial_ms, parameters.step_ms)
     interval = parameters.delays.interval_ms if parameters.delays.copies > 1 else 0.0
@@ -119,6 +130,12 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
         raise ParameterError(
             f"network.delays: the last of {parameters.delays.copies} copies would come {last * parameters.step_ms:g} "
             f"ms late, when the trial of {trial_ms:g} ms is over; take fewer copies or a shorter interval_ms."
+        )
+    refractory = _whole("network.refractory_ms", parameters.refractory_ms, parameters.step_ms)
+    if refractory >= steps:
+        raise ParameterError(
+            f"network.refractory_ms = {parameters.refractory_ms:g} is as long as the trial of {trial_ms:g} ms; take a "
+            "shorter one."
         )
     return Network(
         inputs=inputs,
@@ -130,16 +147,24 @@ def build(parameters: params.Network, outputs: int, trial_ms: float, inputs: int
         tau_mem_ms=parameters.tau_mem_ms,
         tau_syn_ms=parameters.tau_syn_ms,
         delay_steps=tuple(delay * copy for copy in range(parameters.delays.copies)),
+        refractory_steps=refractory,
     )
 
 
-def at_step(network: Network, step_ms: float) -> Network:
+def at_step(network: Network, step_ms: float, dead_time: bool = False) -> Network:
     """Put a network on another grid: all its times keep their milliseconds.
 
     What is no time, but one step by definition, is one step there, too: a spike acts on its targets one step later.
 
+    Args:
+        network: the network.
+        step_ms: the step of the other grid.
+        dead_time: keep the time from a threshold crossing to the restart, which on a grid is half a step longer in the
+            mean than the refractory period (`engines.equations`); to the nearest step, the later of two.
+
     Raises:
-        ParameterError: the trial or a delay is not a whole number of steps.
+        ParameterError: the trial, a delay or (unless ``dead_time``) the refractory period is not a whole number of
+            steps.
     """
 
     def steps(what: str, count: int) -> int:
@@ -150,6 +175,9 @@ def at_step(network: Network, step_ms: float) -> Network:
         step_ms=step_ms,
         steps=steps("preprocess.trial_ms", network.steps),
         delay_steps=tuple(steps("network.delays", delay) for delay in network.delay_steps),
+        refractory_steps=math.floor((network.refractory_steps + 0.5) * network.step_ms / step_ms + 1e-6)
+        if dead_time
+        else steps("network.refractory_ms", network.refractory_steps),
     )
 
 

@@ -87,10 +87,10 @@ def _wrong(monkeypatch, change):
     [
         pytest.param(("adjoint_output", 1, np.ones_like), id="drive without the weight, as the thesis prints it"),
         pytest.param(("adjoint_hidden", 1, lambda z: z + 1), id="denominator without the threshold"),
-        pytest.param(("adjoint_hidden", 3, np.zeros_like), id="no flow from the outputs"),
-        pytest.param(("adjoint_hidden", 5, np.zeros_like), id="no flow through the recurrence"),
-        pytest.param(("adjoint_hidden", 5, lambda w: np.ascontiguousarray(w.T)), id="recurrent weights transposed"),
-        pytest.param(("adjoint_hidden", 11, np.zeros_like), id="current's adjoint without the voltage's"),
+        pytest.param(("adjoint_hidden", 4, np.zeros_like), id="no flow from the outputs"),
+        pytest.param(("adjoint_hidden", 6, np.zeros_like), id="no flow through the recurrence"),
+        pytest.param(("adjoint_hidden", 6, lambda w: np.ascontiguousarray(w.T)), id="recurrent weights transposed"),
+        pytest.param(("adjoint_hidden", 12, np.zeros_like), id="current's adjoint without the voltage's"),
     ],
 )
 def test_a_wrong_formula_does_not_converge(monkeypatch, change):
@@ -99,6 +99,22 @@ def test_a_wrong_formula_does_not_converge(monkeypatch, change):
     right = check_gradients.grid_errors(case, "cpu", seed, (0.0025,))[0]
     _wrong(monkeypatch, change)
     assert check_gradients.grid_errors(case, "cpu", seed, (0.0025,))[0] > max(0.05, 5 * right)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(("adjoint_hidden", 3, np.zeros_like), id="a restart that does not move with its spike"),
+        pytest.param(("adjoint_hidden", 3, lambda current: current - 1), id="a restart from the threshold"),
+        pytest.param(("adjoint_hidden", 15, lambda steps: 0), id="no restart"),
+    ],
+)
+def test_a_wrong_restart_does_not_converge(monkeypatch, change):
+    case = next(case for case in check_gradients.cases() if case.name == "refractory")
+    seed = check_gradients.problems(case, 1)[0]
+    right = check_gradients.grid_errors(case, "cpu", seed, (0.005,))[0]
+    _wrong(monkeypatch, change)
+    assert check_gradients.grid_errors(case, "cpu", seed, (0.005,))[0] > max(0.05, 5 * right)
 
 
 def test_output_weights_are_exact_on_any_grid():

@@ -223,8 +223,8 @@ def test_the_cases_have_kinks_smooth_maxima_and_silent_outputs():
         pytest.param("max", "adjoint_max", 2, np.ones_like, id="max: no share for kinks"),
         pytest.param("max", "adjoint_max", 0, lambda drive: -drive, id="max: sign"),
         pytest.param("max", "adjoint_max", 0, lambda drive: 20 * drive, id="max: 1/tau_mem missing"),
-        pytest.param("first_spike", "adjoint_hidden", 7, lambda timing: -timing, id="first_spike: sign"),
-        pytest.param("first_spike", "adjoint_hidden", 7, lambda timing: timing / 20, id="first_spike: by tau_mem"),
+        pytest.param("first_spike", "adjoint_hidden", 8, lambda timing: -timing, id="first_spike: sign"),
+        pytest.param("first_spike", "adjoint_hidden", 8, lambda timing: timing / 20, id="first_spike: by tau_mem"),
     ],
 )
 def test_a_wrong_formula_does_not_converge(monkeypatch, kind, kernel, position, alter):

@@ -45,6 +45,13 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path, made):
     assert model.network_of(found).delay_steps == (0, 10)
 
 
+def test_an_older_model_has_no_refractory_period(tmp_path, made):
+    arrays, meta = made
+    old = {name: value for name, value in meta["network"].items() if name != "refractory_steps"}
+    model.save(tmp_path / "m.npz", arrays, meta | {"network": old})
+    assert model.network_of(model.load(tmp_path / "m.npz")).refractory_steps == 0
+
+
 # what a field is set to (a dotted name reaches into objects), and what the sentence says of it
 REFUSED = {
     "a negative delay": ("network.delay_steps", [0, -60], "network.delay_steps is [0, -60], not a list of whole"),
@@ -53,6 +60,8 @@ REFUSED = {
     "a delay that is no number": ("network.delay_steps", [0, "1"], "network.delay_steps is [0, '1'], not"),
     "half a step": ("network.delay_steps", [0, 0.5], "network.delay_steps is [0, 0.5], not"),
     "a delay too few": ("network.delay_steps", [0], "input_hidden1"),
+    "a negative refractory period": ("network.refractory_steps", -1, "network.refractory_steps is -1, not a whole"),
+    "a refractory period beyond the trial": ("network.refractory_steps", 60, "network.refractory_steps is 60, not"),
     "fewer inputs": ("network.inputs", 7, "network.inputs is 7, not the 700 channels of the cochlea"),
     "no inputs": ("network.inputs", 0, "network.inputs is 0, not a whole number"),
     "other outputs": ("network.outputs", 5, "network.outputs is 5, not the number of its 4 classes"),

@@ -20,6 +20,9 @@ NETWORKS = {
     "equal time constants": {"tau_mem_ms": 10.0, "tau_syn_ms": 10.0},
     "coarse step": {"step_ms": 5.0},
     "one neuron": {"hidden": (1,)},
+    "refractory": {"refractory_steps": 2},
+    "refractory, two layers, delay line": {"hidden": (15, 9), "delay_steps": (0, 7, 30), "refractory_steps": 1},
+    "refractory, longer than most pauses": {"refractory_steps": 20},
 }
 
 READOUTS = {

@@ -22,7 +22,7 @@ def run(network, weights, batch, objective):
         for i, size in enumerate(network.hidden, 1):
             recurrent = weights.get(f"{names[i]}_{names[i]}", np.zeros((size, size)))
             drive = spikes[-1] @ weights[f"{names[i - 1]}_{names[i]}"]
-            fired, z, state = _layer(drive, recurrent, *over[names[i]][:3])
+            fired, z, state = _layer(drive, recurrent, *over[names[i]][:3], network.refractory_steps)
             spikes.append(fired)
             denominators.append(z)
             states.append(state)
@@ -48,7 +48,10 @@ def run(network, weights, batch, objective):
             flow = (p * (lam_v - unseen) - q * lam_i)[1:] @ out.T
             unseen = 0
             (_, tau_syn), (a, b, _, k, p, q) = constants[names[i]], over[names[i]]
-            lam_v, lam_i, jumped = _adjoint(spikes[i], denominators[i], flow, recurrent, penalty, (a, b, k, p, q))
+            lam_v, lam_i, jumped = _adjoint(
+                spikes[i], denominators[i], flow, recurrent, penalty, (a, b, k, p, q), states[i][1],
+                network.refractory_steps,
+            )  # fmt: skip
             _add_time_constants(gradients, names[i], constants[names[i]], moved[names[i]], states[i], jumped, lam_i)
             if f"{names[i]}_{names[i]}" in gradients:
                 gradients[f"{names[i]}_{names[i]}"] -= tau_syn * (spikes[i].T @ lam_i[1:])
@@ -124,14 +127,15 @@ def _max(network, drive, objective, over):
 def _first_spike(network, drive, objective, over):
     a, b, c, k, p, q = over
     none = np.zeros((network.outputs, network.outputs))
-    fired, z, state = _layer(drive, none, a, b, c)
+    fired, z, state = _layer(drive, none, a, b, c, network.refractory_steps)
     silent = ~fired.any(axis=0)
     first = np.where(silent, network.steps, fired.argmax(axis=0))
 
     def adjoint(error, tau_mem):
         timing = np.zeros_like(fired)
         timing[first[~silent], np.flatnonzero(~silent)] = -error[~silent]
-        return *_adjoint(fired, z, timing, none, 0.0, (a, b, k, p, q)), 0
+        held = network.refractory_steps
+        return *_adjoint(fired, z, timing, none, 0.0, (a, b, k, p, q), state[1], held), 0
 
     return first * network.step_ms, state, adjoint
 
@@ -175,29 +179,38 @@ def _delayed_input(network, batch, s):
     return dense
 
 
-def _layer(drive, recurrent, a, b, c):
+def _layer(drive, recurrent, a, b, c, refractory):
     steps, size = drive.shape
     voltage, current = np.zeros(size), np.zeros(size)
+    left = np.zeros(size, int)  # steps for which a neuron is still held
     spikes, denominators, states = np.zeros((steps, size)), np.ones((steps, size)), np.zeros((2, steps, size))
     for n in range(steps):
         states[:, n] = voltage, current
-        voltage = a * voltage + c * current
+        voltage = np.where(left > 0, 0.0, a * voltage + c * current)
         spikes[n] = voltage >= 1
+        left = np.where(spikes[n] > 0, refractory, np.maximum(left - 1, 0))
         denominators[n] = current - voltage
         voltage = np.where(spikes[n] > 0, 0.0, voltage)
         current = b * current + drive[n] + spikes[n] @ recurrent
     return spikes, denominators, states
 
 
-def _adjoint(spikes, denominators, flow, recurrent, penalty, over):
+def _adjoint(spikes, denominators, flow, recurrent, penalty, over, currents, refractory):
     """Return lamV[n] and lamI[n], [N + 1, H], and lamV[n + 1] after the jumps of step n, [N, H]."""
     a, b, k, p, q = over
     steps, size = spikes.shape
     lam_v, lam_i, jumped = np.zeros((steps + 1, size)), np.zeros((steps + 1, size)), np.zeros((steps, size))
     now_v, now_i = np.zeros(size), np.zeros(size)
+    driven = np.zeros((steps, size))  # lamV I at the restart after each spike
     for n in reversed(range(steps)):
         z = np.where(spikes[n] > 0, denominators[n], 1.0)  # only spikes have a denominator
-        jump = (now_v + flow[n] + recurrent @ (p * now_v - q * now_i)) / z - penalty
+        received = flow[n] + recurrent @ (p * now_v - q * now_i)
+        if 0 < refractory <= n:
+            awake = spikes[n - refractory] > 0
+            driven[n - refractory] = np.where(awake, now_v * currents[n], 0.0)
+            now_v = np.where(awake, 0.0, now_v)
+        own = driven[n] if refractory else now_v
+        jump = (own + received) / z - penalty
         now_v = now_v + np.where(spikes[n] > 0, jump, 0.0)
         jumped[n] = now_v
         now_v, now_i = a * now_v, b * now_i + k * now_v

@@ -35,6 +35,23 @@ q = (1 - b) tau_syn / D (both 1 as D goes to 0): under a weighting that hardly c
 nearly cancel, and p = q = 1 would leave a rest of 2.5 % of lamV at the published step, several times the gradient
 itself. The published code divides the output drive by tau_mem once more; here gradients are the true ones.
 
+With a refractory period of r steps, a neuron that fires in step n is held: V[n+1] = .. = V[n+1+r] = 0, while its
+current goes on. Nothing flows from V while it is held, and the restart moves with the spike, by which V gains or loses
+what the current brings in that time. In continuous time, with the spike at t and the restart at t + rho,
+
+    lamV(t-) = (lamV(t + rho) I(t + rho) + R) / (I(t) - theta) - lambda (count - target)/B,  lamV = 0 in between
+
+and on the grid, where lamV[n+1+r] has been taken away from the neuron by then,
+
+    at a spike s[n]:  lamV[n+1] = (lamV[n+1+r] I[n+r] + R) / Z - lambda (count - target)/B,  lamV[n+1] .. lamV[n+r] = 0
+
+(the R of other spikes sees lamV[n+1+r] still; where the trial ends before the restart, 0 stands for it). Without a
+refractory period I[n] = Z + V', and V' is 1 but for the overshoot that the reset drops: the jump above.
+
+The grid has a refractory period of its own: a crossing lies anywhere in its step and the restart at its end, half a
+step later in the mean. What is trained at step D is therefore computed at finer steps by a network whose refractory
+period is longer by D/2 (`network.at_step` with `dead_time`; measured in docs/measurements/time_step_causes.csv).
+
 That is the readout `sum`. With `max`, S_o = max_n V_o[n], at the step m (the first of equals), and
 
     outputs:  lamV_o[m] += g_o,  g_o = (y_o - p_o) / (tau_mem B)             (published: divided by T)

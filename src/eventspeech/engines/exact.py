@@ -13,6 +13,7 @@ Eventprop: Wunderlich & Pehle, Sci. Rep. 11, 12829 (2021); loss shaping: Nowotny
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -57,12 +58,16 @@ class ExactObjective(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """Something that happened: an input (row of the input weights) or a spike (neuron, with I - 1 at the crossing)."""
+    """Something that happened.
+
+    An input (row of the input weights), a spike (neuron, with I - 1 at the crossing) or the restart of a neuron at the
+    end of its refractory period.
+    """
 
     time_ms: float
-    is_input: bool
+    kind: Literal["input", "spike", "restart"]
     index: int
-    denominator: float
+    denominator: float = 0.0
 
 
 class _State(NamedTuple):
@@ -134,6 +139,7 @@ class ExactEngine:
         ends = np.cumsum([0, *network.hidden])
         self._layers = [slice(a, b) for a, b in itertools.pairwise(ends)]
         self._hidden = int(ends[-1])
+        self._refractory_ms = network.refractory_steps * network.step_ms
         self._nearest = np.inf
 
     def infer(
@@ -169,7 +175,7 @@ class ExactEngine:
         """
         self._nearest = np.inf
         trials = self._run(weights, samples, objective or ExactObjective(np.ones_like))
-        steepness = (event.denominator for trial in trials for event in trial.events if not event.is_input)
+        steepness = (event.denominator for trial in trials for event in trial.events if event.kind == "spike")
         leads = (_lead(peaks) for trial in trials for peaks in trial.peaks)
         gaps = (10 * _gap(trial, self._hidden) for trial in trials)
         return min(100 * self._nearest, *(min(found, default=np.inf) for found in (steepness, leads, gaps)))
@@ -226,26 +232,29 @@ class ExactEngine:
         times = (sample.times_ms[None, :] + delays_ms[:, None]).ravel()
         rows = (sample.channels[None, :] + self.network.inputs * np.arange(len(delays_ms))[:, None]).ravel()
         order = np.argsort(times, kind="stable")
-        return [_Event(times[i], True, int(rows[i]), 0.0) for i in order if times[i] < self.network.trial_ms]
+        return [_Event(times[i], "input", int(rows[i])) for i in order if times[i] < self.network.trial_ms]
 
     def _forward(self, model: _Model, sample: Sample, objective: ExactObjective) -> _Trial:
         voltage, current = np.zeros((2, len(model.within)))
         out_voltage, out_current = np.zeros((2, model.out.shape[1]))
         events, states, logits, now = [], [], np.zeros(model.out.shape[1]), 0.0
-        counts, done = np.zeros(len(model.within), np.int64), np.zeros(len(model.within), bool)
+        counts = np.zeros(len(model.within), np.int64)
+        done, held = np.zeros((2, len(model.within)), bool)
         peaks = [[_Peak(0.0, 0.0)] for _ in logits] if objective.readout == "max" else []
-        arrivals = self._arrivals(sample)
+        arrivals, restarts = self._arrivals(sample), deque[_Event]()
         arrivals.reverse()
         while True:
-            wait, neuron = self._next_spike(voltage, np.where(done, 0.0, current), model.inner)
+            wait, neuron = self._next_spike(voltage, np.where(done | held, 0.0, current), model.inner)
             arrival = arrivals[-1].time_ms if arrivals else np.inf
-            then = min(arrival, now + wait, self.network.trial_ms)
+            restart = restarts[0].time_ms if restarts else np.inf
+            then = min(arrival, restart, now + wait, self.network.trial_ms)
             if objective.readout == "sum":
                 logits += self._integrate_output(out_voltage, out_current, model.outputs, now, then, objective)
             for o, found in enumerate(peaks):
                 start = out_voltage[o], out_current[o], *(float(x[o]) for x in model.outputs)
                 found += _smooth_peak(now, then, *start)
             voltage, current = _advance(voltage, current, then - now, model.inner)
+            voltage[held] = 0.0
             out_voltage, out_current = _advance(out_voltage, out_current, then - now, model.outputs)
             now = then
             if now >= self.network.trial_ms:
@@ -254,11 +263,17 @@ class ExactEngine:
             if arrivals and now == arrival:
                 events.append(arrivals.pop())
                 current = current + model.into[events[-1].index]
+            elif restarts and now == restart:
+                events.append(restarts.popleft())
+                held[events[-1].index] = False
             else:
-                events.append(_Event(now, False, neuron, current[neuron] - 1.0))
+                events.append(_Event(now, "spike", neuron, current[neuron] - 1.0))
                 counts[neuron] += 1
                 voltage[neuron] = 0.0
                 done[neuron] = neuron >= self._hidden  # nothing depends on a second spike of an output
+                if self._refractory_ms > 0:
+                    held[neuron] = True
+                    restarts.append(_Event(now + self._refractory_ms, "restart", neuron))
                 current = current + model.within[neuron]
                 for o, found in enumerate(peaks):
                     rise = out_current[o] - out_voltage[o]
@@ -320,6 +335,7 @@ class ExactEngine:
         by_inner, by_outputs = np.zeros((2, len(model.within))), np.zeros((2, model.out.shape[1]))
         tau_syn, out_tau_syn = model.inner.tau_syn_ms, model.outputs.tau_syn_ms
         lam_v, lam_i = np.zeros((2, len(model.within)))
+        own = np.zeros(len(model.within))  # lamV I at the restart that follows
         out_v, out_i = np.zeros((2, model.out.shape[1]))
         now, learned = self.network.trial_ms, any(map(is_time_constant, weights))
         peaks = [_highest(found) for found in trial.peaks]
@@ -339,14 +355,19 @@ class ExactEngine:
                 driven = _driven_by_peaks(out_state, slopes, event.time_ms, now, peaks, model.outputs)
             out_v, out_i, by_outputs = out_v + driven[0], out_i + driven[1], by_outputs + driven[2:]
             now = event.time_ms
-            if event.is_input:
+            if event.kind == "input":
                 gradients[0][event.index] -= tau_syn * lam_i
                 continue
             j = event.index
+            if event.kind == "restart":
+                own[j], lam_v[j] = lam_v[j] * state.current[j], 0.0
+                continue
             gradients[1][j] -= tau_syn * lam_i
             gradients[2][j] -= out_tau_syn * out_i
             flow = model.within[j] @ (lam_v - lam_i) + model.out[j] @ (out_v - out_i) + timing[place]
-            lam_v[j] += (lam_v[j] + flow) / event.denominator - penalty[j]
+            if self._refractory_ms == 0:
+                own[j] = lam_v[j] * (event.denominator + 1.0)
+            lam_v[j] = (own[j] + flow) / event.denominator - penalty[j]
             for o, peak in enumerate(peaks):  # the maximum at a kink lies before what the spike does
                 if peak.event == place:
                     out_v[o] -= slopes[o] / model.outputs.tau_mem_ms[o]
@@ -447,15 +468,15 @@ def _lead(peaks: list[_Peak]) -> float:
 
 def _gap(trial: _Trial, first: int) -> float:
     """Return the least time between a hidden spike (neurons before ``first``) and what is read of an output."""
-    read = [(event.time_ms, -1) for event in trial.events if not event.is_input and event.index >= first]
+    read = [(event.time_ms, -1) for event in trial.events if event.kind == "spike" and event.index >= first]
     read += [(peak.time_ms, peak.event) for peak in map(_highest, trial.peaks)]
-    hidden = [(n, e.time_ms) for n, e in enumerate(trial.events) if not e.is_input and e.index < first]
+    hidden = [(n, e.time_ms) for n, e in enumerate(trial.events) if e.kind == "spike" and e.index < first]
     return min((abs(time - when) for time, own in read for n, when in hidden if n != own), default=np.inf)
 
 
 def _first_spikes(events: list[_Event], first: int) -> list[int]:
     """Return which events are spikes of the neurons from ``first`` on, of which each fires once at most."""
-    return [place for place, event in enumerate(events) if not event.is_input and event.index >= first]
+    return [place for place, event in enumerate(events) if event.kind == "spike" and event.index >= first]
 
 
 def _retreat(lam_v: np.ndarray, lam_i: np.ndarray, duration_ms: float, constants: _Constants):

@@ -28,6 +28,11 @@ class Network(Group):
     tau_syn_ms: Annotated[Milliseconds, Unit("ms")] = Field(
         5.0, description="synaptic time constant, or its mean or start"
     )
+    refractory_ms: Annotated[NotNegative, Unit("ms")] = Field(
+        0.0,
+        description="absolute refractory period: for so long the voltage is held at 0 after the step of a spike, while "
+        "the current goes on; whole steps; 0 = published",
+    )
     time_constants: Literal["homogeneous", "heterogeneous"] = Field(
         "homogeneous", description="heterogeneous: each hidden neuron has its own, Gamma distributed around these means"
     )

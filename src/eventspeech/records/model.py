@@ -111,6 +111,8 @@ def _check_network(found: Fields, classes: int) -> Network:
     found.flag("recurrent")
     steps = found.count("steps", least=1, most=MOST_STEPS)
     found.counts("delay_steps", least=0, most=steps - 1)
+    if "refractory_steps" in found.content:  # models of versions up to 0.1 have none
+        found.count("refractory_steps", least=0, most=steps - 1)
     for name in ("step_ms", *network.TIME_CONSTANTS):
         found.number(name, 1e-6, 1e9)
     return network.from_dict(found.content)

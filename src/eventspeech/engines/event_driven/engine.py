@@ -102,7 +102,7 @@ class EventDrivenEngine:
         if run.output.layer is not None:
             fired = self.kernels.fetch_layer(run.output.layer)
             over = coefficients(self.network.step_ms, output.tau_mem_ms, output.tau_syn_ms)
-            trace = _voltages(layers[-1].as_events(), weights[name], over, fired)
+            trace = _voltages(layers[-1].as_events(), weights[name], over, fired, self.network.refractory_steps)
         else:
             events, none = run.layers[-1].as_events(), np.zeros(self.network.steps)
             _, trace = self.kernels.forward_output(events, run.weights[name], output.vectors, none, True)
@@ -190,8 +190,9 @@ class EventDrivenEngine:
     ) -> Layer:
         while True:
             layer = self.kernels.forward_hidden(
-                events, delays=delays, weights=into, recurrent=recurrent, vectors=vectors, capacity=self._capacity
-            )
+                events, delays=delays, weights=into, recurrent=recurrent, vectors=vectors, capacity=self._capacity,
+                refractory=self.network.refractory_steps,
+            )  # fmt: skip
             needed = layer.most()
             if needed <= self._capacity:
                 return layer
@@ -218,7 +219,7 @@ class EventDrivenEngine:
             population, recurrent = run.populations[name], self._recurrent(weights, number)
             adjoint, bounded = self.kernels.adjoint_hidden(
                 layer, above=weights[out], adjoint_above=adjoint, recurrent=recurrent, penalty=penalty,
-                vectors=population.vectors, keep_difference=number > 0,
+                vectors=population.vectors, refractory=network.refractory_steps, keep_difference=number > 0,
             )  # fmt: skip
             floored += bounded
             if population.learned:
@@ -245,7 +246,7 @@ class EventDrivenEngine:
         delays = self._delays if name == "hidden1" else self._no_delay
         found = self.kernels.products(
             events, delays=delays, weights=into, recurrent=recurrent, layer=layer, vectors=population.vectors,
-            adjoint=adjoint,
+            refractory=self.network.refractory_steps, adjoint=adjoint,
         )  # fmt: skip
         for sample in found:  # in a fixed order
             totals.products[name] += sample
@@ -261,7 +262,7 @@ class EventDrivenEngine:
             penalty = np.zeros(slopes.shape, self._dtype)
             return self.kernels.adjoint_hidden(
                 fired, above=None, adjoint_above=None, recurrent=None, penalty=penalty, vectors=vectors,
-                keep_difference=True, timing=timing,
+                refractory=network.refractory_steps, keep_difference=True, timing=timing,
             )  # fmt: skip
         if output.peaks is not None:
             drive = (-slopes / (tau_mem_ms * samples)).astype(self._dtype)
@@ -299,7 +300,7 @@ def _timing(first: np.ndarray, slopes: np.ndarray, capacity: int) -> np.ndarray:
     return timing
 
 
-def _voltages(events: Events, weights: np.ndarray, vectors: Vectors, layer: Layer) -> np.ndarray:
+def _voltages(events: Events, weights: np.ndarray, vectors: Vectors, layer: Layer, refractory: int) -> np.ndarray:
     """Return float32[B, N, H], voltages of a layer without recurrence before each step, for figures."""
     samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
     trace = np.zeros((samples, steps, weights.shape[1]), np.float32)
@@ -308,6 +309,6 @@ def _voltages(events: Events, weights: np.ndarray, vectors: Vectors, layer: Laye
         for n in range(steps):
             trace[s, n] = voltage
             voltage = vectors.a * voltage + vectors.c * current
-            voltage[layer.spikes[s, fired[n] : fired[n + 1]]] = 0
+            voltage[layer.spikes[s, fired[max(n - refractory, 0)] : fired[n + 1]]] = 0
             current = vectors.b * current + weights[events.rows[starts[n] : starts[n + 1]]].sum(axis=0)
     return trace

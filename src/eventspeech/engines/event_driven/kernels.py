@@ -59,11 +59,14 @@ class Layer(NamedTuple):
         denominators: [B, capacity], Z = I - V at the spike.
         starts: int64[B, N + 1], spikes of step n are ``starts[s, n]:starts[s, n + 1]``; if the last entry is above
             the capacity, the surplus was not stored.
+        restarts: [B, capacity], the neuron's current in the step before the restart, I[n + r], 0 where the trial ends
+            before; of no samples without a refractory period.
     """
 
     spikes: np.ndarray
     denominators: np.ndarray
     starts: np.ndarray
+    restarts: np.ndarray
 
     @property
     def capacity(self) -> int:
@@ -153,7 +156,7 @@ class Kernels(Protocol):
 
     def forward_hidden(
         self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
-        vectors: Vectors, capacity: int,
+        vectors: Vectors, capacity: int, refractory: int,
     ) -> Layer:  # fmt: skip
         """Run a hidden layer forward.
 
@@ -164,6 +167,7 @@ class Kernels(Protocol):
             recurrent: [H, H], None without recurrence.
             vectors: its coefficients.
             capacity: spikes of a sample that can be stored; those beyond are counted, not stored.
+            refractory: steps for which a neuron is held after the step of its spike.
         """
 
     def forward_output(
@@ -188,7 +192,8 @@ class Kernels(Protocol):
 
     def adjoint_hidden(
         self, layer: Layer, *, above: np.ndarray | None, adjoint_above: Adjoint | None, recurrent: np.ndarray | None,
-        penalty: np.ndarray, vectors: Vectors, keep_difference: bool, timing: np.ndarray | None = None,
+        penalty: np.ndarray, vectors: Vectors, refractory: int, keep_difference: bool,
+        timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate the adjoints of a spiking layer; also return how many denominators were bounded from below.
 
@@ -199,6 +204,7 @@ class Kernels(Protocol):
             recurrent: [H, H], None without recurrence.
             penalty: [B, H], what the regulariser takes from lamV at each spike.
             vectors: its coefficients.
+            refractory: as of :meth:`forward_hidden`.
             keep_difference: a layer below needs p lamV - q lamI.
             timing: [B, capacity], added to the R of each spike: the derivative of the loss by its time, beyond what the
                 adjoints carry.
@@ -206,7 +212,7 @@ class Kernels(Protocol):
 
     def products(
         self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
-        layer: Layer | None, vectors: Vectors, adjoint: Adjoint,
+        layer: Layer | None, vectors: Vectors, refractory: int, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return `engines.equations.Products` of every sample, [B, 3, H].
 

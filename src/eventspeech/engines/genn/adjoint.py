@@ -32,16 +32,28 @@ LambdaV = (n == Steps - 1) ? 0 : LambdaV;
 LambdaI = (n == Steps - 1) ? 0 : LambdaI;
 """
 
+OWN = "const scalar own = LambdaV;\n"
+
+RESTART = """
+Carried = (n == Steps - 1) ? 0 : Carried;
+if (n >= Refractory && Z[place - (Refractory * (int)num_neurons)] > 0) {
+    Carried = LambdaV;
+    LambdaV = 0;
+}
+const scalar own = Carried * Restart[place];
+"""
+"""Instead of :data:`OWN`, with a refractory period; ``Carried`` is lamV at the restart that follows."""
+
 JUMP = """
 if (Z[place] > 0) {
-    LambdaV += ((LambdaV + Flow) / Z[place]) - Penalty[here];
+    LambdaV += ((own + Flow) / Z[place]) - Penalty[here];
 }
 FiredBefore = (n > 0) ? (Z[place - (int)num_neurons] > 0) : 0;
 """
 
 FIRST_SPIKE = """
 if (Z[place] > 0) {
-    LambdaV += (LambdaV + ((n == First[here]) ? Slope[here] : 0)) / Z[place];
+    LambdaV += (own + ((n == First[here]) ? Slope[here] : 0)) / Z[place];
 }
 """
 """Instead of :data:`JUMP`, of outputs; ``Slope`` is dL/dt_o."""

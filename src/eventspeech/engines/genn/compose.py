@@ -35,7 +35,11 @@ class Plan(NamedTuple):
     def cells(self) -> dict[str, Neurons]:
         """Return what each population computes."""
         return {"input": definitions.inputs()} | {
-            name: definitions.neurons(self.readout if name == "output" else "hidden", name in self.learned)
+            name: definitions.neurons(
+                self.readout if name == "output" else "hidden",
+                name in self.learned,
+                self.network.refractory_steps > 0,
+            )
             for name in populations(self.network)
         }
 
@@ -94,7 +98,7 @@ def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):
     network, shared = plan.network, cells.coefficients
     neuron = create_neuron_model(
         name,
-        params=[("Steps", "int"), ("Channels", "int"), ("Floor", "scalar")],
+        params=[("Steps", "int"), ("Channels", "int"), ("Refractory", "int"), ("Floor", "scalar")],
         vars=[*cells.variables.items(), *((k, "scalar", VarAccess.READ_ONLY) for k in shared)],
         extra_global_params=[(array, f"{kind}*") for array, kind in cells.arrays.items()],
         additional_input_vars=[("Flow", "scalar", 0.0)],
@@ -102,7 +106,12 @@ def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):
         threshold_condition_code=cells.threshold,
         reset_code=cells.reset,
     )
-    constants = {"Steps": network.steps, "Channels": network.inputs, "Floor": DENOMINATOR_FLOOR}
+    constants = {
+        "Steps": network.steps,
+        "Channels": network.inputs,
+        "Refractory": network.refractory_steps,
+        "Floor": DENOMINATOR_FLOOR,
+    }
     start = dict.fromkeys([*cells.variables, *shared], 0)
     group = model.add_neuron_population(name, size, neuron, constants, start)
     lengths = {"B": plan.samples, "N": network.steps, "C": network.inputs, "K": len(network.delay_steps), "H": size}

@@ -50,11 +50,11 @@ _SPIKING = {"Z": "scalar", "Count": "int", "Floored": "int"}
 _KINDS = {
     "hidden": _Kind(
         {"FiredBefore": "uint8_t"}, {**_SPIKING, "Penalty": "scalar"},
-        forward.SPIKING, adjoint.JUMP, adjoint.DIFFERENCE,
+        forward.CROSSING, adjoint.JUMP, adjoint.DIFFERENCE,
     ),
     "first_spike": _Kind(
         {"FiredBefore": "uint8_t"}, {**_SPIKING, "First": "int", "Slope": "scalar"},
-        forward.SPIKING + forward.FIRST_SPIKE, adjoint.FIRST_SPIKE, adjoint.DIFFERENCE,
+        forward.CROSSING + forward.FIRST_SPIKE, adjoint.FIRST_SPIKE, adjoint.DIFFERENCE,
     ),
     "sum": _Kind(
         {"Value": "double"}, {"Weighting": "double", "Drive": "scalar"},
@@ -66,7 +66,8 @@ _KINDS = {
     ),
 }  # fmt: skip
 
-LENGTHS = {"Spikes": "BNC", "Delays": "K", "Weighting": "N", "Z": "BNH", "VoltageTrace": "BNH", "CurrentTrace": "BNH"}
+LENGTHS = {"Spikes": "BNC", "Delays": "K", "Weighting": "N"}
+LENGTHS |= dict.fromkeys(("Z", "Restart", "VoltageTrace", "CurrentTrace"), "BNH")
 """Dimensions of arrays: samples, steps, channels, copies of the input, neurons; all others are [B, H]."""
 
 
@@ -77,22 +78,35 @@ def inputs() -> Neurons:
     return Neurons(variables, arrays, code, ("Spikes",), forward.INPUT_THRESHOLD, coefficients=())
 
 
-def neurons(kind: str, learned: bool) -> Neurons:
+def neurons(kind: str, learned: bool, refractory: bool) -> Neurons:
     """Return ``hidden`` neurons, or outputs that are read as ``kind`` says, whose voltages are recorded for figures.
 
-    ``learned``: with gradients of time constants.
+    ``learned``: with gradients of time constants; ``refractory``: with a refractory period, if they spike.
     """
     own, spiking = _KINDS[kind], kind in ("hidden", "first_spike")
+    refractory &= spiking
     traces = {"VoltageTrace": forward.TRACE_VOLTAGE} if learned or kind != "hidden" else {}
     traces |= {"CurrentTrace": forward.TRACE_CURRENT} if learned else {}
     return Neurons(
-        STATE | own.variables | (dict.fromkeys(PRODUCTS, "double") if learned else {}),
-        own.arrays | dict.fromkeys(traces, "scalar"),
+        STATE
+        | own.variables
+        | (dict.fromkeys(PRODUCTS, "double") if learned else {})
+        | ({"Free": "int", "Carried": "scalar"} if refractory else {}),
+        own.arrays | dict.fromkeys(traces, "scalar") | ({"Restart": "scalar"} if refractory else {}),
         _phases(
-            forward.ARRIVAL + "".join(traces.values()) + own.ahead,
-            adjoint.START + own.jump + adjoint.PRODUCTS * learned + adjoint.DECAY + own.back,
+            forward.ARRIVAL
+            + "".join(traces.values())
+            + forward.SPIKING * spiking
+            + forward.HELD * refractory
+            + own.ahead,
+            adjoint.START
+            + (adjoint.RESTART if refractory else adjoint.OWN * spiking)
+            + own.jump
+            + adjoint.PRODUCTS * learned
+            + adjoint.DECAY
+            + own.back,
         ),
-        ("Z",) * spiking + ("VoltageTrace", "CurrentTrace") * learned,
+        ("Z",) * spiking + ("Restart",) * refractory + ("VoltageTrace", "CurrentTrace") * learned,
         forward.THRESHOLD if spiking else None,
         forward.RESET if spiking else None,
     )

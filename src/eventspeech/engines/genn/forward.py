@@ -46,6 +46,25 @@ if (n == 0) {
 }
 V = (a * V) + (c * I);
 Z[place] = 0;
+"""
+
+HELD = """
+Free = (n == 0) ? 0 : Free;
+if (n < Free) {
+    V = 0;
+    if (n + 1 == Free) {
+        Restart[place - (Refractory * (int)num_neurons)] = I;
+    }
+}
+if (V >= 1) {
+    Free = n + 1 + Refractory;
+    Restart[place] = 0;
+}
+"""
+"""After :data:`SPIKING`, with a refractory period: ``Free`` is the first step in which a neuron is not held.
+``Restart`` has the current of the step before it at the place of the spike, 0 if the trial ends before."""
+
+CROSSING = """
 if (V >= 1) {
     const scalar denominator = I - V;
     Z[place] = fmax(denominator, (scalar)Floor);
@@ -62,7 +81,7 @@ if (V >= 1 && First[here] == Steps) {
     First[here] = n;
 }
 """
-"""After :data:`SPIKING`, of outputs."""
+"""After :data:`CROSSING`, of outputs."""
 
 SUM = """
 Value = (n == 0) ? 0 : Value + (Weighting[n] * V);

@@ -115,10 +115,10 @@ static retreat *retreat_here(void)
 }
 
 /* Adjoint of a spiking layer, samples first..last. above: [H][M], M whole tiles or 0; difference_above: [B][N + 1][M];
-   recurrent: [H][P] or null; penalty: [B][H]; timing: [B][capacity] or null; state: scratch [4 P]; difference:
+   recurrent: [H][P] or null; penalty: [B][H]; timing: [B][capacity] or null; state: scratch [5 P]; difference:
    [B][N + 1][P] or null. Other arguments as numba/adjoint.py's adjoint_hidden; adjoint as in adjoint_output. */
 CLONES void adjoint_hidden(const int32_t *spikes, const float *denominators, const int64_t *spike_starts,
-                           int64_t capacity, int64_t samples, int64_t first, int64_t last, int64_t steps,
+                           const float *restarts, int64_t refractory, int64_t capacity, int64_t samples, int64_t first, int64_t last, int64_t steps,
                            int64_t adjoint_rows, int64_t neurons, int64_t padded, const float *above,
                            int64_t width_above, const float *difference_above,
                            const float *recurrent, const float *penalty, const float *timing, float floor,
@@ -128,6 +128,7 @@ CLONES void adjoint_hidden(const int32_t *spikes, const float *denominators, con
     FLUSH_DENORMALS;
     int64_t plane = samples * adjoint_rows * TILE;
     float *lam_v = state, *lam_i = state + padded, *scratch = state + 2 * padded, *jumps = state + 3 * padded;
+    float *carried = state + 4 * padded; /* lamV at the restart that follows */
     retreat *back = retreat_here();
     for (int64_t s = first; s < last; s++) {
         const int32_t *who = spikes + s * capacity;
@@ -136,7 +137,7 @@ CLONES void adjoint_hidden(const int32_t *spikes, const float *denominators, con
         const float *target = difference_above + s * (steps + 1) * width_above;
         float *lam = adjoint + s * adjoint_rows * TILE;
         float *flow = difference ? difference + (s * (steps + 1) + steps) * padded : recurrent ? scratch : 0;
-        memset(state, 0, 4 * padded * sizeof(float));
+        memset(state, 0, 5 * padded * sizeof(float));
         for (int64_t t = 0; t < padded / TILE; t++)
             memset(lam + t * plane + steps * TILE, 0, (adjoint_rows - steps) * TILE * sizeof(float));
         if (difference) memset(flow, 0, padded * sizeof(float));
@@ -145,6 +146,11 @@ CLONES void adjoint_hidden(const int32_t *spikes, const float *denominators, con
             for (int64_t e = begin; e < end; e++) jumps[e - begin] = timing ? timing[s * capacity + e] : 0.0f;
             all_dots(end - begin, who + begin, above, target + (n + 1) * width_above, width_above, jumps);
             if (recurrent) all_dots(end - begin, who + begin, recurrent, flow, padded, jumps);
+            if (refractory && n >= refractory)
+                for (int64_t e = when[n - refractory]; e < when[n - refractory + 1]; e++) {
+                    carried[who[e]] = lam_v[who[e]];
+                    lam_v[who[e]] = 0.0f;
+                }
             for (int64_t e = begin; e < end; e++) {
                 int64_t j = who[e];
                 float denominator = z[e];
@@ -152,7 +158,8 @@ CLONES void adjoint_hidden(const int32_t *spikes, const float *denominators, con
                     denominator = floor;
                     floored[s]++;
                 }
-                lam_v[j] += (lam_v[j] + jumps[e - begin]) / denominator - penalty[s * neurons + j];
+                float own = refractory ? carried[j] * restarts[s * capacity + e] : lam_v[j];
+                lam_v[j] += (own + jumps[e - begin]) / denominator - penalty[s * neurons + j];
             }
             if (difference) flow -= padded;
             back(padded, plane, a, b, k, p, q, lam_v, lam_i, flow, lam + n * TILE);

@@ -82,11 +82,26 @@ static advance *advance_here(void)
     return advance_portable;
 }
 
+/* In step n, whose voltages and threshold crossings are known, neurons are held that fired in the `refractory` steps
+   before it; for those that are held for the last time, restarts are their currents. */
+static void hold(int64_t n, int64_t refractory, const int64_t *spike_starts, int64_t capacity, const int32_t *spikes,
+                 const float *current, float *voltage, uint64_t *words, float *restarts)
+{
+    int64_t begin = spike_starts[n > refractory ? n - refractory : 0], end = spike_starts[n];
+    int64_t last = n >= refractory ? spike_starts[n - refractory + 1] : 0;
+    for (int64_t e = begin; e < end && e < capacity; e++) {
+        int64_t j = spikes[e];
+        voltage[j] = 0.0f;
+        words[j / 64] &= ~((uint64_t)1 << j % 64);
+        if (e < last) restarts[e] = current[j];
+    }
+}
+
 /* Steps begin..end of one sample of a hidden layer, from their drive [P / TILE][stride][TILE]: who fires in the steps
    after them. state: V, I, who fired and words, scratch [4 P + TILE]. Spikes beyond capacity are counted, not stored. */
 INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride, int64_t padded, const float *recurrent,
                  const float *a, const float *b, const float *c, advance *step, float *state, int64_t capacity,
-                 int32_t *spikes, float *denominators, int64_t *spike_starts)
+                 int64_t refractory, int32_t *spikes, float *denominators, int64_t *spike_starts, float *restarts)
 {
     float *voltage = state, *current = state + padded;
     int32_t *fired = (int32_t *)(state + 2 * padded);
@@ -94,6 +109,7 @@ INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride,
     for (int64_t n = begin; n < end; n++) {
         int64_t count = recurrent ? spike_starts[n + 1] - spike_starts[n] : 0, total = spike_starts[n + 1], found = 0;
         step(drive + (n - begin) * TILE, stride, recurrent, padded, fired, count, a, b, c, voltage, current, words);
+        if (refractory) hold(n + 1, refractory, spike_starts, capacity, spikes, current, voltage, words, restarts);
         for (int64_t h = 0; h < padded; h += 64)
             for (uint64_t left = words[h / 64]; left; left &= left - 1) {
                 int64_t j = h + __builtin_ctzll(left);
@@ -110,12 +126,12 @@ INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride,
 }
 
 /* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch [N][P];
-   state: scratch [4 P + TILE]; other arguments as numba/forward.py's forward_hidden. */
+   state: scratch [4 P + TILE]; other arguments as numba/forward.py's forward_hidden, restarts zeros before. */
 CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                            const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
-                           float *drive, float *state, int64_t capacity, int32_t *spikes, float *denominators,
-                           int64_t *spike_starts)
+                           float *drive, float *state, int64_t capacity, int64_t refractory, int32_t *spikes,
+                           float *denominators, int64_t *spike_starts, float *restarts)
 {
     FLUSH_DENORMALS;
     advance *step = advance_here();
@@ -133,7 +149,8 @@ CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t f
                         drive + t * size * TILE);
             /* after the last step nobody fires any more */
             fire(drive, begin, begin + size < steps ? begin + size : steps - 1, size, padded, recurrent, a, b, c, step,
-                 state, capacity, spikes + s * capacity, denominators + s * capacity, fired_until);
+                 state, capacity, refractory, spikes + s * capacity, denominators + s * capacity, fired_until,
+                 refractory ? restarts + s * capacity : 0);
         }
     }
 }

@@ -88,8 +88,9 @@ class NativeKernels(HostKernels):
         return found
 
     def forward_hidden(
-        self, events: Events, *, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int
-    ) -> Layer:
+        self, events: Events, *, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int,
+        refractory: int,
+    ) -> Layer:  # fmt: skip
         """Run a hidden layer forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         padded = _padded(weights.shape[1])
@@ -97,6 +98,7 @@ class NativeKernels(HostKernels):
             np.empty((samples, capacity), np.int32),
             np.empty((samples, capacity), np.float32),
             np.empty((samples, steps + 1), np.int64),
+            np.zeros((samples if refractory else 0, capacity), np.float32),
         )
         tiled, inside = self._tiled(weights, len(delays)), self._recurrent(recurrent)
         a, b, c, _, _, _ = self._vectors(vectors)
@@ -107,7 +109,7 @@ class NativeKernels(HostKernels):
             state = self._scratch("state", (4 * padded + TILE,))
             self._call(
                 "forward_hidden", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
-                padded, drive, state, capacity, *layer,
+                padded, drive, state, capacity, refractory, *layer,
             )  # fmt: skip
 
         self._share(samples, work)
@@ -201,7 +203,7 @@ class NativeKernels(HostKernels):
 
     def adjoint_hidden(
         self, layer: Layer, *, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
-        keep_difference: bool, timing=None,
+        refractory: int, keep_difference: bool, timing=None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
         samples, steps = layer.starts.shape[0], layer.starts.shape[1] - 1
@@ -216,11 +218,11 @@ class NativeKernels(HostKernels):
         a, b, _, k, p, q = self._vectors(vectors)
 
         def work(first: int, last: int) -> None:
-            state = self._scratch("state", (4 * padded,))
+            state = self._scratch("state", (5 * padded,))
             self._call(
-                "adjoint_hidden", *layer, capacity, samples, first, last, steps, steps + self._tail, neurons, padded,
-                wide, wide.shape[1], difference_above, inside, penalty, timing, float(DENOMINATOR_FLOOR),
-                a, b, k, p, q, state, found.current, difference, floored,
+                "adjoint_hidden", *layer, refractory, capacity, samples, first, last, steps, steps + self._tail,
+                neurons, padded, wide, wide.shape[1], difference_above, inside, penalty, timing,
+                float(DENOMINATOR_FLOOR), a, b, k, p, q, state, found.current, difference, floored,
             )  # fmt: skip
 
         self._share(samples, work)
@@ -228,7 +230,7 @@ class NativeKernels(HostKernels):
 
     def products(
         self, events: Events, *, delays: np.ndarray, weights, recurrent, layer: Layer | None, vectors: Vectors,
-        adjoint: Adjoint,
+        refractory: int, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
@@ -246,7 +248,8 @@ class NativeKernels(HostKernels):
             drive = self._scratch("tile drive", (steps, TILE))
             self._call(
                 "products", *events, samples, first, last, steps, delays, len(delays), units, tiled, inside,
-                a, b, c, padded, spikes, spike_starts, capacity, inverse_k, adjoint.current, rows, drive, found,
+                a, b, c, padded, spikes, spike_starts, capacity, refractory, inverse_k, adjoint.current, rows, drive,
+                found,
             )  # fmt: skip
 
         self._share(samples, work)

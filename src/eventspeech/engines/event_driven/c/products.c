@@ -4,13 +4,13 @@
    and lamI I. V and I of a tile are computed once more, as in `fire` and `forward_output`, and stay in registers;
    lamV[n + 1], after the jumps of step n, is (lamI[n] - b lamI[n + 1]) / k.
 
-   rows to padded: as forward_hidden takes them; spikes, spike_starts: what it gave, or null for the outputs; inverse_k:
-   [P]; adjoint: as adjoint_output and adjoint_hidden gave it; drive: scratch [N][TILE]; sums: [B][3][P]. */
+   rows to padded: as forward_hidden takes them; spikes, spike_starts: what it gave, or null for the outputs; refractory:
+   while a neuron is held lamV is 0, so that its voltage matters from the restart on; inverse_k: [P]; adjoint: as adjoint_output and adjoint_hidden gave it; drive: scratch [N][TILE]; sums: [B][3][P]. */
 CLONES void products(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t first, int64_t last,
                          int64_t steps, const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                          const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
-                         const int32_t *spikes, const int64_t *spike_starts, int64_t capacity, const float *inverse_k,
-                         const float *adjoint, int64_t adjoint_rows, float *drive, float *sums)
+                         const int32_t *spikes, const int64_t *spike_starts, int64_t capacity, int64_t refractory,
+                         const float *inverse_k, const float *adjoint, int64_t adjoint_rows, float *drive, float *sums)
 {
     FLUSH_DENORMALS;
     const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps; /* as in forward_hidden */
@@ -37,16 +37,17 @@ CLONES void products(const int32_t *rows, const int64_t *starts, int64_t samples
                     v[half] = at(a + h) * v[half] + at(c + h) * i[half];
                     i[half] = at(b + h) * i[half] + at(drive + n % chunk * TILE + l);
                 }
-                if (!when || when[n] == when[n + 1]) continue;
+                if (!when) continue;
+                for (int64_t e = when[n]; within && e < when[n + 1]; e++) {
+                    i[0] += at(within + who[e] * padded);
+                    i[1] += at(within + who[e] * padded + LANES);
+                }
+                int64_t fired = n - refractory; /* whose neurons restart now */
+                if (fired < 0 || when[fired] == when[fired + 1]) continue;
                 put(voltage, v[0]);
                 put(voltage + LANES, v[1]);
-                for (int64_t e = when[n]; e < when[n + 1]; e++) {
-                    if (within) {
-                        i[0] += at(within + who[e] * padded);
-                        i[1] += at(within + who[e] * padded + LANES);
-                    }
+                for (int64_t e = when[fired]; e < when[fired + 1]; e++)
                     if (who[e] / TILE == t) voltage[who[e] % TILE] = 0.0f;
-                }
                 v[0] = at(voltage);
                 v[1] = at(voltage + LANES);
             }

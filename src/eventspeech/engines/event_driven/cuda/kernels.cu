@@ -80,12 +80,13 @@ extern "C" __global__ void project(const int *__restrict__ rows, const int *__re
 }
 
 // Runs a spiking layer: a block a sample, a thread four neurons. `recurrent` may be null. Spikes beyond `capacity` are
-// counted and not stored. Samples are numbered from `first_sample` in what is written.
+// counted and not stored. Samples are numbered from `first_sample` in what is written. Without a refractory period
+// `restarts` is null, else it holds zeros before.
 extern "C" __global__ void __launch_bounds__(WARP *LANE_QUADS)
 forward_hidden(const Quad *__restrict__ drive, const Quad *__restrict__ recurrent, const Quad *a_of, const Quad *b_of,
-               const Quad *c_of, int quads, int steps, int capacity, int first_sample, int *__restrict__ spikes,
-               int *__restrict__ spike_steps, float *__restrict__ denominators, int *__restrict__ starts,
-               int *__restrict__ counts) {
+               const Quad *c_of, int quads, int steps, int capacity, int refractory, int first_sample,
+               int *__restrict__ spikes, int *__restrict__ spike_steps, float *__restrict__ denominators,
+               float *__restrict__ restarts, int *__restrict__ starts, int *__restrict__ counts) {
     extern __shared__ Quad shared[];
     int *fired = (int *)shared;                  // [4 * quads], neurons of this step's spikes
     int *warp_counts = fired + 4 * quads;        // [2, warps], of even and odd steps: one barrier less
@@ -95,6 +96,7 @@ forward_hidden(const Quad *__restrict__ drive, const Quad *__restrict__ recurren
     const Quad *input = drive + (size_t)blockIdx.x * steps * quads + threadIdx.x;
     Quad a{}, b{}, c{}, voltage{}, current{}, next{};
     int own[4] = {0, 0, 0, 0}, total = 0;
+    int free[4] = {0, 0, 0, 0}, latest[4] = {-1, -1, -1, -1};  // when held no more, and the place of the last spike
     if (mine) a = a_of[threadIdx.x], b = b_of[threadIdx.x], c = c_of[threadIdx.x], next = input[0];
     int *first = starts + (size_t)sample * (steps + 1);
     if (threadIdx.x == 0) first[0] = (int)base;
@@ -105,6 +107,10 @@ forward_hidden(const Quad *__restrict__ drive, const Quad *__restrict__ recurren
         int before = 0, in_warp = 0;
         for (int i = 0; i < 4; ++i) {
             voltage.x[i] = a.x[i] * voltage.x[i] + c.x[i] * current.x[i];
+            if (restarts && n < free[i]) {
+                voltage.x[i] = 0.0f;
+                if (n + 1 == free[i] && latest[i] >= 0) restarts[latest[i]] = current.x[i];
+            }
             fires[i] = voltage.x[i] >= 1.0f;
             const unsigned lanes = __ballot_sync(ALL, fires[i]);
             before += __popc(lanes & lanes_below());
@@ -122,7 +128,10 @@ forward_hidden(const Quad *__restrict__ drive, const Quad *__restrict__ recurren
             if (!fires[i]) continue;
             const int neuron = 4 * threadIdx.x + i;
             fired[before] = neuron;
+            free[i] = n + 1 + refractory;
+            latest[i] = -1;
             if (total + before < capacity) {
+                latest[i] = (int)base + total + before;
                 spikes[base + total + before] = neuron;
                 spike_steps[base + total + before] = n;
                 denominators[base + total + before] = current.x[i] - voltage.x[i];
@@ -260,14 +269,16 @@ extern "C" __global__ void flows(const int *__restrict__ spikes, const int *__re
 // A spike on the way back, and this lane's part of its neuron's recurrent weights.
 struct Spike {
     int neuron;
-    float denominator, flow, penalty;
+    float denominator, flow, penalty, restart;
     Quad row[LANE_QUADS];
 };
 
 static __device__ __forceinline__ void fetch(Spike &spike, int e, int neuron, const float *__restrict__ denominators,
                                              const float *__restrict__ flow, const float *__restrict__ penalty,
-                                             const Quad *__restrict__ recurrent, int quads) {
+                                             const float *__restrict__ restarts, const Quad *__restrict__ recurrent,
+                                             int quads) {
     spike.neuron = neuron;
+    spike.restart = restarts ? restarts[e] : 1.0f;
     spike.denominator = denominators[e];
     spike.flow = flow[e];
     spike.penalty = penalty[neuron];
@@ -281,18 +292,20 @@ static __device__ __forceinline__ void fetch(Spike &spike, int e, int neuron, co
 }
 
 // Adjoints of a spiking layer: a block a sample, a thread four neurons, a warp a spike. What a step reads is known in
-// advance: it is asked for while the step before is computed. `recurrent` and `difference` may be null.
+// advance: it is asked for while the step before is computed. `recurrent` and `difference` may be null, and so is
+// `restarts` without a refractory period.
 extern "C" __global__ void __launch_bounds__(ADJOINT_THREADS)
 adjoint_hidden(const int *__restrict__ spikes, const float *__restrict__ denominators, const int *__restrict__ starts,
-               const float *__restrict__ flow, const Quad *__restrict__ recurrent, const float *__restrict__ penalty,
-               float floor, const Quad *a_of, const Quad *b_of, const Quad *k_of, const Quad *p_of, const Quad *q_of,
-               int quads, int steps, Quad *__restrict__ current, Quad *__restrict__ difference,
-               int *__restrict__ floored) {
+               const float *__restrict__ restarts, const float *__restrict__ flow, const Quad *__restrict__ recurrent,
+               const float *__restrict__ penalty, float floor, const Quad *a_of, const Quad *b_of, const Quad *k_of,
+               const Quad *p_of, const Quad *q_of, int quads, int steps, int refractory, Quad *__restrict__ current,
+               Quad *__restrict__ difference, int *__restrict__ floored) {
     extern __shared__ Quad shared[];
     Quad *gap = shared, *voltage = gap + quads, *jumps = voltage + quads;  // [quads] each
+    int *wakes = (int *)(jumps + quads);  // [2, 4 * quads] if refractory: whose restart follows an even or odd step
     const int warps = blockDim.x / WARP, warp = threadIdx.x / WARP;
     const bool mine = threadIdx.x < quads;
-    Quad a{}, b{}, k{}, p{}, q{}, lam_v{}, lam_i{};
+    Quad a{}, b{}, k{}, p{}, q{}, lam_v{}, lam_i{}, carried{};  // carried: lamV at the restart that follows
     penalty += (size_t)blockIdx.x * 4 * quads;
     starts += (size_t)blockIdx.x * (steps + 1);
     size_t at = ((size_t)blockIdx.x * (steps + 1) + steps) * quads + threadIdx.x;
@@ -301,7 +314,12 @@ adjoint_hidden(const int *__restrict__ spikes, const float *__restrict__ denomin
         p = p_of[threadIdx.x], q = q_of[threadIdx.x];
         jumps[threadIdx.x] = current[at] = Quad{};
         if (difference) difference[at] = Quad{};
+        for (int i = 0; i < (refractory ? 8 : 0); ++i) wakes[8 * threadIdx.x + i] = 0;
     }
+    // spikes of step n - refractory, from `begin` to `end`, and this thread's among them
+    int end = refractory ? starts[steps - refractory] : 0, begin = refractory ? starts[steps - 1 - refractory] : 0;
+    int waking = begin + (int)threadIdx.x < end ? spikes[begin + threadIdx.x] : -1;
+    if (refractory) __syncthreads();
     // of step n: `first` and `last`; of the steps before it: `first1`, `first2`; -1 stands for no spike
     int last = starts[steps], first = starts[steps - 1];
     int first1 = starts[max(steps - 2, 0)], first2 = starts[max(steps - 3, 0)];
@@ -309,16 +327,31 @@ adjoint_hidden(const int *__restrict__ spikes, const float *__restrict__ denomin
     int neuron1 = first1 + warp < first ? spikes[first1 + warp] : -1;
     int bounded = 0;
     Spike spike{};
-    if (neuron >= 0) fetch(spike, first + warp, neuron, denominators, flow, penalty, recurrent, quads);
+    if (neuron >= 0) fetch(spike, first + warp, neuron, denominators, flow, penalty, restarts, recurrent, quads);
     for (int n = steps - 1; n >= 0; --n) {
-        if (last > first) {
-            if (mine) {
-                for (int i = 0; i < 4; ++i) gap[threadIdx.x].x[i] = p.x[i] * lam_v.x[i] - q.x[i] * lam_i.x[i];
-                voltage[threadIdx.x] = lam_v;
+        if (mine && last > first)
+            for (int i = 0; i < 4; ++i) gap[threadIdx.x].x[i] = p.x[i] * lam_v.x[i] - q.x[i] * lam_i.x[i];
+        if (refractory) {
+            int *wake = wakes + (n % 2) * 4 * quads;
+            if (waking >= 0) wake[waking] = 1;
+            for (int e = begin + threadIdx.x + blockDim.x; e < end; e += blockDim.x) wake[spikes[e]] = 1;
+            end = begin, begin = starts[max(n - 1 - refractory, 0)];
+            waking = n > refractory && begin + (int)threadIdx.x < end ? spikes[begin + threadIdx.x] : -1;
+            if (n <= refractory) end = begin;
+            __syncthreads();
+            for (int i = 0; i < (mine ? 4 : 0); ++i) {
+                if (!wake[4 * threadIdx.x + i]) continue;
+                wake[4 * threadIdx.x + i] = 0;
+                carried.x[i] = lam_v.x[i];
+                lam_v.x[i] = 0.0f;
             }
+        }
+        if (last > first) {
+            if (mine) voltage[threadIdx.x] = restarts ? carried : lam_v;
             __syncthreads();
             for (int e = first + warp; e < last; e += warps) {
-                if (e >= first + warps) fetch(spike, e, spikes[e], denominators, flow, penalty, recurrent, quads);
+                if (e >= first + warps)
+                    fetch(spike, e, spikes[e], denominators, flow, penalty, restarts, recurrent, quads);
                 float sum = 0.0f;
                 if (recurrent) {
 #pragma unroll
@@ -332,7 +365,7 @@ adjoint_hidden(const int *__restrict__ spikes, const float *__restrict__ denomin
                 }
                 if (lane_of() == 0) {
                     const int j = spike.neuron;
-                    const float flowing = ((float *)voltage)[j] + (spike.flow + sum);
+                    const float flowing = ((float *)voltage)[j] * spike.restart + (spike.flow + sum);
                     ((float *)jumps)[j] = flowing / fmaxf(spike.denominator, floor) - spike.penalty;
                     bounded += spike.denominator < floor;
                 }
@@ -346,7 +379,8 @@ adjoint_hidden(const int *__restrict__ spikes, const float *__restrict__ denomin
         last = first, first = first1, first1 = first2, neuron = neuron1;
         first2 = starts[max(n - 3, 0)];
         neuron1 = n >= 2 && first1 + warp < first ? spikes[first1 + warp] : -1;
-        if (n >= 1 && neuron >= 0) fetch(spike, first + warp, neuron, denominators, flow, penalty, recurrent, quads);
+        if (n >= 1 && neuron >= 0)
+            fetch(spike, first + warp, neuron, denominators, flow, penalty, restarts, recurrent, quads);
         if (!mine) continue;
         at -= quads;
         for (int i = 0; i < 4; ++i) {
@@ -363,11 +397,11 @@ adjoint_hidden(const int *__restrict__ spikes, const float *__restrict__ denomin
 }
 
 // engines.equations.Products of each sample, double[B, 3, neurons]: one thread a neuron. `starts` of the neurons' own spikes
-// may be null; drive is all that arrives.
+// may be null; drive is all that arrives. While a neuron is held lamV is 0: its voltage matters from the restart on.
 extern "C" __global__ void products(const float *__restrict__ drive, const int *__restrict__ spikes,
                                     const int *__restrict__ starts, const float *a_of, const float *b_of,
                                     const float *c_of, const float *k_of, const float *__restrict__ adjoint,
-                                    int neurons, int stride, int steps, double *sums) {
+                                    int neurons, int stride, int steps, int refractory, double *sums) {
     extern __shared__ Quad shared[];
     int *stamps = (int *)shared;  // [2, blockDim.x], the last even or odd step with a spike, counted from one
     const int sample = blockIdx.x, begin = blockIdx.y * blockDim.x, h = begin + threadIdx.x;
@@ -383,8 +417,9 @@ extern "C" __global__ void products(const float *__restrict__ drive, const int *
     __syncthreads();
     for (int n = 0; n < steps; ++n) {
         int *stamp = stamps + (n % 2) * blockDim.x;
-        if (starts) {
-            for (int e = starts[n] + threadIdx.x; e < starts[n + 1]; e += blockDim.x) {
+        if (starts && n >= refractory) {
+            const int *fired = starts + n - refractory;
+            for (int e = fired[0] + threadIdx.x; e < fired[1]; e += blockDim.x) {
                 const int j = spikes[e] - begin;
                 if (j >= 0 && j < blockDim.x) stamp[j] = n + 1;
             }

@@ -87,6 +87,7 @@ class DeviceLayer(NamedTuple):
 
     Attributes:
         spikes, steps, denominators: [B * capacity].
+        restarts: [B * capacity], None without a refractory period.
         starts: int32[B, N + 1].
         spike_counts: int32[B, P], on the host: of each neuron.
         capacity: spikes of a sample that can be stored.
@@ -95,6 +96,7 @@ class DeviceLayer(NamedTuple):
     spikes: Any
     steps: Any
     denominators: Any
+    restarts: Any
     starts: Any
     spike_counts: np.ndarray
     capacity: int
@@ -165,7 +167,10 @@ class DeviceKernels:
         shape = len(layer.spike_counts), layer.capacity
         spikes, denominators = (self.device.get(array).reshape(shape) for array in (layer.spikes, layer.denominators))
         starts = self.device.get(layer.starts).astype(np.int64)
-        return Layer(spikes, denominators, starts - starts[:, :1])
+        restarts = np.zeros((0, layer.capacity), np.float32)
+        if layer.restarts is not None:
+            restarts = self.device.get(layer.restarts).reshape(shape)
+        return Layer(spikes, denominators, starts - starts[:, :1], restarts)
 
     def samples_at_once(self, steps: int, width: int) -> int:
         """Return how many samples the backward pass takes at once: a quarter of the memory, whatever is free of it.
@@ -175,22 +180,24 @@ class DeviceKernels:
         return max(1, self.device.memory // (4 * 4 * (steps + 1) * width))
 
     def forward_hidden(
-        self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, vectors: DeviceVectors, capacity: int
-    ) -> DeviceLayer:
+        self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, vectors: DeviceVectors, capacity: int,
+        refractory: int,
+    ) -> DeviceLayer:  # fmt: skip
         """Run a spiking layer forward."""
         (samples, steps), quads, device = _grid(events), weights.shape[1] // QUAD, self.device
         room = _int32(samples * capacity)
         spikes, spike_steps, denominators = (device.empty((room,), kind) for kind in (np.int32, np.int32, np.float32))
+        restarts = device.zeros((room,), np.float32) if refractory else None
         starts, counts = device.empty((samples, steps + 1), np.int32), device.empty((samples, 4 * quads), np.int32)
         threads = _up(quads, WARP)
         shared = 4 * (4 * quads + 2 * threads // WARP)
         for first, drive in self._drives(events, delays, weights):
             device.launch(
                 "forward_hidden", _lane_quads(quads), (len(drive), 1), (threads, 1), shared,
-                drive, recurrent, vectors.a, vectors.b, vectors.c, quads, steps, capacity, first,
-                spikes, spike_steps, denominators, starts, counts,
+                drive, recurrent, vectors.a, vectors.b, vectors.c, quads, steps, capacity, refractory, first,
+                spikes, spike_steps, denominators, restarts, starts, counts,
             )  # fmt: skip
-        return DeviceLayer(spikes, spike_steps, denominators, starts, device.get(counts), capacity)
+        return DeviceLayer(spikes, spike_steps, denominators, restarts, starts, device.get(counts), capacity)
 
     def forward_output(
         self, events: DeviceEvents, weights, vectors: DeviceVectors, weighting: np.ndarray, keep_trace: bool
@@ -242,7 +249,7 @@ class DeviceKernels:
 
     def adjoint_hidden(
         self, layer: DeviceLayer, *, above, adjoint_above: Adjoint | None, recurrent, penalty: np.ndarray,
-        vectors: DeviceVectors, keep_difference: bool, timing: np.ndarray | None = None,
+        vectors: DeviceVectors, refractory: int, keep_difference: bool, timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
         (samples, steps), device, v, pushed = _grid(layer), self.device, vectors, self._put(penalty)
@@ -252,16 +259,16 @@ class DeviceKernels:
         floored, least, most = device.zeros((samples,), np.int32), *ADJOINT_WARPS
         threads = max(_up(quads, WARP), WARP * min(most, max(least, most * device.processors // samples)))
         device.launch(
-            "adjoint_hidden", _lane_quads(quads), (samples, 1), (threads, 1), 48 * quads,
-            layer.spikes, layer.denominators, layer.starts, flow, recurrent, pushed, DENOMINATOR_FLOOR,
-            v.a, v.b, v.k, v.p, v.q, quads, steps, found.current, found.difference if keep_difference else None,
-            floored,
+            "adjoint_hidden", _lane_quads(quads), (samples, 1), (threads, 1), (80 if refractory else 48) * quads,
+            layer.spikes, layer.denominators, layer.starts, layer.restarts, flow, recurrent, pushed, DENOMINATOR_FLOOR,
+            v.a, v.b, v.k, v.p, v.q, quads, steps, refractory, found.current,
+            found.difference if keep_difference else None, floored,
         )  # fmt: skip
         return found, int(device.get(floored).sum())
 
     def products(
         self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, layer: DeviceLayer | None,
-        vectors: DeviceVectors, adjoint: Adjoint,
+        vectors: DeviceVectors, refractory: int, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""
         (samples, steps), neurons, device, v = _grid(events), vectors.size, self.device, vectors
@@ -273,7 +280,7 @@ class DeviceKernels:
             device.launch(
                 "products", 1, (len(drive), -(-neurons // THREADS)), (THREADS, 1), 8 * THREADS,
                 drive, None if layer is None else layer.spikes, None if layer is None else layer.starts[part],
-                v.a, v.b, v.c, v.k, adjoint.current[part], neurons, weights.shape[1], steps, sums[part],
+                v.a, v.b, v.c, v.k, adjoint.current[part], neurons, weights.shape[1], steps, refractory, sums[part],
             )  # fmt: skip
         return device.get(sums)
 

@@ -67,6 +67,7 @@ def adjoint_hidden(
     spikes,
     denominators,
     spike_starts,
+    restarts,
     weights_above,
     difference_above,
     recurrent_weights,
@@ -78,19 +79,21 @@ def adjoint_hidden(
     k,
     p,
     q,
+    refractory,
     adjoint_current,
     adjoint_difference,
 ):
     """Integrate a hidden layer's adjoints backward.
 
     Args:
-        spikes, denominators, spike_starts: as `forward.forward_hidden` returns them.
+        spikes, denominators, spike_starts, restarts: as `forward.forward_hidden` returns them.
         weights_above: [H, M], to the layer above, whose p lamV - q lamI is ``difference_above`` [B, N + 1, M].
         recurrent_weights: [H, H], or [0, H] without recurrence.
         count_penalty: [B, H], what the regulariser takes from lamV at each spike.
         timing: [B, capacity], added to R of each spike, or no samples.
         floor: lower bound of the denominators.
         a, b, k, p, q: [H].
+        refractory: r, steps for which a neuron is held after the step of its spike.
         adjoint_current: [B, N + 1, H], filled with lamI.
         adjoint_difference: [B, N + 1, H] filled with p lamV - q lamI, or no samples if no layer below needs it.
 
@@ -107,6 +110,7 @@ def adjoint_hidden(
         lam_i = np.zeros(neurons, weights_above.dtype)
         difference = np.zeros(neurons, weights_above.dtype)
         jumps = np.zeros(neurons, weights_above.dtype)
+        carried = np.zeros(neurons, weights_above.dtype)  # lamV at the restart that follows
         adjoint_current[s, steps] = 0
         if keep_difference:
             adjoint_difference[s, steps] = 0
@@ -115,6 +119,10 @@ def adjoint_hidden(
             if recurrent and last > first:
                 for h in range(neurons):
                     difference[h] = p[h] * lam_v[h] - q[h] * lam_i[h]
+            if refractory > 0 and n >= refractory:
+                for e in range(spike_starts[s, n - refractory], spike_starts[s, n - refractory + 1]):
+                    carried[spikes[s, e]] = lam_v[spikes[s, e]]
+                    lam_v[spikes[s, e]] = 0
             for e in range(first, last):
                 j = spikes[s, e]
                 row = weights_above[j]
@@ -132,7 +140,8 @@ def adjoint_hidden(
                 if denominator < floor:
                     denominator = floor
                     floored[s] += 1
-                jumps[e - first] = (lam_v[j] + flow) / denominator - count_penalty[s, j]
+                own = carried[j] * restarts[s, e] if refractory > 0 else lam_v[j]
+                jumps[e - first] = (own + flow) / denominator - count_penalty[s, j]
             for e in range(first, last):
                 lam_v[spikes[s, e]] += jumps[e - first]
             lam_i_now = adjoint_current[s, n]

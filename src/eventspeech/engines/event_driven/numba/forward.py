@@ -46,7 +46,7 @@ def _arrivals(rows, starts, delays, units, step, chosen):
 
 
 @njit(parallel=True, fastmath=FAST)
-def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, capacity, most):
+def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, capacity, most, refractory):
     """Run a hidden layer.
 
     Args:
@@ -57,12 +57,14 @@ def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights
         a, b, c: [H], decay of voltage and current over a step, and what a current adds to the voltage.
         capacity: spikes of a sample that can be stored.
         most: the largest number of rows that can arrive in one step.
+        refractory: r, steps for which a neuron is held at 0 after the step of its spike.
 
     Returns:
         spikes: int32[B, capacity], the neuron, in order of time;
         denominators: [B, capacity], Z = I - V at the spike;
         spike_starts: int64[B, N + 1], spikes of step n are ``spike_starts[s, n]:spike_starts[s, n + 1]``. If the last
-            entry is above ``capacity``, the surplus was not stored: call again with room for it.
+            entry is above ``capacity``, the surplus was not stored: call again with room for it;
+        restarts: [B, capacity], the neuron's current in step n + r, of no samples if r is 0.
     """
     samples, steps = starts.shape[0], starts.shape[1] - 1
     neurons = input_weights.shape[1]
@@ -70,6 +72,7 @@ def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights
     spikes = np.empty((samples, capacity), np.int32)
     denominators = np.empty((samples, capacity), input_weights.dtype)
     spike_starts = np.zeros((samples, steps + 1), np.int64)
+    restarts = np.zeros((samples if refractory > 0 else 0, capacity), input_weights.dtype)
     for s in numba.prange(samples):
         voltage = np.zeros(neurons, input_weights.dtype)
         current = np.zeros(neurons, input_weights.dtype)
@@ -81,6 +84,12 @@ def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights
             for h in range(neurons):
                 voltage[h] = a[h] * voltage[h] + c[h] * current[h]
                 above += voltage[h] >= 1
+            if refractory > 0:
+                for e in range(spike_starts[s, max(n - refractory, 0)], min(total, capacity)):
+                    voltage[spikes[s, e]] = 0
+                if n >= refractory:
+                    for e in range(spike_starts[s, n - refractory], min(spike_starts[s, n - refractory + 1], capacity)):
+                        restarts[s, e] = current[spikes[s, e]]
             count = 0
             if above > 0:
                 for h in range(neurons):
@@ -98,7 +107,7 @@ def forward_hidden(rows, starts, delays, units, input_weights, recurrent_weights
             _add_rows(current, input_weights, chosen, _arrivals(rows, starts[s], delays, units, n, chosen))
             if recurrent:
                 _add_rows(current, recurrent_weights, fired, count)
-    return spikes, denominators, spike_starts
+    return spikes, denominators, spike_starts, restarts
 
 
 @njit(parallel=True, fastmath=FAST)

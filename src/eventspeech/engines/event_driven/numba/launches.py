@@ -35,12 +35,15 @@ class NumbaKernels(HostKernels):
         found[:, 1:] = offsets[:-1, None] + np.cumsum(counts, axis=1)
         return found
 
-    def forward_hidden(self, events, *, delays, weights, recurrent, vectors: Vectors, capacity: int) -> Layer:
+    def forward_hidden(
+        self, events, *, delays, weights, recurrent, vectors: Vectors, capacity: int, refractory: int
+    ) -> Layer:
         """Run a hidden layer forward."""
         numba.set_num_threads(self._threads)
         units = weights.shape[0] // len(delays)
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
-        return Layer(*forward.forward_hidden(*events, delays, units, *arguments, capacity, _most(events, delays)))
+        most = _most(events, delays)
+        return Layer(*forward.forward_hidden(*events, delays, units, *arguments, capacity, most, refractory))
 
     def forward_output(self, events, weights, vectors: Vectors, weighting, keep_trace: bool):
         """Run the outputs forward."""
@@ -79,7 +82,7 @@ class NumbaKernels(HostKernels):
 
     def adjoint_hidden(
         self, layer: Layer, *, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
-        keep_difference: bool, timing=None,
+        refractory: int, keep_difference: bool, timing=None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
         numba.set_num_threads(self._threads)
@@ -94,21 +97,24 @@ class NumbaKernels(HostKernels):
         )
         floored = adjoint.adjoint_hidden(
             *layer, above, difference_above, self._or_none(recurrent, size), penalty, self._or_none(timing, 0),
-            self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, *found,
+            self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, refractory,
+            *found,
         )  # fmt: skip
         return found, int(floored.sum())
 
     def products(
-        self, events: Events, *, delays, weights, recurrent, layer: Layer | None, vectors: Vectors, adjoint: Adjoint
-    ) -> np.ndarray:
+        self, events: Events, *, delays, weights, recurrent, layer: Layer | None, vectors: Vectors, refractory: int,
+        adjoint: Adjoint,
+    ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""
         numba.set_num_threads(self._threads)
         samples = len(events.starts)
-        spikes = layer or Layer(np.zeros((samples, 0), np.int32), None, np.zeros_like(events.starts))
+        none = np.zeros((samples, 0), np.int32)
+        spikes, spike_starts = (none, np.zeros_like(events.starts)) if layer is None else (layer.spikes, layer.starts)
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
         return products.products(
             *events, delays, weights.shape[0] // len(delays), *arguments, _most(events, delays),
-            spikes.spikes, spikes.starts, 1 / vectors.k, adjoint.current,
+            spikes, spike_starts, refractory, 1 / vectors.k, adjoint.current,
         )  # fmt: skip
 
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:

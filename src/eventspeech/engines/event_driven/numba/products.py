@@ -27,6 +27,7 @@ def products(
     most,
     spikes,
     spike_starts,
+    refractory,
     inverse_k,
     adjoint_current,
 ):
@@ -35,7 +36,8 @@ def products(
     Args:
         rows, starts, delays, units, input_weights, recurrent_weights, a, b, c, most: as in `forward.forward_hidden`;
             outputs have one delay of zero and no recurrence.
-        spikes, spike_starts: as `forward.forward_hidden` returns them; outputs have none.
+        spikes, spike_starts, refractory: as `forward.forward_hidden` returns and takes them; outputs have none. While
+            a neuron is held lamV is 0, so that its voltage matters from the restart on.
         inverse_k: [H], 1 / k.
         adjoint_current: [B, N + 1, H], lamI.
     """
@@ -57,8 +59,9 @@ def products(
                 voltage[h] = a[h] * voltage[h] + c[h] * current[h]
                 current[h] *= b[h]
             fired = spikes[s, spike_starts[s, n] : spike_starts[s, n + 1]]
-            for j in fired:
-                voltage[j] = 0
+            if n >= refractory:
+                for j in spikes[s, spike_starts[s, n - refractory] : spike_starts[s, n - refractory + 1]]:
+                    voltage[j] = 0
             _add_rows(current, input_weights, chosen, _arrivals(rows, starts[s], delays, units, n, chosen))
             if recurrent:
                 _add_rows(current, recurrent_weights, fired, len(fired))
