@@ -212,6 +212,13 @@ def test_absurd_rates(tmp_path, rate_hz):
         audio.read(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_a_level_whose_square_is_no_number(tmp_path, factor):
+    soundfile.write(tmp_path / "a.wav", factor * np.sin(np.arange(4000)), 8000, subtype="DOUBLE")
+    with pytest.raises(audio.Unusable, match=r"a\.wav has a peak of 1e[+-]200, where full scale is 1"):
+        audio.read(tmp_path / "a.wav")
+
+
 def test_channels_that_cancel_are_silent(tmp_path):
     tone = 0.5 * np.sin(np.arange(800))
     soundfile.write(tmp_path / "a.wav", np.stack([tone, -tone], 1), 8000, subtype="DOUBLE")

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from support.studies import load, make
 
-from eventspeech.report import claims, closing, figures, tables, text
+from eventspeech.report import claims, closing, figures, tables, text, words
 from eventspeech.report.figures.style import label, legend
 
 WORDS = [
@@ -52,6 +52,11 @@ def test_tables_and_sentences_keep_them(hostile):
     assert "None" in set(tables.runs(hostile)["loss"]) and "None" in set(tables.differences(hostile)["loss"])
     assert "**Losses:** exponential, gaussian, None;" in text.header(hostile)
     assert any(line.startswith("  None ") for line in closing.lines(hostile, claims.findings(hostile), Path()))
+
+
+def test_losses_that_space_alone_would_tell_apart_stay_apart():
+    names = ["_", "__", "a", "_a", "a_", "a_b", "a__b"]
+    assert [words.title(name) for name in names] == ["_", "__", "a", "_a", "a_", "a b", "a__b"]
 
 
 def test_long_names_are_shortened_and_stay_apart():

@@ -13,6 +13,9 @@ from eventspeech.errors import DataError
 RATES_HZ = (4_000, 192_000)
 """Lowest and highest sampling rate."""
 
+LEVELS = (1e-100, 1e100)
+"""Smallest and largest peak: the squares of what lies beyond are 0 or infinite."""
+
 SHORTEST_S = 0.005
 
 LONGEST_S = 60.0
@@ -171,6 +174,10 @@ def _check(path: Path, samples: np.ndarray, rate_hz: int, channels: int) -> None
     if not np.all(np.isfinite(samples)):
         remedy = "write it again from its source, or remove it."
         raise Unusable(path, "with NaN or infinite samples", f"holds samples that are NaN or infinite; {remedy}")
+    peak = float(np.abs(samples).max())
+    if not LEVELS[0] < peak < LEVELS[1] and peak > 0:
+        sentence = f"has a peak of {peak:.1g}, where full scale is 1; write it again from its source, or remove it."
+        raise Unusable(path, "of a level that no sound has", sentence)
     if samples.min() == samples.max():
         of = "all samples are" if channels == 1 else f"the mean of its {channels} channels is"
         raise Unusable(path, "silent", f"is silent ({of} {samples[0]:g}); remove it from the set.")

@@ -26,6 +26,10 @@ logger = logging.getLogger("eventspeech")
 COLUMNS = ("path", "label", "speaker", "take", "split")
 NEEDED = ("path", "label", "speaker")
 LONGEST_NAME = 100
+INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
+"""Categories of characters that leave no ink: those of formatting and spaces."""
+SEPARATOR = ["sep=", ""]
+"""Cells of the line ``sep=,`` that tells Excel how the others are separated."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ def from_names(parameters: Recordings, folder: Path, endings: Iterable[str]) -> 
             )
         elif _has_controls(label + speaker):
             scan.faults.add("with a line break or control character in the name", shown(below))
+        elif not _is_visible(label) or not _is_visible(speaker):
+            scan.faults.add("with a label or speaker of invisible characters", shown(below))
         elif split is not None and split not in SPLITS:
             scan.faults.add("with a split that is not train, validation or test", shown(below))
         else:
@@ -180,14 +186,17 @@ def _rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(
             f"The manifest {manifest} cannot be read ({error.strerror}); correct it or its permissions."
         ) from error
+    lines = [(line, row) for line, row in lines if any(row) and row != SEPARATOR]
     header = [cell.lower() for cell in lines[0][1]] if lines else []
     _check_header(manifest, header)
-    rows = [(line, row) for line, row in lines[1:] if row]
+    rows = lines[1:]
     wrong = [str(line) for line, row in rows if len(row) != len(header)]
     if wrong:
+        one = len(wrong) == 1
         raise DataError(
-            f"The manifest {manifest} has {len(wrong)} lines whose cells are not as many as the header's "
-            f"{len(header)} (lines {few(wrong)}); put a text that holds a comma between double quotes."
+            f"The manifest {manifest} has {len(wrong)} {'line' if one else 'lines'} whose cells are not as many as the "
+            f"header's {len(header)} ({'line' if one else 'lines'} {few(wrong)}); put a text that holds a comma "
+            "between double quotes."
         )
     if not rows:
         raise DataError(f"The manifest {manifest} lists no recording; add a line for each.")
@@ -206,7 +215,7 @@ def _check_header(manifest: Path, header: list[str]) -> None:
     twice = [column for column in COLUMNS if header.count(column) > 1]
     if twice:
         raise DataError(f"The manifest {manifest} has the column {twice[0]} twice; remove one.")
-    unknown = [column for column in header if column not in COLUMNS]
+    unknown = [column for column in header if column and column not in COLUMNS]
     if unknown:
         logger.info("download: columns of %s that are not used: %s", manifest, ", ".join(map(shown, unknown)))
 
@@ -219,6 +228,8 @@ def _wrong(row: dict[str, str]) -> list[str]:
             found.append(f"with a {column} of more than {LONGEST_NAME} characters (is a quote missing?)")
         elif _has_controls(row[column]):
             found.append(f"with a line break or control character in the {column}")
+        elif row[column] and not _is_visible(row[column]):
+            found.append(f"with a {column} of invisible characters")
     if row["split"] and row["split"].lower() not in SPLITS:
         found.append(f"with the split '{shown(row['split'][:LONGEST_NAME])}' (write train, validation or test)")
     if ".." in PurePosixPath(row["path"].replace("\\", "/")).parts:
@@ -228,6 +239,10 @@ def _wrong(row: dict[str, str]) -> list[str]:
 
 def _has_controls(text: str) -> bool:
     return any(unicodedata.category(one) == "Cc" for one in text)
+
+
+def _is_visible(text: str) -> bool:
+    return any(unicodedata.category(one) not in INVISIBLE for one in text)
 
 
 class _Finder:

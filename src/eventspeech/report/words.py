@@ -27,8 +27,13 @@ WITHOUT_WEIGHT = {"max": "maximum of the voltage", "first_spike": "time of the f
 
 
 def title(loss: str) -> str:
-    """Return a loss's name as a reader writes it."""
-    return loss.replace("_", " ")
+    """Return a loss's name as a reader writes it; one that space alone would tell from another stays as it is.
+
+    >>> title("gaussian_narrow"), title("_")
+    ('gaussian narrow', '_')
+    """
+    words = loss.replace("_", " ")
+    return words if words == " ".join(words.split()) else loss
 
 
 def measure_name(measure: str, early: int) -> str:

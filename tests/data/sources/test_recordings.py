@@ -79,7 +79,8 @@ BAD_MANIFESTS = {
     "path,label,speaker\n2_ann_0.wav,2,ann\n./2_ann_0.wav,2,bob\n": r"lists 1 file more than once \(lines 2 and 3\)",
     "path,label,speaker\n../2_ann_0.wav,2,ann\n": "1 with a path that leaves the folder",
     "path,label,speaker\n2_ann_0.wav,left, right,ann\n":
-        r"1 lines whose cells are not as many .*\(lines 2\); put a text",
+        r"1 line whose cells are not as many .*\(line 2\); put a text",
+    "path,label,speaker\n2_ann_0.wav,\u200b,ann\n": "1 with a label of invisible characters",
     'path,label,speaker\n2_ann_0.wav,"2\n2",ann\n': "1 with a line break or control character in the label",
     "path,label,speaker\n2_ann_0.wav,%s,ann\n" % ("x" * 101): "1 with a label of more than 100 characters",
     'path,label,speaker\n2_ann_0.wav,"2,ann\n': "is not a CSV file in UTF-8",
@@ -123,6 +124,17 @@ def test_manifest_and_test_speakers_are_one_too_many(folder, tmp_path):
     text = "path,label,speaker,split\n2_ann_0.wav,2,ann,train\n2_bob_0.wav,2,bob,test\n"
     with pytest.raises(ParameterError, match=r"tell their split, and .* sets test_speakers"):
         index(tmp_path / "raw", manifest=manifest(folder, text), test_speakers=["bob"])
+
+
+def test_what_spreadsheets_add_to_a_manifest_is_no_recording(folder, tmp_path, caplog):
+    """A first line that names the separator, a column without a name, rows of empty cells."""
+    text = (
+        "sep=,\r\npath,label,speaker,\r\n2_ann_0.wav,2,ann,\r\n,,,\r\n10_ann_0.wav,10,ann,\r\n2_cy_0.wav,2,cy,\r\n \r\n"
+    )
+    assert len(index(tmp_path / "raw", manifest=manifest(folder, text))) == 3
+    assert "not used" not in caplog.text
+    with pytest.raises(DataError, match=r"has 1 line whose cells are not as many as the header's 4 \(line 4\)"):
+        index(tmp_path / "raw", manifest=manifest(folder, text.replace(",,,", "2_ann_1.wav,2,ann")))
 
 
 def test_manifest_of_other_systems(folder, tmp_path):

@@ -29,6 +29,17 @@ def test_an_ablation_is_sorted_and_judged_by_its_differences(ablated):
         assert low < 0 < high
 
 
+def test_what_has_no_difference_says_why(own):
+    root, chosen = own
+    study = load(root, chosen)
+    table = study.compare["differences"]
+    table.loc[table["measure"].isin(["test_heard", "epochs_to_0.5"]), "mean"] = np.nan
+    left, right = figures.differences(study).axes[:2]
+    assert "no such speakers in the test split" in [text.get_text() for text in left.texts]
+    assert "no pair reached it" in [text.get_text() for text in right.texts]
+    assert "no pair reached it" not in [text.get_text() for text in left.texts]
+
+
 def test_where_no_voice_is_unheard_an_ablation_shows_the_whole_test(ablated):
     root, study = ablated
     assert study_results.ablation_measures(study)[-1] == "test_unheard"

@@ -17,6 +17,22 @@ def test_a_changed_history_moves_the_curve(own):
     assert any(np.array_equal(line, [25.0, 50.0]) for line in lines)
 
 
+def test_the_lowest_panel_of_each_column_has_numbers_below(tmp_path):
+    losses = ["exponential", "gaussian", "gaussian_matched", "max"]
+    study = load(tmp_path, make(tmp_path, losses=losses, seeds=[0]))
+    panels = figures.training_curves(study).axes[:4]
+    assert [axes.xaxis.get_tick_params()["labelbottom"] for axes in panels] == [False, True, True, True]
+
+
+def test_losses_of_training_that_hardly_differ_lie_within_their_panel(own):
+    root, chosen = own
+    study = load(root, chosen)
+    for run in study.runs.values():
+        run["history"]["training_loss"] = 3.93
+    low, high = figures.activity(study).axes[1].get_ylim()
+    assert low == 0 and high > 4.0
+
+
 def test_matched_losses_are_drawn_apart(tmp_path):
     losses = ["exponential", "gaussian", "gaussian_matched"]
     study = load(tmp_path, make(tmp_path, losses=losses, seeds=[0, 1]))

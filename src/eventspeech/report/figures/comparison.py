@@ -52,7 +52,8 @@ def _forest(axes: Axes, rows, scale: float, early: int) -> None:
     for place, (_, row) in enumerate(rows.iterrows()):
         names.append(measure_name(row["measure"], early))
         if not np.isfinite(row["mean"]):
-            axes.text(0.5, place, "no pair reached it", ha="center", va="center", fontsize=6.5, color=GREY,
+            reason = "no pair reached it" if row["unit"] == "epochs" else "no such speakers in the test split"
+            axes.text(0.5, place, reason, ha="center", va="center", fontsize=6.5, color=GREY,
                       transform=axes.get_yaxis_transform())  # fmt: skip
             continue
         mean, low, high = (scale * row[name] for name in ("mean", "low", "high"))

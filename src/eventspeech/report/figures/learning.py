@@ -58,8 +58,9 @@ def _panels(results: Results, count: int) -> tuple[Figure, list[Axes]]:
     width = WIDTH if columns > 1 else 4.0
     figure = Figure(figsize=(width, 2.3 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axes in grid.flat[count:]:
+    for axes, above in zip(grid.flat[count:], grid.flat[count - columns :], strict=False):
         axes.set_visible(False)
+        above.tick_params(labelbottom=True)  # the lowest of its column
     for axes in grid[:, 0]:
         percent_axis(axes, "validation accuracy (%)")
     for axes in grid.flat[:count]:
@@ -129,10 +130,11 @@ def activity(results: Results) -> Figure:
             left.plot(history["epoch"], history["hidden_spikes"], **style)
             right.plot(history["epoch"], history["training_loss"], **style)
     left.set(xlabel="epoch", ylabel="hidden spikes\nper neuron and trial")
-    left.set_ylim(bottom=0)
     right.set(xlabel="epoch", ylabel="training loss (nats)")
-    right.set_ylim(bottom=0)
     for axes in (left, right):
+        axes.update_datalim([(1, 0)])  # from 0, with the margin above that belongs to such a range
+        axes.autoscale_view()
+        axes.set_ylim(bottom=0)
         axes.set_xlim(left=0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     marks = [Line2D([], [], **look(results, loss)) for loss in results.compared]
