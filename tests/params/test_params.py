@@ -173,6 +173,9 @@ REFUSED = {
         "evaluate.steps_ms", [1, 1000 / 1024],
         r"steps_ms lists 0\.976562, of which network\.delays\.interval_ms = 60 is no whole number; take it out",
     ),
+    "steps that do not divide a refractory period": (
+        "network.refractory_ms", 0.3, r"lists 1, of which network\.refractory_ms = 0\.3 is no .*; change network\.refr",
+    ),
     "more steps than can be": (
         "evaluate.steps_ms", [1, 1e-6], r"steps_ms lists 1e-06, of which the trial .* more than 1000000; take it out",
     ),
@@ -198,6 +201,10 @@ REFUSED_CHANGES = {
     "two groups that do not fit": (
         {"network": {"time_constants": "heterogeneous"}, "optimiser": {"learn_time_constants": "population"}},
         r"CHANGES: network\.time_constants is heterogeneous, .* set it to neuron or none",
+    ),
+    "a refractory period that is no whole number of steps": (
+        {"network": {"refractory_ms": 0.5}},
+        r"CHANGES: evaluate\.steps_ms lists 1, of which network\.refractory_ms = 0\.5 is no .*; change network\.refr",
     ),
     "another step": ({"network": {"step_ms": 0.2}}, r"CHANGES: evaluate\.steps_ms = .* lacks network\.step_ms = 0\.2"),
 }  # fmt: skip
@@ -231,6 +238,15 @@ def test_without_learned_constants_a_step_may_be_as_long_as_the_networks_own():
     content["network"] |= {"delays": {"copies": 1, "interval_ms": 7}}
     content["evaluate"]["steps_ms"] = [2, 1]
     assert params.validate(content).evaluate.steps_ms == [2, 1], "one copy has no interval"
+
+
+def test_a_step_of_the_test_divides_the_refractory_period():
+    content = changed("network.refractory_ms", 1)
+    content["evaluate"]["steps_ms"] = [1, 0.625]
+    with pytest.raises(
+        ParameterError, match=r"lists 0\.625, of which network\.refractory_ms = 1 is no .*; take it out"
+    ):
+        params.validate(content)
 
 
 def test_a_rate_is_not_said_twice():

@@ -185,7 +185,10 @@ class Params(Group):
                 "trained; add it, or set evaluate.steps_ms to []"
             )
         key, shortest_ms = self._shortest_time_constant()
-        times_ms = {"preprocess.trial_ms": self.preprocess.trial_ms}
+        times_ms = {
+            "preprocess.trial_ms": self.preprocess.trial_ms,
+            "network.refractory_ms": self.network.refractory_ms,
+        }
         if self.network.delays.copies > 1:
             times_ms["network.delays.interval_ms"] = self.network.delays.interval_ms
         for step_ms in steps_ms:
@@ -199,7 +202,8 @@ class Params(Group):
                 )
             for name, time_ms in times_ms.items():
                 if steps_in(time_ms, step_ms) is None:
-                    raise ValueError(f"{listed}, of which {name} = {time_ms:g} is no whole number; take it out")
+                    remedy = f"change {name}" if step_ms == trained_ms else "take it out"
+                    raise ValueError(f"{listed}, of which {name} = {time_ms:g} is no whole number; {remedy}")
         return self
 
     def _shortest_time_constant(self) -> tuple[str, float]:
