@@ -145,6 +145,15 @@ def extend_path() -> None:
         os.environ["PATH"] = os.pathsep.join([*folders, own])
 
 
+TOLD_LATER = "EVENTSPEECH_TOLD_LATER"
+"""Set where the program that runs the stages tells what was found itself, at the end."""
+
+
+def tell_at_the_end() -> None:
+    """Have the job `report` leave it to the end of the run to tell what was found."""
+    os.environ[TOLD_LATER] = "1"
+
+
 def findings(results: Path, reports: Path) -> str:
     """Return the lines in which `report` told what it found; nothing if there are newer results than these.
 

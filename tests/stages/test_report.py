@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from support.studies import make
 
-from eventspeech import cli
+from eventspeech import cli, workflow
 from eventspeech.errors import DataError
 from eventspeech.report import closing
 from eventspeech.stages import report
@@ -143,7 +143,7 @@ def test_importing_the_package_loads_no_plotting():
 
 def test_under_the_workflow_the_findings_are_told_at_its_end(own, monkeypatch, caplog):
     root, chosen = own
-    monkeypatch.setenv(closing.TOLD_LATER, "1")
+    monkeypatch.setenv(workflow.TOLD_LATER, "1")
     monkeypatch.setattr(report, "execute", lambda *_: nbformat.v4.new_notebook())
     with caplog.at_level("DEBUG", logger="eventspeech"):
         report.report(chosen, root / "params.yaml", root / "data/spikes", root / "results", root / "reports")

@@ -8,7 +8,7 @@ from pathlib import Path
 from eventspeech import cluster, machine
 from eventspeech.engines import gpus
 from eventspeech.params import select
-from eventspeech.workflow import effective_parameters, extend_path, findings, lines, one_sentence
+from eventspeech.workflow import effective_parameters, extend_path, findings, lines, one_sentence, tell_at_the_end
 
 # Not through `configfile:`, since Snakemake reads YAML 1.1, where 010 is 8 and `no` is false, and DVC 1.2.
 with one_sentence():

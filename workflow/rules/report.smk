@@ -43,8 +43,7 @@ rule report:
         "eventspeech report --params {params.file} --log {log}" " --spikes data/spikes --results results --out reports"
 
 
-# The end of a run tells what was found, so that the job need not.
-os.environ["EVENTSPEECH_TOLD_LATER"] = "1"
+tell_at_the_end()
 
 
 onsuccess:

@@ -11,9 +11,6 @@ NAME = "findings.txt"
 
 MOST_LOSSES = 6
 
-TOLD_LATER = "EVENTSPEECH_TOLD_LATER"
-"""Set where the program that runs the stages tells these lines itself, at the end."""
-
 STATUSES = {
     claims.HOLDS: "hold",
     claims.FAILS: "do not hold",

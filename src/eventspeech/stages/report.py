@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from eventspeech import workflow
 from eventspeech.files import write_text
 from eventspeech.params import Params
 from eventspeech.report import NOTEBOOK
@@ -55,7 +56,7 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
     write_text(out / "tables" / closing.NAME, "\n".join(told) + "\n")
     logger.info("report: %s in %.1f s", out / f"{NAME}.html", time.monotonic() - start)
     for line in told:
-        logger.log(logging.DEBUG if os.environ.get(closing.TOLD_LATER) else logging.INFO, "%s", line)
+        logger.log(logging.DEBUG if os.environ.get(workflow.TOLD_LATER) else logging.INFO, "%s", line)
 
 
 def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:
