@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 HUGE_PAGE = 2**21
 
@@ -49,14 +50,14 @@ def library(package_file: str) -> ctypes.CDLL | None:
     return None
 
 
-def call(found: ctypes.CDLL, name: str, *arguments, returns: type | None = None):
+def call(found: ctypes.CDLL, name: str, *arguments: Any, returns: type | None = None) -> Any:
     """Call a function of a library: arrays become pointers, None the null pointer, a float is of single precision."""
     function = getattr(found, name)
     function.restype = returns
     return function(*map(_argument, arguments))
 
 
-def _argument(value):
+def _argument(value: Any) -> Any:
     if value is None:
         return ctypes.c_void_p(None)
     if isinstance(value, np.ndarray):
@@ -106,7 +107,7 @@ class Workspace:
     def __init__(self) -> None:
         self._buffers: dict[object, mmap.mmap] = {}
 
-    def array(self, name: object, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
+    def array(self, name: object, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
         """Return an array of this shape that holds anything; it is valid until ``name`` is asked for again.
 
         Raises:

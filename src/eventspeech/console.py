@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from eventspeech.disk import refused_access
 from eventspeech.errors import UserError
@@ -165,7 +166,7 @@ def _signals() -> Iterator[None]:
     """Turn the system's requests to end into :class:`Stopped`: what is half written goes, and the log says why."""
     owner = os.getpid()
 
-    def stop(number, _frame):
+    def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # asked again, it ends at once
         if os.getpid() != owner:  # a process that the verb started for its work
             os.kill(os.getpid(), number)

@@ -122,7 +122,7 @@ def _numba() -> Check:
     import numba
 
     @numba.njit(parallel=True)
-    def total(count):
+    def total(count: int) -> int:
         result = 0
         for index in numba.prange(count):
             result += index

@@ -120,7 +120,7 @@ def write_json(path: Path, content: Mapping) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n")
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

@@ -36,9 +36,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from eventspeech.errors import ParameterError
-from eventspeech.params import WEIGHTED, Regulariser, Shape
+from eventspeech.params import SHAPE_DEFAULTS, WEIGHTED, Regulariser, Shape
 
 _PANELS, _NODES = 256, 8
+
+Readout = Literal["sum", "max", "first_spike"]
+"""What is read of the outputs."""
 
 
 class FirstSpike(NamedTuple):
@@ -65,7 +68,7 @@ class Objective(NamedTuple):
     regulariser_strength: float = 0.0
     regulariser_target: float = 14.0
     regulariser_batch: bool = True
-    readout: Literal["sum", "max", "first_spike"] = "sum"
+    readout: Readout = "sum"
     first_spike: FirstSpike | None = None
 
 
@@ -108,14 +111,16 @@ def objective(shape: Shape, steps: int, regulariser: Regulariser | None = None) 
     )
 
 
-def readout(shape: Shape) -> str:
+def readout(shape: Shape) -> Readout:
     """Return the name of what is read of the outputs: see :class:`Objective`."""
-    return "sum" if shape.kind in WEIGHTED else shape.kind
+    if shape.kind == "max" or shape.kind == "first_spike":
+        return shape.kind
+    return "sum"
 
 
 def first_spike_constants(shape: Shape) -> FirstSpike | None:
     """Return the constants of `first_spike`, None for other losses."""
-    return FirstSpike(shape.tau0_ms, shape.tau1_ms, shape.alpha) if shape.kind == "first_spike" else None
+    return FirstSpike(*_constants(shape)) if shape.kind == "first_spike" else None
 
 
 def score(
@@ -154,6 +159,11 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     return losses, np.exp(shifted - normaliser[:, None])
 
 
+def _constants(shape: Shape) -> list[float]:
+    """Return the parameters that the kind takes, in the order of :data:`eventspeech.params.SHAPE_DEFAULTS`."""
+    return [getattr(shape, name) for name in SHAPE_DEFAULTS[shape.kind]]
+
+
 def _unscaled(shape: Shape, x: np.ndarray) -> np.ndarray:
     match shape.kind:
         case "sum":
@@ -163,13 +173,16 @@ def _unscaled(shape: Shape, x: np.ndarray) -> np.ndarray:
         case "linear":
             return 1.0 - x
         case "sigmoid":
+            centre, width = _constants(shape)
             # tanh instead of exp: no overflow for narrow widths
-            return 0.5 * (1.0 - np.tanh(0.5 * (x - shape.centre) / shape.width))
+            return 0.5 * (1.0 - np.tanh(0.5 * (x - centre) / width))
         case "gaussian":
-            moved = x - shape.centre
-            return shape.gain * (shape.offset + shape.slope * moved * np.exp(-0.5 * (moved / shape.width) ** 2))
+            gain, offset, slope, centre, width = _constants(shape)
+            moved = x - centre
+            return gain * (offset + slope * moved * np.exp(-0.5 * (moved / width) ** 2))
         case "bell":
-            return shape.height * np.exp(-0.5 * ((x - shape.centre) / shape.width) ** 2)
+            height, centre, width = _constants(shape)
+            return height * np.exp(-0.5 * ((x - centre) / width) ** 2)
     raise AssertionError(shape.kind)
 
 

@@ -279,7 +279,7 @@ def check(network: Network, weights: Weights) -> None:
 
     A time constant has to be positive, too.
     """
-    expected = {c.name: (c.rows, c.columns) for c in connections(network)}
+    expected: dict[str, tuple[int, ...]] = {c.name: (c.rows, c.columns) for c in connections(network)}
     for name in (f"{population}_{kind}" for population in populations(network) for kind in TIME_CONSTANTS):
         if name in weights:
             size = populations(network)[name.split("_")[0]]

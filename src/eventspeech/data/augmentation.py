@@ -76,7 +76,10 @@ def blend(
     return _batch(made, parts.labels[first[:-1]])
 
 
-def _blended(trains, probabilities: Sequence[float], steps: int, rng: np.random.Generator) -> np.ndarray:
+def _blended(
+    trains: Sequence[tuple[np.ndarray, np.ndarray]], probabilities: Sequence[float], steps: int,
+    rng: np.random.Generator,
+) -> np.ndarray:  # fmt: skip
     """Return the events of several (steps, channels) laid over one another."""
     parts = [(*train, probability) for train, probability in zip(trains, probabilities, strict=True) if len(train[0])]
     means = [[int(axis.sum(dtype=np.int64)) / len(axis) for axis in part[:2]] for part in parts]

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     channels: np.ndarray
     labels: np.ndarray
 
-    def __len__(self) -> int:  # type: ignore[override]
+    def __len__(self) -> int:
         return len(self.labels)
 
 

@@ -79,6 +79,7 @@ def _chosen(params: Params, samples: SpikeStore, fold: str) -> np.ndarray:
 
 def _drawn(params: Params, size: int, fold: str) -> np.ndarray:
     fraction = params.validation.fraction
+    assert fraction is not None, "the protocol random has one"
     count = round(fraction * size)
     if not 0 < count < size:
         raise DataError(

@@ -121,9 +121,9 @@ def _cards(nvml: Nvml) -> list[Any]:
         if handle is not None or "permission" not in str(reason).lower():
             handles.append(handle)
     places = [None if handle is None else nvml.ask("nvmlDeviceGetPciInfo", handle) for handle in handles]
-    if len(handles) < 2 or any(place is None for place in places):
+    keys = [(place.domain, place.bus, place.device) for place in places if place is not None]
+    if len(handles) < 2 or len(keys) < len(places):
         return handles
-    keys = [(place.domain, place.bus, place.device) for place in places]
     return [handles[index] for index in sorted(range(len(handles)), key=keys.__getitem__)]
 
 

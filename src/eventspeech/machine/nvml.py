@@ -43,7 +43,7 @@ class Nvml:
     def field(self, name: str, handle: Any) -> int | None:
         """Return a field of a card by the name of its constant, ``None`` if unknown."""
         constant = getattr(self._library, name, None)
-        values = None if constant is None else self.ask("nvmlDeviceGetFieldValues", handle, [constant])
+        values: Any = None if constant is None else self.ask("nvmlDeviceGetFieldValues", handle, [constant])
         try:
             return values[0].value.uiVal if values[0].nvmlReturn == 0 else None
         except (TypeError, IndexError, AttributeError):

@@ -38,13 +38,17 @@ class Changes(Group):
     augmentation: dict[str, Any] = Field({}, description="keys of augmentation")
 
 
+Kind = Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"]
+"""What a loss may be."""
+
+
 class Shape(Group):
     """One loss: the weight w(x), x = t/T, that the output voltage is summed under, or its maximum, or the first spike.
 
     Equations: :mod:`eventspeech.losses`. With `changes` it is an entry of an ablation.
     """
 
-    kind: Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"] = Field(
+    kind: Kind = Field(
         description="sum: w = 1; exponential: exp(-x); gaussian: g (o + d (x - m) exp(-(x - m)^2 / (2 s^2))); bell: "
         "a exp(-(x - b)^2 / (2 c^2)); linear: 1 - x; sigmoid; max: the largest voltage; first_spike: the"
         " first spike"

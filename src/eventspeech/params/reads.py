@@ -33,8 +33,10 @@ READ_BY: dict[str, tuple[str, ...]] = {
 def select(params: Params, verb: str, loss: str | None = None) -> dict[str, Any]:
     """Return what ``verb`` reads, as plain values: what decides whether it must run again."""
     loss = params.profile.loss if verb == "profile" else loss
-    of_loss = any("{loss}" in template for template in READ_BY[verb])
-    content = (params.for_loss(loss) if of_loss else params).model_dump(mode="json")
+    if any("{loss}" in template for template in READ_BY[verb]):
+        assert loss is not None, f"{verb} reads the parameters of one loss"
+        params = params.for_loss(loss)
+    content = params.model_dump(mode="json")
     selected = {}
     for template in READ_BY[verb]:
         key = template.format(loss=loss)

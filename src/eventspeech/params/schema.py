@@ -39,7 +39,9 @@ def schema() -> dict[str, Any]:
         place = found["$defs"]["Changes"]["properties"][group]
         for key in ("type", "additionalProperties"):
             place.pop(key, None)
-        place["$ref"] = f"#/$defs/{Params.model_fields[group].annotation.__name__}"
+        model = Params.model_fields[group].annotation
+        assert isinstance(model, type), group
+        place["$ref"] = f"#/$defs/{model.__name__}"
     found["$defs"]["Study"]["required"].remove("folds")  # the name of the protocol, where that has one fold
     _adapt(found)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Parameters of a study"} | found
@@ -124,7 +126,7 @@ def _values(leaf: dict[str, Any]) -> str:
         for bound, sign in signs.items()
         if bound in leaf and leaf[bound] not in EVERYWHERE
     ]
-    return " ".join([words.get(leaf.get("type"), "keys"), ", ".join(bounds)]).strip()
+    return " ".join([words.get(leaf.get("type", ""), "keys"), ", ".join(bounds)]).strip()
 
 
 def _default(leaf: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """A whole parameter file: the groups, named like the stages that read them, and what they must be together."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pydantic
@@ -71,7 +72,12 @@ class Params(Group):
 
     @pydantic.model_validator(mode="after")
     def _folders_are_different(self) -> "Params":
-        for key, values in {"seeds": self.study.seeds, "losses": self.study.losses, "folds": self.study.folds}.items():
+        lists: dict[str, Sequence[int | str]] = {
+            "seeds": self.study.seeds,
+            "losses": self.study.losses,
+            "folds": self.study.folds,
+        }
+        for key, values in lists.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"study.{key} lists a value twice")
             folders = {str(value).casefold(): value for value in values}

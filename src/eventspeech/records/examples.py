@@ -1,6 +1,8 @@
 """examples.npz: what a network does with a few test samples, for the report's figure."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +55,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _conditions(arrays: dict[str, np.ndarray]):
+def _conditions(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, Any]]:
     """Yield the name of each array and whether it can be; later ones take the earlier for granted."""
     for name in ("step_ms", "trial_ms"):
         yield name, arrays[name].shape == () and np.isfinite(arrays[name]) and arrays[name] > 0

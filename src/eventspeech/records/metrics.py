@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eventspeech.errors import DataError
 from eventspeech.files import sha256, write_csv, write_json
@@ -12,7 +13,9 @@ from eventspeech.records.reading import Fields, again, cells, fields
 PREDICTIONS = ("sample", "speaker", "heard", "actual", "predicted")
 
 
-def write_predictions(path: Path, speakers, heard, actual, predicted) -> None:
+def write_predictions(
+    path: Path, speakers: ArrayLike, heard: ArrayLike, actual: ArrayLike, predicted: ArrayLike
+) -> None:
     """Write one row a sample: number, speaker, whether it was learned from (1 or 0), actual and predicted class.
 
     Args:

@@ -55,21 +55,21 @@ def transfer(frequencies_hz: np.ndarray, x_cm: np.ndarray) -> np.ndarray:
     return 2 * omega / _impedance(omega, x) * pressure * _input_impedance(omega)
 
 
-def _impedance(omega, x):
+def _impedance(omega: np.ndarray, x: np.ndarray | float) -> np.ndarray:
     """xi = S(x) - m omega^2 - i omega R(x)."""
     stiffness = STIFFNESS * np.exp(-ALPHA_PER_CM * x) - STIFFNESS_OFFSET
     return stiffness - MASS * omega**2 - 1j * omega * DAMPING * np.exp(-ALPHA_PER_CM * x / 2)
 
 
-def _wave_number(omega, x):
+def _wave_number(omega: np.ndarray, x: np.ndarray | float) -> np.ndarray:
     return omega * np.sqrt(DENSITY / (HEIGHT_CM * _impedance(omega, x)))
 
 
-def _phase(omega, x):
+def _phase(omega: np.ndarray, x: np.ndarray | float) -> np.ndarray:
     """Return 2 g(0) / alpha + integral of the wave number g from 0 to x, in closed form."""
     root = np.sqrt(STIFFNESS_OFFSET + MASS * omega**2)
 
-    def antiderivative(place):
+    def antiderivative(place: np.ndarray | float) -> np.ndarray:
         damping = DAMPING * np.exp(-ALPHA_PER_CM * place / 2)
         drive = 2 * STIFFNESS_OFFSET + omega * (2 * MASS * omega + 1j * damping)
         return 1j * drive / (2 * root) - np.sqrt(_impedance(omega, place))
@@ -79,12 +79,12 @@ def _phase(omega, x):
     return 2 * _wave_number(omega, 0.0) / ALPHA_PER_CM + travelled
 
 
-def _pressure(omega, x):
+def _pressure(omega: np.ndarray, x: np.ndarray | float) -> np.ndarray:
     phase = _phase(omega, x)
     return np.sqrt(phase / _wave_number(omega, x)) * scipy.special.hankel1(0, phase)
 
 
-def _input_impedance(omega):
+def _input_impedance(omega: np.ndarray) -> np.ndarray:
     z = 2 * omega / ALPHA_PER_CM * np.sqrt(2 / (HEIGHT_CM * STIFFNESS))
     bessel = scipy.special
     return np.sqrt(2 * STIFFNESS / HEIGHT_CM) * (1j * bessel.j0(z) + bessel.y0(z)) / (bessel.j1(z) - 1j * bessel.y1(z))
@@ -186,7 +186,9 @@ def used_bins(stimulus: Spectrum, block: int) -> int:
 
 
 @njit(nogil=True)
-def _apply(values, bins, index, weights, tabulated, folded):
+def _apply(
+    values: np.ndarray, bins: int, index: np.ndarray, weights: np.ndarray, tabulated: np.ndarray, folded: np.ndarray
+) -> None:
     """Multiply the spectrum by the interpolated transfer function and fold it to its Hermitian part."""
     response = np.empty(2 * BLOCK)
     for k in range(len(values)):
@@ -206,7 +208,7 @@ def _apply(values, bins, index, weights, tabulated, folded):
 
 
 @numba.njit(nogil=True)
-def _interpolate(rows, weights, response):
+def _interpolate(rows: np.ndarray, weights: np.ndarray, response: np.ndarray) -> None:
     """Fill the weighted sum of six rows; rows of their own let the compiler vectorise the loop."""
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
     r0, r1, r2, r3, r4, r5 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]

@@ -18,6 +18,13 @@ def library() -> ctypes.CDLL | None:
     return compiled.library(__file__)
 
 
+def _built() -> ctypes.CDLL:
+    """Return the library; whoever comes here has seen that it is there."""
+    found = library()
+    assert found is not None
+    return found
+
+
 class NativeKernels:
     """Velocity and spikes of a recording, block by block.
 
@@ -51,7 +58,7 @@ class NativeKernels:
     def _transform(self, block: int) -> None:
         stimulus = self._stimulus
         compiled.call(
-            library(), "membrane_velocity", self._scaled, len(self._scaled), membrane.used_bins(stimulus, block),
+            _built(), "membrane_velocity", self._scaled, len(self._scaled), membrane.used_bins(stimulus, block),
             stimulus.index, stimulus.weights, membrane.table().values[block], self._roots, self._rows, self._columns,
             self._scratch[0], self._scratch[1], self._velocity,
         )  # fmt: skip
@@ -64,13 +71,15 @@ def block_spikes(
     return _spikes(np.ascontiguousarray(velocity.T)[None], steps, seed, first_channel, fibres)
 
 
-def _spikes(velocity, steps, seed, first_channel, fibres):
+def _spikes(
+    velocity: np.ndarray, steps: int, seed: int, first_channel: int, fibres: int
+) -> tuple[np.ndarray, np.ndarray]:
     """``velocity``: float64[rows, columns, BLOCK], where row r and column c hold sample r + c rows."""
     rows, columns, _ = velocity.shape
     found = np.empty((2, nerve.most_spikes.py_func(BLOCK, steps)), np.int64)
     bushy = np.array([nerve.BUSHY_WEIGHT / fibres / membrane.OUTPUT_RATE_HZ, nerve.DECAY_MEM, nerve.DECAY_SYN])
     count = compiled.call(
-        library(), "nerve_spikes", velocity, rows, columns, steps, seed, first_channel, fibres,
+        _built(), "nerve_spikes", velocity, rows, columns, steps, seed, first_channel, fibres,
         np.array(nerve.RESTING), bushy, found[0], found[1], returns=ctypes.c_int64,
     )  # fmt: skip
     return found[0, :count], found[1, :count]

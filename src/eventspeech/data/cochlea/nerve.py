@@ -13,6 +13,7 @@ This is the readable reference of the C kernels (``kernels.c``), which give the 
 """
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -51,7 +52,7 @@ def _resting() -> tuple[float, float, float]:
 
 RESTING = _resting()
 
-COMPILED = {"nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
+COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
 """numpy's division does not raise, which together with no NaN lets the compiler compute several channels at once.
 Nothing else is allowed that rounds differently from machine to machine, such as fused operations."""
 

@@ -7,6 +7,7 @@ import platform
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -151,7 +152,7 @@ def _synthesise(text: str, voice: str, settings: dict[int, int], seed: int) -> t
     """
     pieces: list[bytes] = []
 
-    def collect(samples, count, _events):
+    def collect(samples: Any, count: int, _events: int) -> int:
         if samples and count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
         return 0

@@ -67,9 +67,13 @@ class Adam:
                 continue
             flat = [part.reshape(-1) for part in parts]
             for start in range(0, first.size, CHUNK):
-                self._step(*(part[start : start + CHUNK] for part in flat), rate, root)
+                weight, mean, square, gradient = (part[start : start + CHUNK] for part in flat)
+                self._step(weight, mean, square, gradient, rate, root)
 
-    def _step(self, weights, first, second, gradient, rate: np.float32, root: np.float32) -> None:
+    def _step(
+        self, weights: np.ndarray, first: np.ndarray, second: np.ndarray, gradient: np.ndarray, rate: np.float32,
+        root: np.float32,
+    ) -> None:  # fmt: skip
         scratch = gradient * (1 - self._beta1)
         first *= self._beta1
         first += scratch
@@ -96,7 +100,7 @@ class Adam:
         """Return everything a checkpoint needs."""
         arrays = {f"first.{name}": array for name, array in self.first.items()}
         arrays |= {f"second.{name}": array for name, array in self.second.items()}
-        return arrays | {"updates": np.int64(self.updates)}
+        return arrays | {"updates": np.array(self.updates, np.int64)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over what :meth:`state` returned.
