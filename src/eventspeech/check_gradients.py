@@ -19,10 +19,12 @@ import numpy as np
 
 from eventspeech import engines, losses, seeds
 from eventspeech.data import batches, store
+from eventspeech.data.batches import Batch
+from eventspeech.engines.contract import Engine
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
 from eventspeech.files import write_json
 from eventspeech.network import TIME_CONSTANTS, Network, Weights, initial_weights, is_time_constant, populations
-from eventspeech.params import WEIGHTED, Regulariser, Shape
+from eventspeech.params import WEIGHTED, Kind, Regulariser, Shape
 from eventspeech.params import Network as NetworkParams
 
 TRIAL_MS = 40.0
@@ -54,7 +56,8 @@ class Case(NamedTuple):
 
 def cases() -> list[Case]:
     """List every loss, raw and scaled, and every feature once."""
-    shapes = {kind: Shape(kind=kind) for kind in ("sum", "exponential", "gaussian", "bell", "linear", "sigmoid")}
+    kinds: tuple[Kind, ...] = ("sum", "exponential", "gaussian", "bell", "linear", "sigmoid")
+    shapes = {kind: Shape(kind=kind) for kind in kinds}
     found = [Case(kind, shape) for kind, shape in shapes.items()]
     found += [Case(f"{kind}, mean 0.632", Shape(kind=kind, mean_weight=0.632)) for kind in shapes]
     gaussian = shapes["gaussian"]
@@ -148,7 +151,8 @@ def problems(case: Case, count: int) -> list[int]:
     that share a time constant pull it to either side, little is left of their gradients but their errors. The selection
     looks at the exact solution only, never at the engine that is tested.
     """
-    engine, found, seed = ExactEngine(network(case, 1.0)), [], 0
+    engine, seed = ExactEngine(network(case, 1.0)), 0
+    found: list[int] = []
     while len(found) < count:
         weights, samples, _ = problem(case, seed)
         conditioning = engine.conditioning(weights, samples, exact_objective(case))
@@ -191,12 +195,13 @@ def exact_objective(case: Case) -> ExactObjective:
     )
 
 
-def on_grid(case: Case, samples: list[Sample], labels: np.ndarray, step_ms: float):
+def on_grid(case: Case, samples: list[Sample], labels: np.ndarray, step_ms: float) -> tuple[Batch, losses.Objective]:
     """Return the case's batch and loss on a grid."""
     steps = round(TRIAL_MS / step_ms)
     spikes = store.from_samples(samples, labels, np.zeros(len(labels), np.int64), ["0", "1", "2", "3"], ["0"], TRIAL_MS)
-    counts = "batch" if case.regulariser_batch else "sample"
-    regulariser = Regulariser(strength=case.regulariser_strength, target_spikes=2.0, counts=counts)
+    regulariser = Regulariser(
+        strength=case.regulariser_strength, target_spikes=2.0, counts="batch" if case.regulariser_batch else "sample"
+    )
     return batches.on_grid(spikes, step_ms, steps), losses.objective(case.shape, steps, regulariser)
 
 
@@ -257,7 +262,7 @@ def order(steps_ms: tuple[float, ...], errors: np.ndarray) -> float:
     return float(np.polyfit(np.log(steps_ms), np.log(errors), 1)[0])
 
 
-def _engine(name: str, on: Network):
+def _engine(name: str, on: Network) -> Engine:
     if name != "cpu":
         return engines.create(name, on)
     from eventspeech.engines.cpu import CpuEngine

@@ -5,6 +5,7 @@ in the same run, the two taking turns, since machines are rarely as idle in one 
 """
 
 import argparse
+from typing import Any
 
 import numpy as np
 
@@ -82,8 +83,10 @@ def measure(
     Raises:
         UserError: an engine cannot run here.
     """
-    load_of = {"hidden": hidden, "steps": steps, "spikes": spikes, "rate": rate, "batch": batch, "samples": samples}
-    load_of["limit"] = limit
+    load_of: dict[str, Any] = {
+        "hidden": hidden, "steps": steps, "spikes": spikes, "rate": rate, "batch": batch, "samples": samples,
+        "limit": limit,
+    }  # fmt: skip
     if against is None:
         return _measure_one(engine, **load_of, threads=threads, repeats=repeats)
     rounds: dict[str, list[dict]] = {engine: [], against: []}
@@ -155,8 +158,9 @@ def _measure_one(
 
 def _limit(runner: Engine, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float) -> dict:
     from eventspeech.benchmarks import limit_cpu, limit_cuda
+    from eventspeech.engines.cuda import CudaEngine
 
-    if runner.name != "cuda":
+    if not isinstance(runner, CudaEngine):
         return limit_cpu.distance(runner.network, input_spikes, hidden_spikes, threads, ms_per_sample)
     found = limit_cuda.ceilings(runner.device)
     return limit_cuda.distance(runner.network, input_spikes, hidden_spikes, ms_per_sample, found)

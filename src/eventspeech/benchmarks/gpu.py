@@ -25,14 +25,14 @@ from eventspeech.engines.cuda import CudaEngine
 from eventspeech.engines.event_driven.cuda.launches import Device
 from eventspeech.losses import Objective
 from eventspeech.network import Weights
-from eventspeech.params import Regulariser, Shape
+from eventspeech.params import Kind, Regulariser, Shape
 
 logger = logging.getLogger("eventspeech")
 
 HIDDEN = (256, 512, 1024)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-LOSSES = ("sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike")
-BASE = {"hidden": 512, "batch": 32}
+LOSSES: tuple[Kind, ...] = ("sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike")
+BASE: dict[str, int] = {"hidden": 512, "batch": 32}
 """Where the parts of a step are timed one by one."""
 
 
@@ -53,12 +53,11 @@ def measure(
         hidden size and batch size, with ``limit``; ``kernels_ms`` of a training step at :data:`BASE`.
     """
     parity = [_parity(size, kind, steps, spikes, rate) for size in hidden for kind in LOSSES]
-    device = engines.create("cuda", load.network_of(BASE["hidden"], steps)).device
-    ceilings = limit_cuda.ceilings(device)
+    ceilings = limit_cuda.ceilings(CudaEngine(load.network_of(BASE["hidden"], steps)).device)
     speed = []
     for size in hidden:
         for count in batch:
-            asked = {"hidden": size, "steps": steps, "spikes": spikes, "rate": rate, "batch": count}
+            asked: dict[str, Any] = {"hidden": size, "steps": steps, "spikes": spikes, "rate": rate, "batch": count}
             row = benchmark_engine.measure("cuda", **asked, samples=max(samples, count), repeats=repeats, limit=False)
             active = row["input_spikes_per_sample"], size * row["hidden_spikes_per_neuron"]
             took = row["training_ms_per_sample"]["median"]
@@ -70,7 +69,7 @@ def measure(
 
 
 def _problem(
-    hidden: int, kind: str, steps: int, spikes: int, rate: float, samples: int
+    hidden: int, kind: Kind, steps: int, spikes: int, rate: float, samples: int
 ) -> tuple[Any, Weights, Batch, Objective]:
     engine = engines.create("cuda", load.network_of(hidden, steps))
     batch = load.load(samples, steps, spikes)
@@ -78,13 +77,18 @@ def _problem(
     return engine, load.weights_for_rate(engine, batch, objective, rate), batch, objective
 
 
-def _parity(hidden: int, kind: str, steps: int, spikes: int, rate: float) -> dict:
+def _parity(hidden: int, kind: Kind, steps: int, spikes: int, rate: float) -> dict:
     """Compare a training step with that of `cpu`, and with itself."""
     engine, weights, batch, objective = _problem(hidden, kind, steps, spikes, rate, 8)
     cpu = engines.create("cpu", engine.network)
     found, expected = (one.infer(weights, batch, objective).spike_counts[0] for one in (engine, cpu))
     equal = np.flatnonzero((found == expected).all(axis=1))
-    row = {"hidden": hidden, "loss": kind, "samples": len(batch), "samples_with_equal_spikes": len(equal)}
+    row: dict[str, Any] = {
+        "hidden": hidden,
+        "loss": kind,
+        "samples": len(batch),
+        "samples_with_equal_spikes": len(equal),
+    }
     if len(equal) == 0:
         return row | {"loss_error": None, "gradient_error": None, "identical": None}
     part = batches.take(batch, equal)

@@ -9,6 +9,7 @@ larger half of the values in logarithmic axes: 1 means proportional. The hidden 
 import argparse
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from eventspeech.benchmarks import options
 from eventspeech.benchmarks.load import spread
 from eventspeech.files import atomic_path
 from eventspeech.progress import track
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 logger = logging.getLogger("eventspeech")
 
@@ -121,7 +125,7 @@ def plot(result: dict, path: Path) -> None:
         plt.close(figure)
 
 
-def _curve(panel, rows: list[dict], colour: str, label: str) -> None:
+def _curve(panel: "Axes", rows: list[dict], colour: str, label: str) -> None:
     rows = sorted(rows, key=lambda row: row["value"])
     x = [row["value"] for row in rows]
     times = [row["training_ms_per_sample"] for row in rows]

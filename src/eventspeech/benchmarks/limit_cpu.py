@@ -7,6 +7,7 @@ second-level cache. Adjoints are written to and read from memory once. All else 
 few columns, Adam) is small beside it and left out, so the limit can be approached, not reached.
 """
 
+import ctypes
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ def bandwidth(threads: int) -> dict[str, float] | None:
     return {"cache": _rate(library, from_cache), "memory": _rate(library, from_memory)}
 
 
-def _rate(library, work: list[tuple[np.ndarray, np.ndarray]]) -> float:
+def _rate(library: ctypes.CDLL, work: list[tuple[np.ndarray, np.ndarray]]) -> float:
     sums = [np.empty(launches.TILE, np.float32) for _ in work]
 
     def read(part: int) -> None:

@@ -13,6 +13,7 @@ For few samples neither limit is near: steps follow each other, and each waits f
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def ceilings(device: Device, scale: int = 1) -> dict[str, float]:
     source, target = (device.zeros((quads, 4), np.float32) for _ in range(2))
     results, rounds = device.empty((blocks * 256,), np.float32), ROUNDS // scale
 
-    def launch(kernel: str, threads: int, *arguments) -> Callable[[], None]:
+    def launch(kernel: str, threads: int, *arguments: Any) -> Callable[[], None]:
         return lambda: device.launch(kernel, 1, (blocks, 1), (threads, 1), 0, *arguments)
 
     cache_s = _seconds(device, sums[:1], launch("probe_rows", QUADS, chosen, rows // blocks, table, QUADS, sums))
@@ -74,7 +75,7 @@ def ceilings(device: Device, scale: int = 1) -> dict[str, float]:
     }
 
 
-def _seconds(device: Device, last, run: Callable[[], None]) -> float:
+def _seconds(device: Device, last: Any, run: Callable[[], None]) -> float:
     """Return the seconds of a run: the median of some, each ended by waiting for the device."""
     found = []
     for _ in range(1 + PROBES):

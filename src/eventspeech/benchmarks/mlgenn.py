@@ -13,6 +13,8 @@ import contextlib
 import importlib.util
 import tempfile
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +97,7 @@ def _spike_trains(data: Batch, on: Network) -> list:
     ]
 
 
-def _network(on: Network, weights: Weights, spikes: int):
+def _network(on: Network, weights: Weights, spikes: int) -> tuple[Any, Any, Any, Any]:
     """Return mlGeNN's network and its input, hidden and output population.
 
     With both of its ``scale_i`` (mlGeNN's Eventprop default) V' = a V + (1 - a) (tau_syn / D) (1 - b) I, which differs
@@ -149,7 +151,7 @@ def _time_training(
         prepared = time.perf_counter() - start
         counter = _counter(compiled.neuron_populations[hidden])
 
-        def work(callbacks: tuple = ()) -> None:
+        def work(callbacks: Sequence[Any] = ()) -> None:
             compiled.train({entry: inputs}, {outputs: labels}, 1, shuffle=False, callbacks=list(callbacks))
 
         work([counter])
@@ -157,15 +159,15 @@ def _time_training(
     return seconds, float(np.mean(counter.means)), prepared
 
 
-def _counter(population):
+def _counter(population: Any) -> Any:
     """Return a callback that notes the mean spike count over ``population`` after each sample."""
     from ml_genn.callbacks import Callback
 
     class Counter(Callback):
-        def __init__(self):
-            self.means = []
+        def __init__(self) -> None:
+            self.means: list[float] = []
 
-        def on_batch_end(self, batch, metrics):
+        def on_batch_end(self, batch: int, metrics: Any) -> None:
             count = population.vars["SpikeCount"]
             count.pull_from_device()
             self.means.append(float(np.mean(count.view)))

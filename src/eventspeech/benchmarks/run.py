@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 BENCHMARKS = {
     "encoder": "Cochlea encoder, in CPU seconds per second of audio.",
@@ -25,7 +26,7 @@ BENCHMARKS = {
 class _Parser(argparse.ArgumentParser):
     """The parser of one benchmark, whose module is imported and declares its options when it is asked for."""
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, with the benchmark's own options."""
         _module(self.get_default("what")).add_options(self)
         return super().parse_known_args(args, namespace)
@@ -67,6 +68,6 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(f"eventspeech.benchmarks.{name}")
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Turn numpy's scalars and arrays into what JSON knows."""
     return value.tolist()

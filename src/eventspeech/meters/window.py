@@ -80,7 +80,7 @@ class Sample:
 class Reading:
     """What ``with meter.window(name) as reading`` binds; ``result`` is there once the block has ended."""
 
-    result: Window | None = None
+    result: Window
 
 
 class Meter(Protocol):

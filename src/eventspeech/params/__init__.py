@@ -6,7 +6,7 @@ Groups are named like the stages that read them (:data:`READ_BY`), so that a cha
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
 from eventspeech.params.file import load, validate
 from eventspeech.params.groups import CHANNELS, Group, steps_in
-from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Shape
+from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Kind, Shape
 from eventspeech.params.network import Delays, Network
 from eventspeech.params.reads import READ_BY, select
 from eventspeech.params.speech import Cochlea, Download, Preprocess, Recordings, Synthetic
@@ -41,6 +41,7 @@ __all__ = [
     "EaseIn",
     "Evaluate",
     "Group",
+    "Kind",
     "Network",
     "Optimiser",
     "Params",

@@ -181,7 +181,7 @@ def trial(scratch: Path) -> Any:
     Raises:
         UserError: there is no kernel to be had, or it cannot draw.
     """
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_type": "code", "metadata": {"tags": tags}, "outputs": [], "execution_count": None, "source": source}
         for tags, source in ((["parameters"], "out = None"), ([], _TRIAL))
     ]

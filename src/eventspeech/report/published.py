@@ -76,6 +76,7 @@ def _level(accuracy: Accuracy, where: str, quantity: str) -> Part:
 
 
 def _levels(name: str, shape: str, accuracy: Accuracy) -> Claim:
+    assert accuracy.validation is not None and accuracy.test is not None, "the thesis tells both"
     text = (
         f"With the {shape} weight a network reaches {100 * accuracy.validation:.1f} % on the validation speaker and "
         f"{100 * accuracy.test:.1f} % on SHD's test set."

@@ -120,7 +120,7 @@ def _lead(results: Results, loss: str, part: Part) -> Measured | Missing:
     leads = [epochs_of_lead(difference) for difference in apart]
     result = estimate(leads, results.params.compare.confidence)
     told = f"{_scaled(results, loss)} its lead over the exponential lasts {result.mean:.3g} of {shortest} epochs"
-    if result.low is None:
+    if result.low is None or result.high is None:
         return Measured(f"{told} ({_seeds(1)})", lack=result.reason or "")
     interval = f"[{max(0.0, result.low):.3g}, {min(shortest, result.high):.3g}]"
     return Measured(f"{told} ({_seeds(len(leads))}, interval {interval})", result.low, result.high)
@@ -180,7 +180,7 @@ def cost_ratio(profile: list[dict], key: str, what: str) -> Measured | Missing:
         return Missing("; ".join(reasons))
     cpu = known["cpu"][1]
     ratios = {size: cpu[key] / row[key] for size, row in known["cuda"].items()}
-    low, high = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
+    low, high = min(ratios, key=lambda size: ratios[size]), max(ratios, key=lambda size: ratios[size])
     told = f"the CPU at batch size 1 takes {ratios[low]:.3g} times the {what} of the GPU at batch size {low}"
     if low != high:
         told += f" and {ratios[high]:.3g} times that at batch size {high}"

@@ -167,11 +167,10 @@ class Results:
         mean, reference = (losses.mean_weight(shapes[name]) for name in (loss, self.params.compare.reference))
         return mean is not None and reference is not None and abs(mean - reference) < 0.01 * reference
 
-    def difference(self, loss: str, measure: str) -> "pandas.Series | None":
-        """Return a row of differences.csv, ``None`` if the loss is the reference."""
+    def difference(self, loss: str, measure: str) -> "pandas.Series":
+        """Return a row of differences.csv, of any loss but the reference."""
         table = self.compare["differences"]
-        rows = table[(table["loss"] == loss) & (table["measure"] == measure)]
-        return None if rows.empty else rows.iloc[0]
+        return table[(table["loss"] == loss) & (table["measure"] == measure)].iloc[0]
 
     def at_steps(self, loss: str) -> "pandas.DataFrame":
         """Return a loss's rows of steps.csv, the finest step first."""
@@ -180,7 +179,8 @@ class Results:
 
     def of_loss(self, loss: str) -> "pandas.Series":
         """Return a row of losses.csv."""
-        return self.compare["losses"].set_index("loss").loc[loss]
+        table = self.compare["losses"]
+        return table[table["loss"] == loss].iloc[0]
 
 
 def load(params: Params, spikes: Path, results: Path) -> Results:

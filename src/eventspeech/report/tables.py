@@ -185,7 +185,7 @@ def ablation(results: Results) -> pd.DataFrame:
             row[f"{name}, over folds"] = folds
         rows.append(row)
     table = pd.DataFrame(rows).fillna("")
-    return _without_empty(table, [name for name in table if name.endswith("over folds")])
+    return _without_empty(table, [name for name in map(str, table) if name.endswith("over folds")])
 
 
 def _without_empty(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -222,7 +222,7 @@ def profile(results: Results) -> pd.DataFrame:
         })  # fmt: skip
     table = pd.DataFrame(rows)
     learning = ["updates an epoch", "accuracy of the last epoch (%)", "steps shortened by Adam's epsilon (%)"]
-    joules = (name for name in table if name.endswith("(J)"))
+    joules = (name for name in map(str, table) if name.endswith("(J)"))
     return _without_empty(table, ["power (W)", "idle power (W)", *learning, *joules])
 
 

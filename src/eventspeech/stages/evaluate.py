@@ -203,8 +203,8 @@ def _examples(grid: _Grid, weights: network.Weights, samples: SpikeStore, count:
         "predictions": seen.inference.predictions,
         "class_names": np.array(samples.class_names, dtype=np.str_),
         "speakers": np.array([samples.speaker_names[i] for i in samples.speakers[chosen]], dtype=np.str_),
-        "step_ms": np.float64(on.step_ms),
-        "trial_ms": np.float64(on.trial_ms),
+        "step_ms": np.array(on.step_ms, np.float64),
+        "trial_ms": np.array(on.trial_ms, np.float64),
     }
 
 

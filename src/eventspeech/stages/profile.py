@@ -214,7 +214,8 @@ def summarise(
     windows = [trial.device for trial in trials]
     median_s = statistics.median(times_s)
     gross_j, energy_reason = per_epoch(windows, epochs)
-    trials_j = [] if gross_j is None else [w.energy_j / count for w, count in zip(windows, epochs, strict=True)]
+    trials_j = _each([window.energy_j for window in windows], epochs) or []
+    powers_w = [window.mean_power_w for window in windows if window.mean_power_w is not None]
     net_j = net_per_epoch(windows, epochs, idle.device.mean_power_w)
     host_j, host_reason = per_epoch([trial.host for trial in trials], epochs)
     doubts = energy_doubts(windows, facts)
@@ -230,7 +231,7 @@ def summarise(
         "epoch_times_s": times_s,
         **begun,
         "compile_s": max(0.0, begun["first_epoch_s"] - median_s),
-        "power_w": None if gross_j is None else statistics.median(w.mean_power_w for w in windows),
+        "power_w": None if gross_j is None else statistics.median(powers_w),
         "energy_per_epoch_j": gross_j,
         "energy_per_epoch_low_j": min(trials_j, default=None),
         "energy_per_epoch_high_j": max(trials_j, default=None),
@@ -254,30 +255,36 @@ def summarise(
     }
 
 
+def _each(energies_j: Sequence[float | None], epochs: Sequence[int]) -> list[float] | None:
+    """Return the energy per epoch (J) of each trial, ``None`` if that of any trial is unknown."""
+    known = [energy_j / count for energy_j, count in zip(energies_j, epochs, strict=True) if energy_j is not None]
+    return known if len(known) == len(epochs) else None
+
+
 def per_epoch(windows: Sequence[Window], epochs: Sequence[int]) -> tuple[float | None, str | None]:
     """Return the median over trials of energy per epoch (J), or ``None`` and the reason if any trial has none."""
+    each_j = _each([window.energy_j for window in windows], epochs)
+    if each_j is not None:
+        return statistics.median(each_j), None
     reasons = [window.reason for window in windows if window.energy_j is None]
     if len(reasons) == len(windows):
         return None, reasons[0]
-    if reasons:
-        return None, f"{len(reasons)} of {len(windows)} trials have no energy: {reasons[0]}"
-    return statistics.median(w.energy_j / count for w, count in zip(windows, epochs, strict=True)), None
+    return None, f"{len(reasons)} of {len(windows)} trials have no energy: {reasons[0]}"
 
 
 def net_per_epoch(windows: Sequence[Window], epochs: Sequence[int], idle_power_w: float | None) -> float | None:
     """Return the median energy per epoch (J) above the idle baseline; ``None`` if unknown or below the baseline."""
-    if idle_power_w is None or any(window.energy_j is None for window in windows):
+    if idle_power_w is None:
         return None
-    pairs = zip(windows, epochs, strict=True)
-    net_j = statistics.median((w.energy_j - idle_power_w * w.duration_s) / count for w, count in pairs)
-    return net_j if net_j >= 0 else None
+    each_j = _each([None if w.energy_j is None else w.energy_j - idle_power_w * w.duration_s for w in windows], epochs)
+    net_j = None if each_j is None else statistics.median(each_j)
+    return net_j if net_j is not None and net_j >= 0 else None
 
 
 def _sampled(windows: Sequence[Window], epochs: Sequence[int]) -> float | None:
     """Return the median energy per epoch (J) that integrated power samples tell; ``None`` if any trial has none."""
-    if any(window.sampled_energy_j is None for window in windows):
-        return None
-    return statistics.median(w.sampled_energy_j / count for w, count in zip(windows, epochs, strict=True))
+    each_j = _each([window.sampled_energy_j for window in windows], epochs)
+    return None if each_j is None else statistics.median(each_j)
 
 
 def energy_doubts(windows: Sequence[Window], facts: dict[str, Any]) -> list[str]:

@@ -44,8 +44,8 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
     start = time.monotonic()
     # a missing result is told before a kernel is started, and by the sentence of the error itself
     study = study_results.load(params, spikes, results)
-    arguments = {"params_path": params_path, "spikes": spikes, "results": results, "out": out}
-    arguments = {name: Path(path).as_posix() for name, path in arguments.items()}
+    paths = {"params_path": params_path, "spikes": spikes, "results": results, "out": out}
+    arguments = {name: Path(path).as_posix() for name, path in paths.items()}
     check_arguments(NOTEBOOK, arguments)
     out = Path(out)
     _clear(out)
@@ -83,8 +83,8 @@ def _clear(out: Path) -> None:
             path.unlink()
     for name in (f"{NAME}.ipynb", f"{NAME}.html", FAILED):
         (out / name).unlink(missing_ok=True)
-    for folder in out.glob(".kernel-*"):  # of a run that was killed
-        shutil.rmtree(folder, ignore_errors=True)
+    for killed in out.glob(".kernel-*"):  # of a run that was killed
+        shutil.rmtree(killed, ignore_errors=True)
 
 
 def _as_text(notebook: Any) -> str:

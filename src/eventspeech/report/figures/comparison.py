@@ -1,5 +1,7 @@
 """Figures of paired differences from the reference."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +22,9 @@ from eventspeech.report.figures.style import (
 from eventspeech.report.results import Results, ablation_measures, ablation_order
 from eventspeech.report.words import measure_name, verdict
 
+if TYPE_CHECKING:
+    import pandas
+
 
 @styled
 def differences(results: Results) -> Figure:
@@ -33,8 +38,7 @@ def differences(results: Results) -> Figure:
         return sentence(WIDTH, "one loss in the study: nothing to compare")
     rows = max(len(rows) for rows in panels.values())
     figure = Figure(figsize=(WIDTH, 0.26 * rows * len(panels) + 0.9), layout="constrained")
-    shape = {"width_ratios": [1.6, 1], "squeeze": False, "sharex": "col"}
-    grid = figure.subplots(len(panels), 2, **shape)
+    grid = figure.subplots(len(panels), 2, width_ratios=[1.6, 1], squeeze=False, sharex="col")
     for (left, right), (loss, rows_of_loss) in zip(grid, panels.items(), strict=True):
         points = rows_of_loss["unit"] == "fraction"
         _forest(left, rows_of_loss[points], 100.0, early)
@@ -47,7 +51,7 @@ def differences(results: Results) -> Figure:
     return figure
 
 
-def _forest(axes: Axes, rows, scale: float, early: int) -> None:
+def _forest(axes: Axes, rows: "pandas.DataFrame", scale: float, early: int) -> None:
     names = []
     for place, (_, row) in enumerate(rows.iterrows()):
         names.append(measure_name(row["measure"], early))
@@ -102,7 +106,7 @@ def ablation(results: Results) -> Figure:
     return figure
 
 
-def _ablation_row(axes: Axes, row, place: int) -> list[float]:
+def _ablation_row(axes: Axes, row: "pandas.Series", place: int) -> list[float]:
     """Draw one difference; return in percentage points what has to be seen of it."""
     mean, low, high, lowest, highest = (
         100 * row[name] for name in ("mean", "low", "high", "low_over_folds", "high_over_folds")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -62,9 +63,9 @@ def energy_by_time(results: Results) -> Figure:
                   linewidth=1, label=device_name(device) if known else None, marker=marker, markersize=0)  # fmt: skip
         for row in known:
             place = row["epoch_time_s"], row["energy_per_epoch_j"]
-            bars = {"xerr": _bars(row, "epoch_time_s"), "yerr": _bars(row, "energy_per_epoch_j")}
+            bars: dict[str, Any] = {"xerr": _bars(row, "epoch_time_s"), "yerr": _bars(row, "energy_per_epoch_j")}
             filled = colour if is_valid(row, "energy_per_epoch_j") else "white"
-            axes.errorbar(*([value] for value in place), **bars, fmt=marker, color=colour, markerfacecolor=filled,
+            axes.errorbar([place[0]], [place[1]], **bars, fmt=marker, color=colour, markerfacecolor=filled,
                           capsize=2.5)  # fmt: skip
             axes.annotate(str(row["batch_size"]), place, (4, 4), textcoords="offset points", fontsize=6.5)
     axes.set(xlabel="time of an epoch (s)", ylabel="energy of an epoch (J)")
@@ -77,7 +78,7 @@ def energy_by_time(results: Results) -> Figure:
 def _log_values(axes: Axes, letter: str = "y") -> None:
     """Make an axis logarithmic, with round values on it even where it spans less than a decade."""
     axes.set(**{f"{letter}scale": "log"})
-    axes.margins(**{letter: 0.25})
+    axes.margins(x=0.25 if letter == "x" else None, y=0.25 if letter == "y" else None)
     low, high = getattr(axes, f"get_{letter}lim")()
     steps = (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
     axis = getattr(axes, f"{letter}axis")
@@ -94,8 +95,9 @@ def _measured(axes: Axes, rows: Sequence[dict], device: str, key: str) -> bool:
         return False
     axes.plot([row["batch_size"] for row in known], [row[key] for row in known], color=colour, linewidth=1)
     for row in known:
-        style = {"fmt": marker, "color": colour, "markerfacecolor": colour if is_valid(row, key) else "white"}
-        axes.errorbar([row["batch_size"]], [row[key]], _bars(row, key), capsize=2.5, **style)
+        filled = colour if is_valid(row, key) else "white"
+        axes.errorbar([row["batch_size"]], [row[key]], _bars(row, key), fmt=marker, color=colour,
+                      markerfacecolor=filled, capsize=2.5)  # fmt: skip
     return True
 
 

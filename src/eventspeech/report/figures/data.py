@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -112,7 +113,7 @@ def example(results: Results) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("time in the trial (ms)")
     grid[0, 0].set_xlim(0, 1.07 * trial)
-    marks = [Line2D([], [], color="black"), Line2D([], [], color=RED, linestyle="--")]
+    marks: list[Artist] = [Line2D([], [], color="black"), Line2D([], [], color=RED, linestyle="--")]
     marks += [Line2D([], [], color="#c8c8c8"), Patch(color="#dddddd")]
     texts = ["output of the spoken word", "of the predicted word, if another", "other outputs", "after the trial"]
     legend(figure, marks, texts)

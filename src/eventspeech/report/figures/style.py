@@ -10,11 +10,13 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from eventspeech.files import atomic_path
@@ -42,14 +44,21 @@ def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
             figure = function(results, *arguments)
             if results.label:
                 height = figure.get_size_inches()[1]
-                figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.2 / height))
+                _engine(figure).set(rect=(0, 0, 1, 1 - 0.2 / height))
                 figure.text(0.995, 1 - 0.04 / height, results.label, ha="right", va="top", fontsize=6.5, color=RED)
             # one layout for all formats: it costs more than drawing
-            figure.get_layout_engine().execute(figure)
+            _engine(figure).execute(figure)
             figure.set_layout_engine("none")
         return figure
 
     return drawn
+
+
+def _engine(figure: Figure) -> ConstrainedLayoutEngine:
+    """Return what lays a figure out: all are made with ``layout="constrained"``."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    return engine
 
 
 @contextlib.contextmanager
@@ -118,7 +127,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def look(results: Results, loss: str) -> dict[str, object]:
+def look(results: Results, loss: str) -> dict[str, Any]:
     """Return colour and line style of a loss, by its place in the study; a colour that returns has another line."""
     again, place = divmod(results.losses.index(loss), len(COLOURS))
     return {"color": COLOURS[place], "linestyle": LINES[(place + again) % len(LINES)]}
@@ -143,7 +152,7 @@ def dot(colour: str) -> Line2D:
     return Line2D([], [], color=colour, marker="o", linestyle="", markeredgecolor="black", markeredgewidth=0.6)
 
 
-def rule(style: str) -> Line2D:
+def rule(style: Literal["-", "--", "-.", ":"]) -> Line2D:
     """Return a legend's mark of a horizontal line of reference."""
     return Line2D([], [], color=GREY, linestyle=style, linewidth=1)
 
