@@ -128,7 +128,7 @@ def test_the_checks_of_a_commit_come_with_the_development_extra():
     assert {hook["language"] for hook in hooks} == {"system"}, "nothing is downloaded"
     package = {"lint-imports": "import-linter"}  # where a command has another name
     tools = {package.get(command, command) for command in (hook["entry"].split()[0] for hook in hooks)}
-    assert {"import-linter", "ruff", "snakefmt", "snakemake"} <= tools
+    assert {"import-linter", "mypy", "ruff", "snakefmt", "snakemake"} <= tools
     assert tools <= {one.name for one in [*DIRECT, *DEVELOPMENT]}
     assert "pre-commit run --all-files" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 

@@ -3,11 +3,14 @@
 The kernels are CUDA C++ (`event_driven/cuda/kernels.cu`), compiled by CuPy when first used.
 """
 
+from typing import cast
+
 from eventspeech import machine
 from eventspeech.engines.contract import Entry, Finding
 from eventspeech.engines.event_driven.cuda.device import CudaDevice, problem
 from eventspeech.engines.event_driven.cuda.launches import Device, DeviceKernels, check_size
 from eventspeech.engines.event_driven.engine import EventDrivenEngine
+from eventspeech.engines.event_driven.kernels import Kernels
 from eventspeech.network import Network
 
 PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
@@ -30,7 +33,8 @@ class CudaEngine(EventDrivenEngine):
     def __init__(self, network: Network, device: Device | None = None):
         check_size(network)
         self.device = CudaDevice() if device is None else device
-        super().__init__(network, DeviceKernels(self.device))
+        # of the same form as the others, but its events, layers and vectors are the device's
+        super().__init__(network, cast(Kernels, DeviceKernels(self.device)))
 
 
 def _examine() -> Finding:

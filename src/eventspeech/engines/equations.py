@@ -85,6 +85,10 @@ the published step and time constants, so the bound can act only where tau_syn i
 counted."""
 
 
+Values = np.ndarray | float
+"""A number or an array of any shape."""
+
+
 class Coefficients(NamedTuple):
     """The coefficients of the module's equations, float64, in the shape that step and time constants broadcast to."""
 
@@ -121,7 +125,7 @@ class Products(NamedTuple):
     current: np.ndarray
 
 
-def coefficients(step_ms, tau_mem_ms, tau_syn_ms) -> Coefficients:
+def coefficients(step_ms: Values, tau_mem_ms: Values, tau_syn_ms: Values) -> Coefficients:
     """Return the coefficients for steps (also of zero) and time constants in ms, numbers or arrays."""
     a, b = np.exp(-step_ms / tau_mem_ms), np.exp(-step_ms / tau_syn_ms)
     # p = (a - b) / (D/tau_syn - D/tau_mem), without cancellation where the time constants are (nearly) equal
@@ -130,7 +134,7 @@ def coefficients(step_ms, tau_mem_ms, tau_syn_ms) -> Coefficients:
     return Coefficients(a, b, p * step_ms / tau_mem_ms, p * step_ms / tau_syn_ms, p, q)
 
 
-def derivatives(step_ms, tau_mem_ms, tau_syn_ms) -> Derivatives:
+def derivatives(step_ms: Values, tau_mem_ms: Values, tau_syn_ms: Values) -> Derivatives:
     """Return the derivatives of the coefficients by the time constants.
 
     With x = D/tau_mem, y = D/tau_syn and c = x p, p = integral of exp(-x (1 - s) - y s) over s in [0, 1]:
@@ -143,7 +147,9 @@ def derivatives(step_ms, tau_mem_ms, tau_syn_ms) -> Derivatives:
     return Derivatives(a * x / tau_mem_ms, -c_by_x * x / tau_mem_ms, b * y / tau_syn_ms, -c_by_y * y / tau_syn_ms)
 
 
-def time_constant_gradients(step_ms, tau_mem_ms, tau_syn_ms, sums: Products) -> tuple[np.ndarray, np.ndarray]:
+def time_constant_gradients(
+    step_ms: Values, tau_mem_ms: Values, tau_syn_ms: Values, sums: Products
+) -> tuple[np.ndarray, np.ndarray]:
     """Return dL/dtau_mem and dL/dtau_syn of each neuron, by the module's equations."""
     a_mem, c_mem, b_syn, c_syn = derivatives(step_ms, tau_mem_ms, tau_syn_ms)
     by_mem = -tau_mem_ms * (a_mem * sums.drift + (a_mem + c_mem) * sums.charge)
@@ -167,13 +173,13 @@ def count_penalty(counts: np.ndarray, objective: Objective) -> np.ndarray:
     return objective.regulariser_strength * (seen - objective.regulariser_target) / len(counts)
 
 
-def _mean_of_exponential(u) -> np.ndarray:
+def _mean_of_exponential(u: Values) -> np.ndarray:
     """Return the integral of exp(-u s) over s in [0, 1]: (1 - exp(-u)) / u."""
     safe = np.where(u == 0, 1.0, u)
     return np.where(u == 0, 1.0, -np.expm1(-safe) / safe)
 
 
-def _moment_of_exponential(u) -> np.ndarray:
+def _moment_of_exponential(u: Values) -> np.ndarray:
     """Return the integral of s exp(-u s) over s in [0, 1]: (1 - (1 + u) exp(-u)) / u^2."""
     u = np.asarray(u, np.float64)
     # where this cancels, its series: sum of (-u)^n / (n! (n + 2)); for |u| < 1 eighteen terms are exact

@@ -22,8 +22,8 @@ from scipy.optimize import brentq
 
 from eventspeech import losses
 from eventspeech.engines.contract import Gradients, Inference
-from eventspeech.engines.equations import Products, coefficients, derivatives, time_constant_gradients
-from eventspeech.losses import FirstSpike
+from eventspeech.engines.equations import Products, Values, coefficients, derivatives, time_constant_gradients
+from eventspeech.losses import FirstSpike, Readout
 from eventspeech.network import (
     TIME_CONSTANTS,
     Network,
@@ -37,6 +37,9 @@ from eventspeech.network import (
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 _PIECE_MS = 2.0
+
+_Pair = tuple[np.ndarray, np.ndarray]
+"""Voltages and currents, their adjoints, or nodes and weights of a quadrature."""
 
 
 class Sample(NamedTuple):
@@ -53,7 +56,7 @@ class ExactObjective(NamedTuple):
     regulariser_strength: float = 0.0
     regulariser_target: float = 14.0
     regulariser_batch: bool = True
-    readout: Literal["sum", "max", "first_spike"] = "sum"
+    readout: Readout = "sum"
     first_spike: FirstSpike | None = None
 
 
@@ -66,7 +69,7 @@ class _Event(NamedTuple):
 
     time_ms: float
     kind: Literal["input", "spike", "restart"]
-    index: int
+    unit: int
     denominator: float = 0.0
 
 
@@ -237,7 +240,9 @@ class ExactEngine:
     def _forward(self, model: _Model, sample: Sample, objective: ExactObjective) -> _Trial:
         voltage, current = np.zeros((2, len(model.within)))
         out_voltage, out_current = np.zeros((2, model.out.shape[1]))
-        events, states, logits, now = [], [], np.zeros(model.out.shape[1]), 0.0
+        events: list[_Event] = []
+        states: list[_State] = []
+        logits, now = np.zeros(model.out.shape[1]), 0.0
         counts = np.zeros(len(model.within), np.int64)
         done, held = np.zeros((2, len(model.within)), bool)
         peaks = [[_Peak(0.0, 0.0)] for _ in logits] if objective.readout == "max" else []
@@ -262,10 +267,10 @@ class ExactEngine:
                 return _Trial(events, states, values, counts, peaks)
             if arrivals and now == arrival:
                 events.append(arrivals.pop())
-                current = current + model.into[events[-1].index]
+                current = current + model.into[events[-1].unit]
             elif restarts and now == restart:
                 events.append(restarts.popleft())
-                held[events[-1].index] = False
+                held[events[-1].unit] = False
             else:
                 events.append(_Event(now, "spike", neuron, current[neuron] - 1.0))
                 counts[neuron] += 1
@@ -282,7 +287,14 @@ class ExactEngine:
                 out_current = out_current + model.out[neuron]
             states.append(_State(voltage.copy(), current, out_voltage, out_current))
 
-    def _read(self, events, logits, peaks: list[list[_Peak]], outputs, objective: ExactObjective) -> np.ndarray:
+    def _read(
+        self,
+        events: list[_Event],
+        logits: np.ndarray,
+        peaks: list[list[_Peak]],
+        outputs: _Pair,
+        objective: ExactObjective,
+    ) -> np.ndarray:
         """Return what is read of the outputs at the end of the trial, where a maximum may lie, too."""
         if objective.readout == "max":
             for found, voltage, current in zip(peaks, *outputs, strict=True):
@@ -292,7 +304,7 @@ class ExactEngine:
         if objective.readout == "first_spike":
             times = np.full(self.network.outputs, self.network.trial_ms)
             for place in _first_spikes(events, self._hidden):
-                times[events[place].index - self._hidden] = events[place].time_ms
+                times[events[place].unit - self._hidden] = events[place].time_ms
             return times
         return logits
 
@@ -319,16 +331,23 @@ class ExactEngine:
 
     def _shaped(self, start_ms: float, end_ms: float, objective: ExactObjective) -> tuple[np.ndarray, np.ndarray]:
         """Return durations since ``start`` [Q, 1], and quadrature weights times w [Q], for integrals up to ``end``."""
+        assert objective.weight is not None
         times, weights = self._pieces(start_ms, end_ms)
         return (times - start_ms)[:, None], weights * objective.weight(times / self.network.trial_ms)
 
-    def _integrate_output(self, voltage, current, over: _Constants, start_ms: float, end_ms: float, objective):
+    def _integrate_output(
+        self, voltage: np.ndarray, current: np.ndarray, over: _Constants, start_ms: float, end_ms: float,
+        objective: ExactObjective,
+    ) -> np.ndarray:  # fmt: skip
         """Return (1/T) times the integral of w V_o over [start, end]."""
         durations, shaped = self._shaped(start_ms, end_ms, objective)
         response = coefficients(durations, *over)
         return shaped @ (response.a * voltage + response.c * current) / self.network.trial_ms
 
-    def _backward(self, weights, trial: _Trial, slopes, penalty, objective: ExactObjective, totals: Weights) -> None:
+    def _backward(
+        self, weights: Weights, trial: _Trial, slopes: np.ndarray, penalty: np.ndarray, objective: ExactObjective,
+        totals: Weights,
+    ) -> None:  # fmt: skip
         """Add the gradients of a trial; ``slopes`` are the derivatives of the mean loss by ``trial.values``."""
         model = self._model(weights, objective)
         gradients = np.zeros_like(model.into), np.zeros_like(model.within), np.zeros_like(model.out)
@@ -356,9 +375,9 @@ class ExactEngine:
             out_v, out_i, by_outputs = out_v + driven[0], out_i + driven[1], by_outputs + driven[2:]
             now = event.time_ms
             if event.kind == "input":
-                gradients[0][event.index] -= tau_syn * lam_i
+                gradients[0][event.unit] -= tau_syn * lam_i
                 continue
-            j = event.index
+            j = event.unit
             if event.kind == "restart":
                 own[j], lam_v[j] = lam_v[j] * state.current[j], 0.0
                 continue
@@ -375,7 +394,9 @@ class ExactEngine:
             totals[name] += view
         self._add_time_constants(np.hstack([by_inner, by_outputs]), totals)
 
-    def _timing(self, trial: _Trial, peaks: list[_Peak], slopes, model: _Model, objective) -> np.ndarray:
+    def _timing(
+        self, trial: _Trial, peaks: list[_Peak], slopes: np.ndarray, model: _Model, objective: ExactObjective
+    ) -> np.ndarray:
         """Return the derivative of the mean loss by the time of each event, beyond what flows through the adjoints."""
         timing = np.zeros(len(trial.events))
         if objective.readout == "max":
@@ -384,7 +405,7 @@ class ExactEngine:
                     timing[peak.event] += slope * peak.rise / tau_mem_ms
         if objective.readout == "first_spike":
             for place in _first_spikes(trial.events, self._hidden):
-                timing[place] = slopes[trial.events[place].index - self._hidden]
+                timing[place] = slopes[trial.events[place].unit - self._hidden]
         return timing
 
     def _add_time_constants(self, by_neuron: np.ndarray, totals: Weights) -> None:
@@ -409,7 +430,7 @@ def _above(duration_ms: float, voltage: float, current: float, tau_mem_ms: float
     return _voltage(duration_ms, voltage, current, tau_mem_ms, tau_syn_ms) - 1.0
 
 
-def _advance(voltage: np.ndarray, current: np.ndarray, duration_ms: float, constants: _Constants):
+def _advance(voltage: np.ndarray, current: np.ndarray, duration_ms: float, constants: _Constants) -> _Pair:
     over = coefficients(duration_ms, *constants)
     return over.a * voltage + over.c * current, over.b * current
 
@@ -431,7 +452,7 @@ def _smooth_peak(
     return [_Peak(_voltage(duration, *start), start_ms + duration)]
 
 
-def _driven(out_state, drive, shaped, over: _Constants, learned: bool) -> np.ndarray:
+def _driven(out_state: _Pair, drive: np.ndarray, shaped: _Pair, over: _Constants, learned: bool) -> np.ndarray:
     """Return what the drive w (y - p) / (T B) between two events adds, float64[4, O].
 
     To the outputs' adjoints lamV and lamI at the first, and to the gradients of their time constants if ``learned``.
@@ -443,7 +464,9 @@ def _driven(out_state, drive, shaped, over: _Constants, learned: bool) -> np.nda
     return np.vstack([lam_v, lam_i, moved])
 
 
-def _driven_by_peaks(out_state, slopes, start_ms: float, end_ms: float, peaks: list[_Peak], over: _Constants):
+def _driven_by_peaks(
+    out_state: _Pair, slopes: np.ndarray, start_ms: float, end_ms: float, peaks: list[_Peak], over: _Constants
+) -> np.ndarray:
     """Return what the maxima that lie between two events (kinks not: these are at events) add; see `_driven`."""
     added = np.zeros((4, len(over.tau_mem_ms)))
     for o, peak in enumerate(peaks):
@@ -468,24 +491,26 @@ def _lead(peaks: list[_Peak]) -> float:
 
 def _gap(trial: _Trial, first: int) -> float:
     """Return the least time between a hidden spike (neurons before ``first``) and what is read of an output."""
-    read = [(event.time_ms, -1) for event in trial.events if event.kind == "spike" and event.index >= first]
+    read = [(event.time_ms, -1) for event in trial.events if event.kind == "spike" and event.unit >= first]
     read += [(peak.time_ms, peak.event) for peak in map(_highest, trial.peaks)]
-    hidden = [(n, e.time_ms) for n, e in enumerate(trial.events) if e.kind == "spike" and e.index < first]
+    hidden = [(n, e.time_ms) for n, e in enumerate(trial.events) if e.kind == "spike" and e.unit < first]
     return min((abs(time - when) for time, own in read for n, when in hidden if n != own), default=np.inf)
 
 
 def _first_spikes(events: list[_Event], first: int) -> list[int]:
     """Return which events are spikes of the neurons from ``first`` on, of which each fires once at most."""
-    return [place for place, event in enumerate(events) if event.kind == "spike" and event.index >= first]
+    return [place for place, event in enumerate(events) if event.kind == "spike" and event.unit >= first]
 
 
-def _retreat(lam_v: np.ndarray, lam_i: np.ndarray, duration_ms: float, constants: _Constants):
+def _retreat(lam_v: Values, lam_i: Values, duration_ms: float, constants: _Constants) -> _Pair:
     """Take adjoints back over a time without events or drive."""
     over = coefficients(duration_ms, *constants)
     return over.a * lam_v, over.b * lam_i + over.k * lam_v
 
 
-def _by_constants(voltage, current, lam_v, lam_i, duration_ms: float, constants: _Constants) -> np.ndarray:
+def _by_constants(
+    voltage: np.ndarray, current: np.ndarray, lam_v: Values, lam_i: Values, duration_ms: float, constants: _Constants
+) -> np.ndarray:
     """Return what a time between events adds to the gradients of tau_mem and tau_syn, [2, J].
 
     The propagator over the whole duration is exact, and so is its derivative: state at the start, adjoints at the end.
@@ -494,7 +519,9 @@ def _by_constants(voltage, current, lam_v, lam_i, duration_ms: float, constants:
     return np.stack(time_constant_gradients(duration_ms, *constants, sums))
 
 
-def _by_constants_driven(voltage, current, drive, shaped, constants: _Constants) -> np.ndarray:
+def _by_constants_driven(
+    voltage: np.ndarray, current: np.ndarray, drive: np.ndarray, shaped: _Pair, constants: _Constants
+) -> np.ndarray:
     """Return what the drive w (y - p) / (T B) in a time between events adds to those of the outputs, [2, O].
 
     dL/dV is minus the drive at every moment; ``shaped`` are durations and weights of the integral.

@@ -206,10 +206,9 @@ class EventDrivenEngine:
         fired = None if run.output.layer is None else run.output.layer.part(group)
         adjoint, floored = self._output_adjoint(run, fired, objective, group)
         if population.learned:
-            out = weights[self._names(len(layers) - 1)[1]]
-            below = layers[-1].as_events()
+            leading, below = weights[self._names(len(layers) - 1)[1]], layers[-1].as_events()
             self._add_products(
-                totals, "output", population, below, into=out, recurrent=None, layer=fired, adjoint=adjoint
+                totals, "output", population, below, into=leading, recurrent=None, layer=fired, adjoint=adjoint
             )
         for number in reversed(range(len(layers))):
             layer, name, (into, out) = layers[number], f"hidden{number + 1}", self._names(number)
@@ -257,7 +256,7 @@ class EventDrivenEngine:
         """Return the outputs' adjoints and how many denominators were bounded; ``fired`` are spiking outputs."""
         network, output, slopes, samples = self.network, run.output, run.slopes[group], len(run.slopes)
         tau_mem_ms, _, vectors, _ = run.populations["output"]
-        if fired is not None:
+        if fired is not None and output.first is not None:
             timing = _timing(output.first[group], slopes / samples, fired.capacity).astype(self._dtype)
             penalty = np.zeros(slopes.shape, self._dtype)
             return self.kernels.adjoint_hidden(

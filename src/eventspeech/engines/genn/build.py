@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from eventspeech import machine, paths
 from eventspeech.disk import full_disk, refused_access
@@ -23,7 +24,7 @@ def folder(key: str) -> Path:
     return paths.GENN.absolute() / hashlib.sha256(key.encode()).hexdigest()[:20]
 
 
-def build_and_load(model, key: str, what: str) -> None:
+def build_and_load(model: Any, key: str, what: str) -> None:
     """Compile a model unless that was done before, and load it.
 
     Processes that need the same model wait for the one that builds it.
@@ -53,7 +54,7 @@ def build_and_load(model, key: str, what: str) -> None:
             _load(model, what)
 
 
-def _build(model, path: Path, log: int, what: str, anew: bool) -> None:
+def _build(model: Any, path: Path, log: int, what: str, anew: bool) -> None:
     """Let GeNN generate the code and compile it; it compiles what has changed, or ``anew`` everything."""
     try:
         with output_to(log):
@@ -65,7 +66,7 @@ def _build(model, path: Path, log: int, what: str, anew: bool) -> None:
         ) from error
 
 
-def _load(model, what: str) -> None:
+def _load(model: Any, what: str) -> None:
     try:
         model.load()
     except RuntimeError as error:

@@ -92,7 +92,7 @@ def _refuse_long_arrays(plan: Plan) -> None:
         )
 
 
-def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):
+def _add_population(model: Any, plan: Plan, name: str, size: int, cells: Neurons) -> Any:
     from pygenn import VarAccess, create_neuron_model
 
     network, shared = plan.network, cells.coefficients
@@ -122,7 +122,7 @@ def _add_population(model, plan: Plan, name: str, size: int, cells: Neurons):
     return group
 
 
-def _add_connection(model, groups: dict, name: str):
+def _add_connection(model: Any, groups: dict[str, Any], name: str) -> Any:
     """Add a connection: it hands on spikes in the forward phase, events in the backward phase."""
     from pygenn import VarAccess, create_weight_update_model, init_postsynaptic, init_weight_update
 
@@ -154,7 +154,7 @@ def _add_connection(model, groups: dict, name: str):
     return group
 
 
-def _add_updates(model, name: str, synapses):
+def _add_updates(model: Any, name: str, synapses: Any) -> Any:
     """Add what forgets a connection's gradients, and what sums them over samples; return the latter."""
     from pygenn import CustomUpdateVarAccess, create_custom_update_model, create_wu_var_ref
 

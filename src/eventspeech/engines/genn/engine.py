@@ -103,7 +103,7 @@ class GennEngine:
         penalties = [count_penalty(counts, objective) for counts in inference.spike_counts]
         tau_mem_ms = time_constants(self.network, weights, "output")[0]
         model.clear_gradients()
-        products = {name: [] for name in model.plan.learned}
+        products: dict[str, list[Products]] = {name: [] for name in model.plan.learned}
         for chunk in chunks:
             if chunk.arrays is not None:
                 model.restore(chunk.arrays)

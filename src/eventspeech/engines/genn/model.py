@@ -3,6 +3,8 @@
 Legend: ``B`` samples that run side by side, ``N`` steps, ``C`` channels, ``H`` neurons of a population.
 """
 
+from typing import Any
+
 import numpy as np
 
 from eventspeech.data.batches import Batch
@@ -69,7 +71,7 @@ class Model:
         """Return an array of every sample and step, [B, N, H]."""
         return self.get(population, name).reshape(self.plan.samples, self.plan.network.steps, -1)
 
-    def _array(self, population: str, name: str):
+    def _array(self, population: str, name: str) -> Any:
         group = self._groups[population]
         return group.vars[name] if name in group.vars else group.extra_global_params[name]
 
@@ -118,13 +120,13 @@ class Model:
             step()
 
 
-def _read(array) -> np.ndarray:
+def _read(array: Any) -> np.ndarray:
     """Return a copy of one of GeNN's arrays, as it is on the device."""
     array.pull_from_device()
     return array.view.copy()
 
 
-def _write(array, values: np.ndarray) -> None:
+def _write(array: Any, values: np.ndarray) -> None:
     """Fill one of GeNN's arrays, here and on the device."""
     array.view.reshape(values.shape)[...] = values
     array.push_to_device()

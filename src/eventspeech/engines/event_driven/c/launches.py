@@ -9,6 +9,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
 import numpy as np
 
@@ -88,8 +89,8 @@ class NativeKernels(HostKernels):
         return found
 
     def forward_hidden(
-        self, events: Events, *, delays: np.ndarray, weights, recurrent, vectors: Vectors, capacity: int,
-        refractory: int,
+        self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        vectors: Vectors, capacity: int, refractory: int,
     ) -> Layer:  # fmt: skip
         """Run a hidden layer forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
@@ -128,7 +129,7 @@ class NativeKernels(HostKernels):
         return found
 
     def forward_output(
-        self, events: Events, weights, vectors: Vectors, weighting, keep_trace: bool
+        self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray, keep_trace: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Run the outputs forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
@@ -165,7 +166,7 @@ class NativeKernels(HostKernels):
         self._share(samples, work)
         return found
 
-    def forward_max(self, events: Events, weights, vectors: Vectors) -> Peaks:
+    def forward_max(self, events: Events, weights: np.ndarray, vectors: Vectors) -> Peaks:
         """Run the outputs forward and find their maxima."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         units, outputs = weights.shape
@@ -202,8 +203,9 @@ class NativeKernels(HostKernels):
         return found
 
     def adjoint_hidden(
-        self, layer: Layer, *, above, adjoint_above: Adjoint | None, recurrent, penalty, vectors: Vectors,
-        refractory: int, keep_difference: bool, timing=None,
+        self, layer: Layer, *, above: np.ndarray | None, adjoint_above: Adjoint | None, recurrent: np.ndarray | None,
+        penalty: np.ndarray, vectors: Vectors, refractory: int, keep_difference: bool,
+        timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
         samples, steps = layer.starts.shape[0], layer.starts.shape[1] - 1
@@ -229,8 +231,8 @@ class NativeKernels(HostKernels):
         return found, int(floored.sum())
 
     def products(
-        self, events: Events, *, delays: np.ndarray, weights, recurrent, layer: Layer | None, vectors: Vectors,
-        refractory: int, adjoint: Adjoint,
+        self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
+        layer: Layer | None, vectors: Vectors, refractory: int, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
@@ -335,7 +337,7 @@ class NativeKernels(HostKernels):
         """Return an array of anything for the thread that asks."""
         return self._space.array((name, threading.get_ident()), shape)
 
-    def _call(self, name: str, *arguments) -> None:
+    def _call(self, name: str, *arguments: Any) -> None:
         compiled.call(self._library, name, *arguments)
 
     def _share(self, count: int, work: Callable[[int, int], None]) -> None:

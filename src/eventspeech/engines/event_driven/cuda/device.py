@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from eventspeech import machine
 from eventspeech.errors import UserError
@@ -51,11 +52,11 @@ class CudaDevice:
         self.memory = int(cupy.cuda.Device().mem_info[1])
         self.processors = int(cupy.cuda.Device().attributes["MultiProcessorCount"])
 
-    def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an array of anything."""
         return self._allocated(self._cupy.empty, shape, dtype)
 
-    def zeros(self, shape: tuple[int, ...], dtype: type) -> Any:
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an array of zeros."""
         return self._allocated(self._cupy.zeros, shape, dtype)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from eventspeech.data.batches import Batch
 from eventspeech.engines.equations import DENOMINATOR_FLOOR
@@ -37,10 +38,10 @@ class Device(Protocol):
     memory: int
     processors: int
 
-    def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an array of anything."""
 
-    def zeros(self, shape: tuple[int, ...], dtype: type) -> Any:
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return an array of zeros."""
 
     def put(self, array: np.ndarray) -> Any:
@@ -146,7 +147,8 @@ class DeviceKernels:
 
     def vectors(self, vectors: Vectors) -> DeviceVectors:
         """Copy coefficients to the device."""
-        return DeviceVectors(*(self._put(vector) for vector in vectors), len(vectors.a))
+        a, b, c, k, p, q = map(self._put, vectors)
+        return DeviceVectors(a, b, c, k, p, q, len(vectors.a))
 
     def events(self, batch: Batch, steps: int) -> DeviceEvents:
         """Copy a batch to the device."""
@@ -180,8 +182,8 @@ class DeviceKernels:
         return max(1, self.device.memory // (4 * 4 * (steps + 1) * width))
 
     def forward_hidden(
-        self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, vectors: DeviceVectors, capacity: int,
-        refractory: int,
+        self, events: DeviceEvents, *, delays: np.ndarray, weights: Any, recurrent: Any, vectors: DeviceVectors,
+        capacity: int, refractory: int,
     ) -> DeviceLayer:  # fmt: skip
         """Run a spiking layer forward."""
         (samples, steps), quads, device = _grid(events), weights.shape[1] // QUAD, self.device
@@ -200,7 +202,7 @@ class DeviceKernels:
         return DeviceLayer(spikes, spike_steps, denominators, restarts, starts, device.get(counts), capacity)
 
     def forward_output(
-        self, events: DeviceEvents, weights, vectors: DeviceVectors, weighting: np.ndarray, keep_trace: bool
+        self, events: DeviceEvents, weights: Any, vectors: DeviceVectors, weighting: np.ndarray, keep_trace: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Run the outputs forward."""
         (samples, steps), outputs, device = _grid(events), vectors.size, self.device
@@ -224,7 +226,7 @@ class DeviceKernels:
         )  # fmt: skip
         return found
 
-    def forward_max(self, events: DeviceEvents, weights, vectors: DeviceVectors) -> Peaks:
+    def forward_max(self, events: DeviceEvents, weights: Any, vectors: DeviceVectors) -> Peaks:
         """Run the outputs forward and find their maxima."""
         (samples, steps), stride, device = _grid(events), weights.shape[1], self.device
         values = device.empty((samples, vectors.size), np.float64)
@@ -248,7 +250,7 @@ class DeviceKernels:
         return found
 
     def adjoint_hidden(
-        self, layer: DeviceLayer, *, above, adjoint_above: Adjoint | None, recurrent, penalty: np.ndarray,
+        self, layer: DeviceLayer, *, above: Any, adjoint_above: Adjoint | None, recurrent: Any, penalty: np.ndarray,
         vectors: DeviceVectors, refractory: int, keep_difference: bool, timing: np.ndarray | None = None,
     ) -> tuple[Adjoint, int]:  # fmt: skip
         """Integrate a spiking layer's adjoints backward."""
@@ -267,7 +269,7 @@ class DeviceKernels:
         return found, int(device.get(floored).sum())
 
     def products(
-        self, events: DeviceEvents, *, delays: np.ndarray, weights, recurrent, layer: DeviceLayer | None,
+        self, events: DeviceEvents, *, delays: np.ndarray, weights: Any, recurrent: Any, layer: DeviceLayer | None,
         vectors: DeviceVectors, refractory: int, adjoint: Adjoint,
     ) -> np.ndarray:  # fmt: skip
         """Return what the gradients of time constants are made of."""
@@ -310,7 +312,7 @@ class DeviceKernels:
                 total,
             )  # fmt: skip
 
-    def _flows(self, layer: DeviceLayer, above, adjoint_above: Adjoint | None, timing: np.ndarray | None):
+    def _flows(self, layer: DeviceLayer, above: Any, adjoint_above: Adjoint | None, timing: np.ndarray | None) -> Any:
         """Return what flows to each spike from outside its layer."""
         (samples, steps), device = _grid(layer), self.device
         flow, difference, quads = device.empty(layer.denominators.shape, np.float32), None, 0
@@ -322,7 +324,7 @@ class DeviceKernels:
         )  # fmt: skip
         return flow
 
-    def _drives(self, events: DeviceEvents, delays: np.ndarray, weights) -> Iterator[tuple[int, Any]]:
+    def _drives(self, events: DeviceEvents, delays: np.ndarray, weights: Any) -> Iterator[tuple[int, Any]]:
         """Yield what arrives, [G, N, P], for one group of samples after the other, and the first of each group."""
         samples, steps = _grid(events)
         at_once = min(samples, max(1, self.device.memory // (8 * 4 * steps * weights.shape[1])))
@@ -332,7 +334,7 @@ class DeviceKernels:
             self._project(part, delays, weights, drive[: len(part.starts)], False)
             yield first, drive[: len(part.starts)]
 
-    def _project(self, events: DeviceEvents, delays: np.ndarray, weights, drive, accumulate: bool) -> None:
+    def _project(self, events: DeviceEvents, delays: np.ndarray, weights: Any, drive: Any, accumulate: bool) -> None:
         (samples, steps), quads = _grid(events), weights.shape[1] // QUAD
         side_by_side = max(1, THREADS // quads)
         self.device.launch(
@@ -348,23 +350,23 @@ class DeviceKernels:
             empty((samples if keep_difference else 0, steps + 1, stride), np.float32),
         )
 
-    def _put(self, array: np.ndarray):
+    def _put(self, array: np.ndarray) -> Any:
         """Copy to the device with zeros up to whole quads."""
         gap = -array.shape[-1] % QUAD
         padding = [(0, 0)] * (array.ndim - 1) + [(0, gap)]
         return self.device.put(np.pad(array, padding) if gap else array)
 
-    def _put_delays(self, delays: np.ndarray):
+    def _put_delays(self, delays: np.ndarray) -> Any:
         key = delays.tobytes()
         if key not in self._delays:  # a network has one or two kinds
             self._delays[key] = self.device.put(delays.astype(np.int32))
         return self._delays[key]
 
-    def _each(self, threads: int, kernel: str, *arguments) -> None:
+    def _each(self, threads: int, kernel: str, *arguments: Any) -> None:
         """Run a kernel with one thread for each of ``threads`` things."""
         self._launch(kernel, -(-threads // THREADS), THREADS, 0, *arguments)
 
-    def _launch(self, kernel: str, blocks: int, threads: int, shared: int, *arguments) -> None:
+    def _launch(self, kernel: str, blocks: int, threads: int, shared: int, *arguments: Any) -> None:
         self.device.launch(kernel, 1, (blocks, 1), (threads, 1), shared, *arguments)
 
 

@@ -1,7 +1,10 @@
 """The readable kernels: numba, float32 or float64; parallel over samples, and over presynaptic units in the gather."""
 
+from typing import Any
+
 import numba
 import numpy as np
+from numpy.typing import DTypeLike
 
 from eventspeech.engines.equations import DENOMINATOR_FLOOR
 from eventspeech.engines.event_driven.host import HostKernels
@@ -17,9 +20,10 @@ class NumbaKernels(HostKernels):
 
     name = "numba"
 
-    def __init__(self, dtype: type, threads: int):
-        self._dtype = np.dtype(dtype)
-        self._threads = min(threads, numba.config.NUMBA_NUM_THREADS)
+    def __init__(self, dtype: DTypeLike, threads: int):
+        self._dtype: np.dtype[Any] = np.dtype(dtype)
+        most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined] # numba sets it as it is imported
+        self._threads = min(threads, most)
 
     def samples_at_once(self, steps: int, width: int) -> int:
         """Return how many samples the backward pass takes at once."""
