@@ -53,7 +53,7 @@ def measure(
         hidden size and batch size, with ``limit``; ``kernels_ms`` of a training step at :data:`BASE`.
     """
     parity = [_parity(size, kind, steps, spikes, rate) for size in hidden for kind in LOSSES]
-    ceilings = limit_cuda.ceilings(CudaEngine(load.network_of(BASE["hidden"], steps)).device)
+    ceilings = limit_cuda.ceilings(_engine(BASE["hidden"], steps).device)
     speed = []
     for size in hidden:
         for count in batch:
@@ -68,10 +68,16 @@ def measure(
     return {"parity": parity, "limits": ceilings, "speed": speed, "kernels_ms": parts}
 
 
+def _engine(hidden: int, steps: int) -> CudaEngine:
+    engine = engines.create("cuda", load.network_of(hidden, steps))
+    assert isinstance(engine, CudaEngine)
+    return engine
+
+
 def _problem(
     hidden: int, kind: Kind, steps: int, spikes: int, rate: float, samples: int
-) -> tuple[Any, Weights, Batch, Objective]:
-    engine = engines.create("cuda", load.network_of(hidden, steps))
+) -> tuple[CudaEngine, Weights, Batch, Objective]:
+    engine = _engine(hidden, steps)
     batch = load.load(samples, steps, spikes)
     objective = losses.objective(Shape(kind=kind), steps, Regulariser(strength=1e-8))
     return engine, load.weights_for_rate(engine, batch, objective, rate), batch, objective
