@@ -196,7 +196,7 @@ def exact_objective(case: Case) -> ExactObjective:
 
 
 def on_grid(case: Case, samples: list[Sample], labels: np.ndarray, step_ms: float) -> tuple[Batch, losses.Objective]:
-    """Return the case's batch and loss on a grid."""
+    """Return the case's batch and loss on a grid of steps of ``step_ms``; ``labels`` are int64[B]."""
     steps = round(TRIAL_MS / step_ms)
     spikes = store.from_samples(samples, labels, np.zeros(len(labels), np.int64), ["0", "1", "2", "3"], ["0"], TRIAL_MS)
     regulariser = Regulariser(

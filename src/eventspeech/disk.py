@@ -33,6 +33,9 @@ def full_disk(path: Path) -> Iterator[None]:
 
     Libraries that write files tell of a full disk each in their own way, some only that it failed; then the room that
     is left tells.
+
+    Raises:
+        UserError: the disk is full, failed, or takes no file of that size.
     """
     try:
         yield
@@ -59,7 +62,11 @@ def full_disk(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def refused_access(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write into one sentence about ``path``."""
+    """Turn the system's refusal to write into one sentence about ``path``.
+
+    Raises:
+        UserError: the system refused.
+    """
     try:
         yield
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:

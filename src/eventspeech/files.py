@@ -181,9 +181,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence]) -> No
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = True) -> None:
-    """Write arrays to an ``.npz`` file, atomically. Object arrays (pickles) are refused.
+    """Write arrays of any shape and type to an ``.npz`` file, atomically.
 
     numpy stamps every member with the same date, so equal arrays give equal bytes: caches by content work.
+
+    Raises:
+        TypeError: an array holds objects, which would have to be pickled.
     """
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:

@@ -73,7 +73,11 @@ class Objective(NamedTuple):
 
 
 def weight(shape: Shape, x: np.ndarray) -> np.ndarray:
-    """Return w(x) as float64 for x = t/T in [0, 1], any array shape."""
+    """Return w(x) as float64 for x = t/T in [0, 1], any array shape.
+
+    Raises:
+        ParameterError: the weight's mean is not above zero, so that it cannot be scaled to ``mean_weight``.
+    """
     unscaled = _unscaled(shape, np.asarray(x, np.float64))
     if shape.mean_weight is None:
         return unscaled

@@ -33,7 +33,10 @@ DRAWS = 2**16
 
 
 def balance(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return indices, ascending, of as many samples of each class as the smallest class that is there has."""
+    """Return indices, ascending, of as many samples of each class as the smallest class that is there has.
+
+    ``labels`` are int[S], the indices int64[n].
+    """
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     smallest = min(map(len, members))
     return np.sort(np.concatenate([rng.permutation(indices)[:smallest] for indices in members]))

@@ -60,7 +60,7 @@ def _block_on_grid(
 
 
 def sorted_once(events: np.ndarray) -> np.ndarray:
-    """Return the events in order, each once."""
+    """Return the events, whole numbers [E], in ascending order and each once."""
     # numpy.unique would do, but since it hashes integers (numpy 2.3) it takes up to ninety times as long
     events = np.sort(events)
     new = np.empty(len(events), bool)

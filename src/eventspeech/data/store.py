@@ -62,7 +62,7 @@ class SpikeStore:
         return len(self.labels)
 
     def sample(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return times (ms) and channels of one sample."""
+        """Return the times, float32[n] in ms and ascending, and the channels, int[n], of one sample."""
         events = slice(self.offsets[index], self.offsets[index + 1])
         return self.times_ms[events], self.channels[events]
 
@@ -134,6 +134,14 @@ def from_samples(
     """Build a store from (times_ms, channels) pairs: sorts by time, cuts off at ``trial_ms``, checks everything.
 
     The samples are consumed one after the other, so that a source need not hold them all. ``trial_ms`` may be infinite.
+
+    Args:
+        samples: of each the times, [n] in ms, and the channels, [n] whole numbers, of its spikes, in any order.
+        labels: int[S], places in ``class_names``.
+        speakers: int[S], places in ``speaker_names``.
+        class_names: of the classes.
+        speaker_names: of the speakers.
+        trial_ms: length of a trial.
 
     Raises:
         DataError: a channel, time or label is impossible; names the sample.

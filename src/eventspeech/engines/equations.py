@@ -150,7 +150,7 @@ def derivatives(step_ms: Values, tau_mem_ms: Values, tau_syn_ms: Values) -> Deri
 def time_constant_gradients(
     step_ms: Values, tau_mem_ms: Values, tau_syn_ms: Values, sums: Products
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return dL/dtau_mem and dL/dtau_syn of each neuron, by the module's equations."""
+    """Return dL/dtau_mem and dL/dtau_syn (per ms) of each neuron, [H], by the module's equations."""
     a_mem, c_mem, b_syn, c_syn = derivatives(step_ms, tau_mem_ms, tau_syn_ms)
     by_mem = -tau_mem_ms * (a_mem * sums.drift + (a_mem + c_mem) * sums.charge)
     return by_mem, -(tau_mem_ms * c_syn * sums.charge + tau_syn_ms * b_syn * sums.current)

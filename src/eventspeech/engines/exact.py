@@ -148,13 +148,13 @@ class ExactEngine:
     def infer(
         self, weights: Weights, samples: list[Sample], labels: np.ndarray, objective: ExactObjective
     ) -> Inference:
-        """Return loss, logits and spike counts."""
+        """Return loss, logits and spike counts; ``labels`` are int64[B], one of each sample."""
         return self._inference(self._run(weights, samples, objective), labels, objective)[0]
 
     def gradients(
         self, weights: Weights, samples: list[Sample], labels: np.ndarray, objective: ExactObjective
     ) -> Gradients:
-        """Return the gradients of the mean loss, by the adjoint method."""
+        """Return the gradients of the mean loss, float64, by the adjoint method; ``labels`` are int64[B]."""
         trials = self._run(weights, samples, objective)
         inference, slopes = self._inference(trials, labels, objective)
         counts = np.stack([trial.counts for trial in trials]).astype(float)

@@ -38,7 +38,7 @@ class Tally:
         self.counts: list[np.ndarray] = []
 
     def add(self, inference: Inference, labels: np.ndarray, floored: int = 0) -> None:
-        """Count one batch in."""
+        """Count one batch in; ``labels`` are int64[B]."""
         self.samples += len(labels)
         self.hits += int(np.sum(inference.predictions == labels))
         self.loss += float(inference.losses.sum())

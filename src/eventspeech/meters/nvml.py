@@ -69,6 +69,7 @@ class NvmlMeter(Windows):
             raise
 
     def close(self) -> None:
+        """Stop reading and let the driver go; may be called twice."""
         self._background.stop()
         super().close()
         self._nvml.close()

@@ -54,9 +54,11 @@ class RaplMeter(Windows):
         self._background = Background(self._advance, period_s)
 
     def facts(self) -> dict[str, Any]:
+        """Return the names of the packages that are counted."""
         return {"meter": self.kind, "domains": list(self._packages)}
 
     def close(self) -> None:
+        """Stop reading; may be called twice."""
         self._background.stop()
         super().close()
 

@@ -177,17 +177,28 @@ class Windows:
         self._open: dict[str, Any] = {}
 
     def begin(self, name: str) -> None:
+        """Open a window.
+
+        Raises:
+            RuntimeError: one of that name is open.
+        """
         if name in self._open:
             raise RuntimeError(f"window '{name}' is open already")
         self._open[name] = self._start()
 
     def end(self, name: str) -> Window:
+        """Close a window and return it.
+
+        Raises:
+            RuntimeError: none of that name is open.
+        """
         if name not in self._open:
             raise RuntimeError(f"window '{name}' is not open")
         return self._finish(name, self._open.pop(name))
 
     @contextlib.contextmanager
     def window(self, name: str) -> Iterator[Reading]:
+        """Open a window for the length of a block; what it saw is in the reading when the block has ended."""
         reading = Reading()
         self.begin(name)
         try:
@@ -196,9 +207,11 @@ class Windows:
             reading.result = self.end(name)
 
     def facts(self) -> dict[str, Any]:
+        """Return the kind of the meter, beside what else must be known to judge its numbers."""
         return {"meter": self.kind}
 
     def close(self) -> None:
+        """Forget open windows; may be called twice."""
         self._open.clear()
 
     def _start(self) -> Any:
@@ -216,6 +229,7 @@ class NoMeter(Windows):
         self.reason = reason
 
     def facts(self) -> dict[str, Any]:
+        """Return why no energy is known."""
         return {"meter": self.kind, "reason": self.reason}
 
     def _start(self) -> float:

@@ -47,7 +47,15 @@ def _require_groups(content: Any, origin: str) -> dict[str, Any]:
 
 
 def validate(content: Any, origin: str = "params.yaml") -> Params:
-    """Validate the content of a parameter file; errors name the key, the value and the remedy."""
+    """Validate the content of a parameter file.
+
+    Args:
+        content: as read from YAML: groups of keys.
+        origin: of the content, for errors.
+
+    Raises:
+        ParameterError: a key is unknown or missing, or a value impossible; names key, value and remedy.
+    """
     try:
         return Params.model_validate(_require_groups(content, origin))
     except pydantic.ValidationError as error:

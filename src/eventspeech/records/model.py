@@ -44,7 +44,13 @@ class Model(NamedTuple):
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Write a model; equal models give equal bytes."""
+    """Write a model, atomically; equal models give equal bytes.
+
+    Args:
+        path: NPZ to write.
+        arrays: weights and time constants (ms) by name, in the shapes that the network has them.
+        meta: what else belongs to it, as JSON takes it.
+    """
     text = json.dumps(meta, sort_keys=True, allow_nan=False)
     write_npz(path, {**arrays, _META: np.array(text)}, compress=False)
 

@@ -87,7 +87,11 @@ class Fields:
             )
 
     def raw(self, name: str) -> Any:
-        """Take a field as it is."""
+        """Take a field as it is.
+
+        Raises:
+            DataError: there is none of that name.
+        """
         if name not in self.content:
             raise DataError(f"{self.path} lacks the field {self.inside}{name}; {self.remedy}.")
         return self.content[name]

@@ -40,7 +40,13 @@ class Refused(Exception):
 
 
 def facts(path: str) -> tuple[dict[str, np.ndarray], list[str] | None, list[str]]:
-    """Return the arrays ``labels`` and ``speakers`` (indices of names), the names of classes and those of speakers."""
+    """Return the arrays ``labels`` and ``speakers`` (indices of names), the names of classes and those of speakers.
+
+    Both are whole numbers [S]; the classes have no names where the file tells none.
+
+    Raises:
+        Refused: the file is none of SHD's layout; says why.
+    """
     with _opened(path) as file:
         labels = _dataset(path, file, "labels", "iu")
         units = _dataset(path, file, "spikes/units", "iu", ragged=True)
@@ -70,7 +76,13 @@ def facts(path: str) -> tuple[dict[str, np.ndarray], list[str] | None, list[str]
 
 
 def blocks(path: str) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the spikes of some samples: ``times`` (s) and ``units``, and of each sample how many there are of both."""
+    """Yield the spikes of some samples: ``times`` (s) and ``units``, and of each sample how many there are of both.
+
+    ``times`` and ``units`` are [E], sample after sample; ``times_per_sample`` and ``units_per_sample`` int64[n].
+
+    Raises:
+        Refused: the file is none of SHD's layout; says why.
+    """
     with _opened(path) as file:
         times = _dataset(path, file, "spikes/times", "f", ragged=True)
         units = _dataset(path, file, "spikes/units", "iu", ragged=True)

@@ -97,7 +97,10 @@ class Adam:
         return float(np.mean(self._epsilon / (np.sqrt(moved) * root + self._epsilon))) if len(moved) else 1.0
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return everything a checkpoint needs."""
+        """Return everything a checkpoint needs.
+
+        ``first.NAME`` and ``second.NAME``, float32 in the shapes of the weights, and ``updates``, int64[].
+        """
         arrays = {f"first.{name}": array for name, array in self.first.items()}
         arrays |= {f"second.{name}": array for name, array in self.second.items()}
         return arrays | {"updates": np.array(self.updates, np.int64)}
