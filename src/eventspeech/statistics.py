@@ -17,6 +17,7 @@ POWER = 0.8
 
 
 ONE_SEED = "one seed: no interval"
+ALL_EQUAL = "all values are equal: their spread is unknown"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def estimate(values: Sequence[float | None], confidence: float, possible: tuple[
     if len(known) == 1:
         return Estimate(1, mean, None, None, None, ONE_SEED)
     sd = float(known.std(ddof=1))
+    if sd <= 1e-9 * max(1.0, abs(mean)):  # equal up to rounding: a spread of zero would make any value certain
+        return Estimate(len(known), mean, 0.0, None, None, ALL_EQUAL)
     half = float(stats.t.ppf(0.5 + confidence / 2, len(known) - 1)) * sd / math.sqrt(len(known))
     low, high = possible
     return Estimate(len(known), mean, sd, max(low, mean - half), min(high, mean + half))
@@ -101,12 +104,8 @@ def paired(
     result = estimate(differences, confidence, possible)
     mean, sd, low, high = result.mean, result.sd, result.low, result.high
     if mean is None or sd is None or low is None or high is None:
-        reason = "; ".join(filter(None, [missing, ONE_SEED]))
-        return Difference(1, mean, None, None, None, None, None, "undecided", reason)
-    # equal up to rounding: a spread of zero would make any difference certain
-    if sd <= 1e-9 * max(1.0, abs(mean)):
-        reason = "; ".join(filter(None, [missing, "all differences are equal: their spread is unknown"]))
-        return Difference(result.n, mean, 0.0, None, None, None, None, "undecided", reason)
+        reason = "; ".join(filter(None, [missing, result.reason]))
+        return Difference(result.n, mean, sd, None, None, None, None, "undecided", reason)
     p = float(2 * stats.t.sf(abs(mean) / (sd / math.sqrt(result.n)), result.n - 1))
     verdict = "higher" if low > 0 else "lower" if high < 0 else "undecided"
     if missing:  # runs that never get there are not missing at random

@@ -69,6 +69,7 @@ REFUSED = {
         r"preprocess\.trial_ms = 1000 takes 1e\+09 steps of network\.step_ms = 1e-06, of which at most 1000000 are",
     ),
     "epochs without end": ("train.epochs", 2**70, r"train\.epochs = .* is not valid: input should be less than"),
+    "threshold twice": ("compare.thresholds", [0.5, 0.50000001], r"compare: thresholds lists 0\.5 twice \(to six"),
     "rest without end": ("profile.idle_s", 1e9, r"profile\.idle_s = 1000000000\.0 is not valid: input should be less"),
     "beta": ("optimiser.adam_beta1", 1.0, r"optimiser\.adam_beta1 = 1\.0 is not valid: input should be less than 1"),
     "engine": ("optimiser.engine", "gpu", r"engine = 'gpu' is not valid: input should be 'cpu', 'cuda' or 'genn'"),

@@ -30,23 +30,24 @@ def folder(tmp_path_factory):
     return root / "compare"
 
 
-def study() -> params.Params:
+def study(losses: list[str] = HARD) -> params.Params:
     content = fake_results.params().model_dump()
-    content["shape"] = {name: {"kind": "exponential"} for name in HARD}
-    content["study"] = {"losses": HARD, "seeds": [0, 1]}
+    content["shape"] = {name: {"kind": "exponential"} for name in losses}
+    content["study"] = {"losses": losses, "seeds": [0, 1]}
     content["compare"]["reference"] = content["profile"]["loss"] = HARD[0]
     return params.validate(content)
 
 
 def test_names_are_text_and_numbers_are_numbers(folder):
-    found = comparison.read(folder, HARD)
+    found = comparison.read(folder, study())
     assert set(found) == set(comparison.TABLES)
     for name in ("runs", "curves", "losses", "folds", "time_to_accuracy", "steps"):
         assert list(found[name]["loss"].unique()) == HARD
     assert set(found["differences"]["loss"]) == set(HARD[1:]) and set(found["differences"]["reference"]) == {"None"}
     assert found["losses"].set_index("loss").loc["nan", "runs"] == 2
     assert found["runs"]["seed"].dtype == np.int64 and found["runs"]["test"].dtype == np.float64
-    assert found["losses"]["reason"].isna().all(), "an empty cell is missing, a loss called NA is not"
+    assert found["losses"]["collapsed"].eq(0).all() and found["runs"]["collapse_epoch"].isna().all()
+    assert found["losses"]["reason"].isna().any(), "an empty cell is missing, a loss called NA is not"
     texts = set(comparison.TEXTS)
     for table in found.values():
         assert all(pd.api.types.is_numeric_dtype(table[name]) for name in set(table) - texts)
@@ -94,7 +95,7 @@ def test_a_number_that_cannot_be_is_refused(copied, table, column, text):
     folder, change = copied
     change(table, column, text)
     with pytest.raises(DataError, match=rf"{table}\.csv is damaged: {column}.*; run the stage `compare` again\.$"):
-        comparison.read(folder, HARD)
+        comparison.read(folder, study())
 
 
 def test_tables_of_another_study_are_refused(copied):
@@ -102,12 +103,12 @@ def test_tables_of_another_study_are_refused(copied):
     with pytest.raises(
         DataError, match=r"runs\.csv holds the loss e1, which the study has not; run the stage `compare`"
     ):
-        comparison.read(folder, HARD[:-1])
-    with pytest.raises(DataError, match=r"losses\.csv does not hold the losses .*, other of the study"):
-        comparison.read(folder, [*HARD, "other"])
+        comparison.read(folder, study(HARD[:-1]))
+    with pytest.raises(DataError, match=r"runs\.csv is not of this study: it has no row of other, 0, held_out;"):
+        comparison.read(folder, study([*HARD, "other"]))
     change("curves", "loss", "foreign")
     with pytest.raises(DataError, match=r"curves\.csv holds the loss foreign"):
-        comparison.read(folder, HARD)
+        comparison.read(folder, study())
 
 
 def test_a_missing_or_truncated_table_is_refused(copied):
@@ -115,10 +116,10 @@ def test_a_missing_or_truncated_table_is_refused(copied):
     text = (folder / "runs.csv").read_text()
     (folder / "runs.csv").write_text(text[:-5])
     with pytest.raises(DataError, match=r"runs\.csv is damaged: row 10 has \d+ cells, its header"):
-        comparison.read(folder, HARD)
+        comparison.read(folder, study())
     (folder / "runs.csv").unlink()
     with pytest.raises(DataError, match=r"runs\.csv does not exist; run the stage `compare` that makes it"):
-        comparison.read(folder, HARD)
+        comparison.read(folder, study())
 
 
 def test_a_summary_holds_numbers(copied):
@@ -132,3 +133,41 @@ def test_a_summary_holds_numbers(copied):
         write_json(folder / "summary.json", found | {name: value})
         with pytest.raises(DataError, match=rf"summary\.json is damaged: {name} is {value}, not"):
             comparison.read_summary(folder / "summary.json")
+
+
+def test_a_table_that_lacks_a_column_or_rows_is_refused(copied):
+    folder, _ = copied
+    for table in comparison.TABLES:
+        path = folder / f"{table}.csv"
+        text = path.read_bytes()
+        with path.open(encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream)
+        write_csv(path, [*header[:-1], "other"] if table == "curves" else ["other", *header[1:]], rows)
+        with pytest.raises(DataError, match=rf"{table}\.csv lacks the column \w+; run the stage `compare` again"):
+            comparison.read(folder, study())
+        write_csv(path, [*header, header[-1]], [[*row, row[-1]] for row in rows])
+        with pytest.raises(DataError, match=rf"{table}\.csv has a column twice"):
+            comparison.read(folder, study())
+        if table != "curves":  # whose rows are epochs
+            write_csv(path, header, rows[:-1])
+            with pytest.raises(DataError, match=rf"{table}\.csv (is not of this study|does not hold the losses)"):
+                comparison.read(folder, study())
+        path.write_bytes(text)
+    write_csv(path, header, [*rows, rows[0]])
+    with pytest.raises(DataError, match=rf"{table}\.csv is not of this study: it has rows of something else"):
+        comparison.read(folder, study())
+
+
+def test_a_verdict_is_that_of_its_interval(copied):
+    folder, change = copied
+    before = (folder / "differences.csv").read_bytes()
+    for said in ("higher", "lower", "certain"):
+        change("differences", "verdict", said)
+        with pytest.raises(DataError, match=rf"the verdict of row 1 is '{said}', where its interval says 'undecided'"):
+            comparison.read(folder, study())
+    (folder / "differences.csv").write_bytes(before)
+    for column, text in {"low": "", "high": "-0.9", "low_over_folds": "0.1"}.items():
+        change("differences", column, text)
+        with pytest.raises(DataError, match=r"differences\.csv is damaged: row 1 has the interval \[.*\] \(low"):
+            comparison.read(folder, study())
+        (folder / "differences.csv").write_bytes(before)

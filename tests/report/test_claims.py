@@ -3,14 +3,17 @@
 import copy
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
 
+from eventspeech.params import Shape
 from eventspeech.report import claims, published, quantities, text, words
 
 PARTS = [(claim, part) for claim in published.CLAIMS for part in claim.parts]
 NAMES = [part.text for _, part in PARTS]
+TIMES, JOULES = published.GPU_FASTER.parts[0], published.GPU_SPARES_ENERGY.parts[0]
 
 
 def shd(study):
@@ -159,7 +162,7 @@ def test_verdicts_are_counted(study):
 def test_cost_is_compared_over_all_trials():
     cpu = measurement("cpu", 1, "epoch_time_s", 1.0) | {"epoch_time_low_s": 0.9, "epoch_time_high_s": 1.2}
     gpu = measurement("cuda", 8, "epoch_time_s", 0.08) | {"epoch_time_low_s": 0.06, "epoch_time_high_s": 0.095}
-    found = quantities.cost_ratio([cpu, gpu], "epoch_time_s", "time")
+    found = quantities.cost_ratio([cpu, gpu], "epoch_time_s", "time", TIMES)
     assert (found.low, found.high) == (pytest.approx(0.9 / 0.095), pytest.approx(1.2 / 0.06))
     assert "12.5 times" in found.told
     assert claims.judge(published.GPU_FASTER.parts[0], found)[0] == claims.UNDECIDED
@@ -167,7 +170,51 @@ def test_cost_is_compared_over_all_trials():
 
 def test_energy_counts_only_if_it_is_valid():
     rows = [measurement(device, 1, "energy_per_epoch_j", value) for device, value in (("cpu", 30.0), ("cuda", 20.0))]
-    assert quantities.cost_ratio(rows, "energy_per_epoch_j", "energy").low == 1.5
+    assert quantities.cost_ratio(rows, "energy_per_epoch_j", "energy", JOULES).low == 1.5
     rows[1] |= {"energy_status": "INVALID", "energy_reason": "shorter than the counter's period"}
-    found = quantities.cost_ratio(rows, "energy_per_epoch_j", "energy")
+    found = quantities.cost_ratio(rows, "energy_per_epoch_j", "energy", JOULES)
     assert isinstance(found, quantities.Missing) and "counter's period" in found.why
+
+
+def test_one_trial_has_no_range():
+    rows = [
+        measurement(device, 1, "epoch_time_s", value) | {"trials": 1} for device, value in (("cpu", 30.0), ("cuda", 1))
+    ]
+    status, sentence = claims.judge(TIMES, quantities.cost_ratio(rows, "epoch_time_s", "time", TIMES))
+    assert status == claims.UNDECIDED
+    assert sentence.endswith(
+        "takes 30 times the time of the GPU at batch size 1; one trial gives no range; raise profile.trials."
+    )
+
+
+@pytest.mark.parametrize("claim, part", [pair for pair in PARTS if pair[1].quantity != "lead"])  # whole epochs
+@pytest.mark.parametrize("side", [-1, 1])
+def test_numbers_show_on_which_side_of_a_bound_they_lie(study, claim, part, side):
+    bound = part.low if math.isfinite(part.low) else part.high
+    inside = 1 if math.isfinite(part.low) else -1
+    low, high = sorted([bound + side * 0.004, bound + side * 0.3])
+    found = [f for f in claims.findings(with_interval(study, part, low, high)) if (f.claim, f.part) == (claim, part)]
+    assert [f.status for f in found] == [claims.HOLDS if side == inside else claims.FAILS]
+    shown = re.search(r"\[([^,]+), ([^]]+)\]", found[0].sentence)
+    ends = [float(end.replace("−", "-")) for end in shown.groups()]
+    assert all(end > bound for end in ends) if side > 0 else all(end < bound for end in ends), found[0].sentence
+
+
+def test_equal_seeds_decide_nothing(study):
+    part = published.BEHIND.parts[0]
+    found = claims.findings(with_leads(shd(study), 30, 30))
+    lead = next(f for f in found if f.part == part)
+    assert (lead.status, lead.sentence.endswith("all values are equal: their spread is unknown.")) == (
+        claims.UNDECIDED, True,
+    )  # fmt: skip
+    level = published.ACCURACY_OF_EXPONENTIAL.parts[0]
+    same = next(f for f in claims.findings(with_interval(study, level, math.nan, math.nan)) if f.part == level)
+    assert same.sentence.startswith("3 seeds reach") and "seeds that are all equal give no interval" in same.sentence
+
+
+def test_levels_are_those_of_the_published_weight(study):
+    shapes = study.params.shape | {"gaussian": Shape(kind="gaussian", width=0.9)}
+    other = dataclasses.replace(study, params=study.params.model_copy(update={"shape": shapes}))
+    found = [f for f in claims.findings(shd(other)) if f.claim is published.ACCURACY_OF_GAUSSIAN]
+    assert {f.status for f in found} == {claims.UNTESTABLE}
+    assert found[0].sentence == "no loss of the study has the gaussian weight as published."

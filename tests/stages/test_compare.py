@@ -123,7 +123,8 @@ def test_steps_by_hand(tmp_path):
     assert list(found) == [(loss, step) for loss in ("exponential", "gaussian") for step in ("1.0", "0.5", "0.1")]
     assert [row["trained"] for row in found.values()] == ["1", "0", "0"] * 2
     finest = found["gaussian", "0.1"]
-    assert (finest["runs"], float(finest["hidden_spikes_mean"]), finest["reason"]) == ("2", 40.0, "")
+    assert (finest["runs"], float(finest["hidden_spikes_mean"])) == ("2", 40.0)
+    assert finest["reason"] == "all values are equal: their spread is unknown (agreement)"
     assert float(finest["hidden_spikes_high"]) == pytest.approx(40 + 12.7062 * 10, rel=1e-4)
     assert float(finest["hidden_spikes_low"]) == 0, "no neuron fires less than never"
     assert float(finest["agreement_mean"]) == pytest.approx(0.1**0.1, rel=1e-5)
@@ -134,12 +135,13 @@ def test_steps_by_hand(tmp_path):
 
 
 def test_without_other_steps_their_table_is_empty(tmp_path):
-    again = write(tmp_path, fake_results.params(losses=["exponential"], seeds=[0]), {("exponential", 0): [0.5]})
+    chosen = fake_results.params(losses=["exponential"], seeds=[0])
+    again = write(tmp_path, chosen, {("exponential", 0): [0.5]})
     path = tmp_path / "evaluate/exponential/0/held_out/metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": []}))
     again()
     assert rows(tmp_path / "compare" / "steps.csv") == []
-    assert comparison.read(tmp_path / "compare", ["exponential"])["steps"].empty
+    assert comparison.read(tmp_path / "compare", chosen)["steps"].empty
 
 
 def folded(root, folds, best, **study):

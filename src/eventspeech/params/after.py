@@ -44,11 +44,19 @@ class Baseline(Group):
 class Compare(Group):
     """Statistics over seeds."""
 
-    confidence: Annotated[float, Field(gt=0, lt=1), Unit("")] = Field(0.95, description="level of all intervals")
+    confidence: Annotated[float, Field(ge=0.5, le=0.9999), Unit("")] = Field(0.95, description="level of all intervals")
     thresholds: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Unit("accuracy")] = Field(
         [0.5, 0.7, 0.8], description="validation accuracies whose first epoch is compared"
     )
     reference: Name = Field("exponential", description="the loss the others are compared with")
+
+    @pydantic.model_validator(mode="after")
+    def _thresholds_differ(self) -> "Compare":
+        written = [f"{threshold:g}" for threshold in self.thresholds]
+        for text in written:
+            if written.count(text) > 1:
+                raise ValueError(f"thresholds lists {text} twice (to six digits); remove one")
+        return self
 
 
 class Profile(Group):

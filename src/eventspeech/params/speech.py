@@ -124,7 +124,9 @@ class Cochlea(Group):
     level: Annotated[Positive, Unit("full scale")] = Field(
         0.3, description="root mean square the audio is normalised to"
     )
-    fibres: Annotated[Count, Unit("fibres")] = Field(40, description="hair-cell fibres that drive one bushy cell")
+    fibres: Annotated[int, Field(gt=0, le=1000), Unit("fibres")] = Field(
+        40, description="hair-cell fibres that drive one bushy cell"
+    )
 
 
 class Preprocess(Group):

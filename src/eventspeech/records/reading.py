@@ -68,9 +68,7 @@ class Fields:
 
     def refuse(self, name: str, expected: str) -> NoReturn:
         """Raise the sentence that says what a field is and what it has to be."""
-        shown = repr(self.content[name])
-        if len(shown) > LONGEST_SHOWN:
-            shown = shown[:LONGEST_SHOWN] + "..."
+        shown = _shown(self.content[name])
         raise DataError(f"{self.path} is damaged: {self.inside}{name} is {shown}, not {expected}; {self.remedy}.")
 
     def require(self, name: str, holds: bool, expected: str) -> None:
@@ -162,8 +160,14 @@ class Fields:
             found = self.raw(name)
             if found != value or type(found) is not type(value):
                 raise DataError(
-                    f"{self.path} does not belong here: {self.inside}{name} is {found!r}, not {value!r}; {self.remedy}."
+                    f"{self.path} does not belong here: {self.inside}{name} is {_shown(found)}, not {value!r}; "
+                    f"{self.remedy}."
                 )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
 
 
 def _within(low: float, high: float) -> str:

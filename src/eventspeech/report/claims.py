@@ -14,9 +14,10 @@ from typing import Any
 
 import pandas as pd
 
+from eventspeech.params import Shape
 from eventspeech.report import published
 from eventspeech.report.published import Claim, Part
-from eventspeech.report.quantities import QUANTITIES, Measured, Missing, data_of
+from eventspeech.report.quantities import QUANTITIES, Measured, Missing, data_of, no_interval
 from eventspeech.report.results import Results
 from eventspeech.report.words import capital, signed, title
 
@@ -129,9 +130,11 @@ def _tested_with(results: Results, claim: Claim) -> list[str] | Missing:
     shapes = results.params.shape
     if claim in published.OF_LEVELS:
         kind = "exponential" if claim is published.ACCURACY_OF_EXPONENTIAL else "gaussian"
+        published_shape = Shape(kind=kind)
         as_published = [
-            loss for loss in results.compared if shapes[loss].kind == kind and shapes[loss].mean_weight is None
-        ]
+            loss for loss in results.compared
+            if shapes[loss].model_copy(update={"learning_rate": None}) == published_shape
+        ]  # fmt: skip
         return as_published or Missing(f"no loss of the study has the {kind} weight as published")
     reference = results.params.compare.reference
     if shapes[reference].kind != "exponential":
@@ -161,6 +164,6 @@ def _beside_baseline(who: str, row: Any, measure: str, baseline: float) -> str:
     mean, low, high = (row[f"{measure}_{name}"] for name in ("mean", "low", "high"))
     reached = f"{who} reaches {_percent(mean)}"
     if not math.isfinite(low):
-        return f"{reached} against {_percent(baseline)} with one seed, which gives no interval"
+        return f"{reached} against {_percent(baseline)}, and {no_interval(row)}"
     verdict = "above" if low > baseline else "below" if high < baseline else "around"
     return f"{reached}, its interval {verdict} the {_percent(baseline)} of logistic regression"

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from eventspeech.records.comparison import as_written
 from eventspeech.records.measurement import is_valid
 from eventspeech.report.published import Part
 from eventspeech.report.results import Results
-from eventspeech.report.words import signed
+from eventspeech.report.words import beside, decimal, signed
 from eventspeech.statistics import estimate
 
 
@@ -55,10 +56,17 @@ def _level(measure: str) -> Callable[[Results, str, Part], Measured | Missing]:
         if results.params.download.source != "shd":
             return Missing(f"the data is {data_of(results)}; here the network reaches {mean:.1f} %")
         if not math.isfinite(low):
-            return Measured(f"one seed reaches {mean:.1f} %", lack="one seed gives no interval")
-        return Measured(f"the network reaches {mean:.1f} %, interval [{low:.1f}, {high:.1f}]", low, high)
+            reached = "one seed reaches" if row["seeds"] == 1 else f"{_seeds(int(row['seeds']))} reach"
+            return Measured(f"{reached} {mean:.1f} %", lack=no_interval(row))
+        ends = ", ".join(decimal(end, part.low, part.high) for end in (low, high))
+        return Measured(f"the network reaches {mean:.1f} %, interval [{ends}]", low, high)
 
     return measured
+
+
+def no_interval(row: Any) -> str:
+    """Return why a row of losses.csv has a mean without an interval."""
+    return "one seed gives no interval" if row["seeds"] == 1 else "seeds that are all equal give no interval"
 
 
 def _difference(measure: str) -> Callable[[Results, str, Part], Measured | Missing]:
@@ -66,7 +74,7 @@ def _difference(measure: str) -> Callable[[Results, str, Part], Measured | Missi
 
     def measured(results: Results, loss: str, part: Part) -> Measured | Missing:
         row = results.difference(loss, measure)
-        told = f"{_scaled(results, loss)} the difference from the exponential is {_points(row)}"
+        told = f"{_scaled(results, loss)} the difference from the exponential is {_points(row, part)}"
         if measure == "early_validation":
             epochs = int(results.compare_summary["early_epochs"])
             told += f" in mean validation accuracy over the first {epochs} epochs{_times(results, loss)}"
@@ -82,8 +90,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _points(row: pd.Series) -> str:
-    low, high = (signed(100 * row[name]) for name in ("low", "high"))
+def _points(row: pd.Series, part: Part) -> str:
+    low, high = (signed(100 * row[name], part.low, part.high) for name in ("low", "high"))
     interval = f", interval [{low}, {high}]" if math.isfinite(row["low"]) else ""
     return f"{signed(100 * row['mean'])} points ({_seeds(int(row['pairs']))}{interval})"
 
@@ -101,7 +109,8 @@ def _times(results: Results, loss: str) -> str:
     table = results.compare["time_to_accuracy"].set_index(["loss", "threshold"])["median_epoch"]
     told = []
     for threshold in results.params.compare.thresholds:
-        own, other = table[loss, threshold], table[results.params.compare.reference, threshold]
+        key = as_written(threshold)
+        own, other = table[loss, key], table[results.params.compare.reference, key]
         if math.isfinite(own) or math.isfinite(other):
             told.append(f"{100 * threshold:g} % {_epoch(own)}, exponential {_epoch(other)}")
     return f" (medians of the first epoch that reaches {'; '.join(told)})" if told else ""
@@ -118,11 +127,11 @@ def _lead(results: Results, loss: str, part: Part) -> Measured | Missing:
     if shortest < part.high:
         return Missing(f"the runs end after {shortest} epochs, before a lead of about 30 could be seen to end")
     leads = [epochs_of_lead(difference) for difference in apart]
-    result = estimate(leads, results.params.compare.confidence)
+    result = estimate(leads, results.params.compare.confidence, (0.0, float(shortest)))
     told = f"{_scaled(results, loss)} its lead over the exponential lasts {result.mean:.3g} of {shortest} epochs"
     if result.low is None or result.high is None:
-        return Measured(f"{told} ({_seeds(1)})", lack=result.reason or "")
-    interval = f"[{max(0.0, result.low):.3g}, {min(shortest, result.high):.3g}]"
+        return Measured(f"{told} ({_seeds(len(leads))})", lack=result.reason or "")
+    interval = f"[{', '.join(decimal(end, part.low, part.high) for end in (result.low, result.high))}]"
     return Measured(f"{told} ({_seeds(len(leads))}, interval {interval})", result.low, result.high)
 
 
@@ -151,18 +160,19 @@ def _ratio(key: str, what: str) -> Callable[[Results, str | None, Part], Measure
     """Return a quantity: the CPU's cost at batch size 1 over the GPU's, at all its batch sizes and in all trials."""
 
     def measured(results: Results, loss: str | None, part: Part) -> Measured | Missing:
-        return cost_ratio(results.profile, key, what)
+        return cost_ratio(results.profile, key, what, part)
 
     return measured
 
 
-def cost_ratio(profile: list[dict], key: str, what: str) -> Measured | Missing:
+def cost_ratio(profile: list[dict], key: str, what: str, part: Part) -> Measured | Missing:
     """Return the ratio of a cost on the CPU at batch size 1 to that on the GPU.
 
     Args:
         profile: rows of measurements.
         key: of the cost in a row.
         what: the cost in words.
+        part: of the claim about it.
     """
     known = {
         device: {
@@ -186,8 +196,15 @@ def cost_ratio(profile: list[dict], key: str, what: str) -> Measured | Missing:
         told += f" and {ratios[high]:.3g} times that at batch size {high}"
     least = min(_end(cpu, key, "low") / _end(row, key, "high") for row in known["cuda"].values())
     most = max(_end(cpu, key, "high") / _end(row, key, "low") for row in known["cuda"].values())
-    told += f" (over all trials and batch sizes [{least:.3g}, {most:.3g}])"
+    if any(row.get("trials") == 1 for row in (cpu, *known["cuda"].values())):
+        return Measured(told, lack="one trial gives no range; raise profile.trials")
+    ends = ", ".join(_ratio_beside(end, part) for end in (least, most))
+    told += f" (over all trials and batch sizes [{ends}])"
     return Measured(told, least, most, "it depends on the GPU's batch size or on the trial")
+
+
+def _ratio_beside(value: float, part: Part) -> str:
+    return beside(value, (part.low, part.high), lambda digits: f"{value:.{digits}g}", 3)
 
 
 def _end(row: dict, key: str, end: str) -> float:

@@ -10,9 +10,11 @@ import numpy as np
 
 from eventspeech import losses, paths
 from eventspeech.data import sources, store
+from eventspeech.errors import DataError
 from eventspeech.params import Changes, Params
 from eventspeech.records import comparison, examples, measurement, statistics
-from eventspeech.records.run import read_all, read_baseline
+from eventspeech.records.reading import again
+from eventspeech.records.run import Run, read_all, read_baseline
 
 if TYPE_CHECKING:
     import pandas
@@ -197,12 +199,14 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
     spikes, results = Path(spikes), Path(results)
     runs = read_all(params, results / "train", results / "evaluate")
     devices = {"cpu": params.profile.cpu_batch_sizes, "cuda": params.profile.cuda_batch_sizes}
+    compared = comparison.read(results / "compare", params)
+    _require_same_runs(results / "compare" / "runs.csv", compared["runs"], runs)
     return Results(
         params=params,
         spikes=spikes,
         runs={(run.loss, run.seed, run.fold): vars(run) for run in runs},
         classes=runs[0].classes,
-        compare=comparison.read(results / "compare", params.study.losses),
+        compare=compared,
         compare_summary=comparison.read_summary(results / "compare" / "summary.json"),
         baselines=read_baseline(params, results / "baseline", results / "evaluate"),
         profile=[
@@ -218,6 +222,17 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
         },
         statistics={split: statistics.read(spikes / f"{split}.json", split) for split in ("train", "test")},
     )
+
+
+def _require_same_runs(path: Path, compared: "pandas.DataFrame", runs: list[Run]) -> None:
+    """Refuse a comparison of other runs than those that are there."""
+    for told, run in zip(compared.to_dict("records"), runs, strict=True):
+        for name, value in {"best_validation": run.best, "final_validation": run.final, "test": run.test}.items():
+            if abs(told[name] - value) > 1e-5:
+                raise DataError(
+                    f"{path} says {name} {told[name]:g} of loss {run.loss}, seed {run.seed}, fold {run.fold}, whose "
+                    f"results say {value:g}; {again('compare')}."
+                )
 
 
 def plain(content: dict[str, Any], prefix: str = "", digits: int = 6) -> dict[str, str]:

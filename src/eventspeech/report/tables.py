@@ -162,7 +162,7 @@ def differences(results: Results) -> pd.DataFrame:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"[{signed(low)}, {signed(high)}]" if np.isfinite(low) else ""
+    return f"[{signed(low, 0.0)}, {signed(high, 0.0)}]" if np.isfinite(low) else ""
 
 
 def _signed(mean: float, interval: str) -> str:

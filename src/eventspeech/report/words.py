@@ -1,6 +1,7 @@
 """What the report calls things, and how it writes numbers."""
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 KINDS = {"heard": "heard in training", "validation": "validation", "unheard": "never heard"}
@@ -76,9 +77,23 @@ def short(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
-def signed(value: float) -> str:
-    """Format a difference with its sign, a true minus."""
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus zero
+def signed(value: float, *bounds: float) -> str:
+    """Format a difference with its sign, a true minus, with the digits that show on which side of bounds it lies."""
+    return beside(value, bounds, lambda digits: f"{round(value, digits) + 0.0:+.{digits}f}")  # + 0.0: no minus zero
+
+
+def decimal(value: float, *bounds: float) -> str:
+    """Format a number likewise, without a plus."""
+    return beside(value, bounds, lambda digits: f"{round(value, digits) + 0.0:.{digits}f}")
+
+
+def beside(value: float, bounds: Iterable[float], write: Callable[[int], str], digits: int = 1) -> str:
+    """Return a number as ``write`` has it, with more digits where it would seem to touch a bound that it does not."""
+    for more in range(digits, digits + 6):
+        text = write(more)
+        if all((float(text) > bound, float(text) < bound) == (value > bound, value < bound) for bound in bounds):
+            break
+    return text.replace("-", "−")
 
 
 def capital(text: str) -> str:

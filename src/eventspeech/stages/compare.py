@@ -185,8 +185,13 @@ def _loss_row(loss: str, runs: list[Run], early: int, params: Params) -> dict:
         row[f"{name}_mean_without_collapsed"] = result.mean
     if row["collapsed"] == len(runs):
         reasons["every run collapsed"] = ["without_collapsed"]
-    row["reason"] = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items()) or None
+    row["reason"] = _listed(reasons)
     return row
+
+
+def _listed(reasons: dict[str, list[str]]) -> str | None:
+    """Return why intervals are unknown, each reason with the measures it is of."""
+    return "; ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons.items()) or None
 
 
 def _unless_collapsed(runs: list[Run], measured: list[dict]) -> list[dict]:
@@ -307,11 +312,14 @@ def _step_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
         for place, step_ms in enumerate(same[0].steps_ms):
             row = {"loss": loss, "step_ms": step_ms, "trained": int(step_ms == same[0].metrics["step_ms"])}
             row["runs"] = len(same)
+            reasons: dict[str, list[str]] = {}
             for name, possible in STEP_MEASURES.items():
                 means = means_of([run.metrics["steps"][place][name] for run in same], len(params.study.folds))
                 result = estimate(means, params.compare.confidence, possible)
                 row |= {f"{name}_{of}": getattr(result, of) for of in ("mean", "low", "high")}
-            yield row | {"reason": result.reason}
+                if result.reason:
+                    reasons.setdefault(result.reason, []).append(name)
+            yield row | {"reason": _listed(reasons)}
 
 
 def _compared(run: Run, early: int, thresholds: list[float]) -> dict[str, float | None]:
