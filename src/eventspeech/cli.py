@@ -114,7 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="eventspeech", description=sys.modules["eventspeech"].__doc__)
     parser.add_argument("--version", action="version", version=f"eventspeech {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_stages(verbs)
+    _add_tools(verbs)
+    return parser
 
+
+def _add_stages(verbs: argparse._SubParsersAction) -> None:
     def stage(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
         epilog = 'With --job "$DVC_STAGE", as in dvc.yaml, {loss}, {seed}, {fold} and {batch} stand for what it names.'
         verb = verbs.add_parser(name, help=text, description=text, epilog=epilog)
@@ -169,9 +174,6 @@ def _parser() -> argparse.ArgumentParser:
     paths(verb, spikes="training split", out="JSON to write")
     verb = stage("report", _report, "Execute and render the report.")
     paths(verb, spikes="folder of spike stores", results="folder of results", out="folder to write")
-
-    _add_tools(verbs)
-    return parser
 
 
 def _add_tools(verbs: argparse._SubParsersAction) -> None:
