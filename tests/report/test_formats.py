@@ -50,3 +50,11 @@ def test_columns_of_numbers_are_flush_right():
     table = pd.DataFrame({"a_b (%)": ["50 & more", "[−1.0, 2]"], "c|d": ["x", "y"]})
     assert '<th class="number">' not in formats.as_html(table)
     assert '<td class="number">[−1.0, 2]</td>' in formats.as_html(pd.DataFrame({"x": ["[−1.0, 2]", ""]}))
+
+
+def test_what_rows_share_stands_once_over_them():
+    table = pd.DataFrame({"claim": ["<a>", "<a>", "b"], "source": ["x", "x", "x"], "part": ["1", "2", "3"]})
+    shown = formats.as_html(table, ("claim", "source"))
+    assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", shown) == ["part", "&lt;a&gt; <span>x</span>", "b <span>x</span>"]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", shown) == ["1", "2", "3"]
+    assert shown.index("&lt;a&gt;") < shown.index(">1<") < shown.index(">2<") < shown.index(">b ") < shown.index(">3<")

@@ -107,16 +107,20 @@ def summary(found: Iterable[Finding]) -> dict[str, int]:
     return {status: statuses.count(status) for status in STATUSES if status in statuses}
 
 
+OVER = ("published claim", "source", "data")
+"""What the parts of a claim share."""
+
+
 def table(found: list[Finding]) -> pd.DataFrame:
     """Return the findings as a table."""
     rows = [
         {
             "published claim": finding.claim.text,
             "source": finding.claim.source,
-            "part": finding.part.text,
-            "holds if": finding.rule,
-            "tested with": title(finding.loss) if finding.loss else "",
             "data": finding.data,
+            "part": finding.part.text,
+            "tested with": title(finding.loss) if finding.loss else "",
+            "holds if": finding.rule,
             "here": finding.status,
             "because": capital(finding.sentence),
         }

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,31 @@ def latex(table: pd.DataFrame) -> str:
     return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def as_html(table: pd.DataFrame) -> str:
-    """Return a table as HTML, columns of numbers flush right."""
+def as_html(table: pd.DataFrame, over: Sequence[str] = ()) -> str:
+    """Return a table as HTML, columns of numbers flush right.
+
+    The columns ``over`` stand as a line of their own over the rows that share their values, in place of once a row.
+    """
 
     def numeric(column: str) -> bool:
         cells = [str(cell) for cell in table[column] if str(cell)]
         return bool(cells) and all(re.fullmatch(r"[-+−±\d.,\[\] e]+", cell) for cell in cells)
 
-    classes = {column: ' class="number"' if numeric(column) else "" for column in table.columns}
-    head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in table.columns)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{classes[c]}>{html.escape(str(v))}</td>" for c, v in zip(table.columns, row, strict=True))
-        + "</tr>"
-        for row in table.to_numpy().tolist()
-    )
+    columns = [column for column in table.columns if column not in over]
+    classes = {column: ' class="number"' if numeric(column) else "" for column in columns}
+    head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in columns)
+    body, shared = "", None
+    for _, row in table.iterrows():
+        values = [str(row[column]) for column in over]
+        if values != shared:
+            shared = values
+            body += _line_over(values, len(columns)) if over else ""
+        cells = "".join(f"<td{classes[column]}>{html.escape(str(row[column]))}</td>" for column in columns)
+        body += f"<tr>{cells}</tr>"
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _line_over(values: list[str], columns: int) -> str:
+    first, *others = (html.escape(value) for value in values)
+    rest = f" <span>{' · '.join(others)}</span>" if others else ""
+    return f'<tr class="over"><th colspan="{columns}" scope="rowgroup">{first}{rest}</th></tr>'

@@ -32,6 +32,8 @@ td:first-child { min-width: 6.5rem; }
 td:last-child:not(.number) { min-width: 9rem; }
 tbody tr:nth-child(even) { background: #f6f8fa; }
 tbody tr:last-child td { border-bottom: 1.5px solid #1b1f24; }
+tbody tr.over th { text-align: left; padding-top: .9rem; background: #fff; border-bottom: 1px solid #c9ced4; }
+tr.over span { font-weight: normal; color: #555; margin-left: .6rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 nav { font-size: .85rem; max-width: 62rem; margin: 0 auto; padding: 1.2rem 2rem 0; }
 nav ol { columns: 3; margin: 0; padding: .8rem 1rem .8rem 2.2rem; background: #f6f8fa; border-radius: 6px; }

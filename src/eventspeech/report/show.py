@@ -1,6 +1,7 @@
 """What a cell of the notebook calls: save a figure or table, and show it with its caption of one sentence."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -36,11 +37,12 @@ class Shower:
         display(Image(png, format="png", width=width, alt=caption))
         display(Markdown(self._caption("Figure", caption)))
 
-    def table(self, table: pd.DataFrame, name: str, caption: str) -> None:
-        """Save a table as ``tables/{name}.*`` and show it."""
+    def table(self, table: pd.DataFrame, name: str, caption: str, over: Sequence[str] = ()) -> None:
+        """Save a table as ``tables/{name}.*`` and show it, what ``over`` names as lines over the rows that share it."""
         formats.save(table, self.out / "tables", name)
         display(Markdown(self._caption("Table", caption)))
-        display(HTML(formats.as_html(table) if len(table) else "<p>Nothing in this study belongs in this table.</p>"))
+        empty = "<p>Nothing in this study belongs in this table.</p>"
+        display(HTML(formats.as_html(table, over) if len(table) else empty))
 
     def sentence(self, text: str) -> None:
         """Show a paragraph of Markdown."""
