@@ -4,6 +4,7 @@ Everything else is in pyproject.toml. The extensions are optional: without a C c
 numba's kernels are used. They are plain shared libraries called through ctypes, so they have no module initialisation.
 """
 
+import hashlib
 import shutil
 import sys
 import tomllib
@@ -59,10 +60,13 @@ class BuildLibrary(build_ext):
 def library(folder: str, *flags: str) -> Extension:
     """Return the extension ``_kernels`` of a package from its C files."""
     source = Path("src/eventspeech", folder)
+    files = [*sorted(source.glob("*.c")), *sorted(source.glob("*.h")), Path("src/eventspeech/compiled.h")]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]  # as compiled.py does
     common = ("-O3", "-std=c11", "-fno-math-errno")
     return Extension(
         f"eventspeech.{folder.replace('/', '.')}._kernels",
         sorted(map(str, source.glob("*.c"))),
+        define_macros=[("SOURCES", f"0x{digest}ULL")],
         extra_compile_args=[] if sys.platform == "win32" else [*common, *flags],
         depends=["src/eventspeech/compiled.h", *sorted(map(str, source.glob("*.h")))],
         optional=True,

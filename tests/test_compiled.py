@@ -3,13 +3,16 @@
 import errno
 import importlib.machinery
 import platform
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from eventspeech import compiled
+from eventspeech.errors import UserError
 
 
 def test_no_library_and_a_broken_one(tmp_path):
@@ -62,6 +65,7 @@ def test_freed_memory_serves_the_next_arrays():
 import resource
 import numpy as np
 from eventspeech import compiled
+from eventspeech.errors import UserError
 compiled.keep_freed_memory()
 np.ones(2**20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -70,3 +74,21 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(shown.stdout) < 100  # of 2048 pages
+
+
+def test_a_library_of_other_sources_is_refused(tmp_path, monkeypatch):
+    """After `git pull` without building anew, calls would pass it what it does not expect."""
+    built = next(Path(compiled.__file__).parent.glob("learning/adam/_kernels*"), None)
+    if built is None:
+        pytest.skip("no library was built")
+    folder = tmp_path / "adam"
+    folder.mkdir()
+    shutil.copy(Path(compiled.__file__).with_suffix(".h"), tmp_path)
+    for source in (built, built.with_name("kernels.c")):
+        shutil.copy(source, folder)
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    assert compiled.library(str(folder / "__init__.py")) is not None
+    with (folder / "kernels.c").open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(UserError, match=r"was compiled from other C files than lie beside it; run `pip install -e \.`"):
+        compiled.library(str(folder / "__init__.py"))

@@ -3,6 +3,11 @@
 #ifndef EVENTSPEECH_COMPILED_H
 #define EVENTSPEECH_COMPILED_H
 
+#include <stdint.h>
+
+/* Tells which sources a library was compiled from; setup.py counts them, compiled.py looks. Once in each library. */
+#define TELL_SOURCES uint64_t sources(void) { return SOURCES; }
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* one binary for all x86-64 machines of a cluster: the best version is chosen when the library is loaded */

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import hashlib
 import importlib.machinery
 import math
 import mmap
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from eventspeech.errors import UserError
 
 HUGE_PAGE = 2**21
 
@@ -39,15 +42,35 @@ def njit(**options: Any) -> Callable[[Callable], Callable]:
 
 
 def library(package_file: str) -> ctypes.CDLL | None:
-    """Return ``_kernels`` beside a package's file, or None where the installation could not build it."""
+    """Return ``_kernels`` beside a package's file, or None where the installation could not build it.
+
+    Raises:
+        UserError: it was compiled from other sources than lie beside it, as after `git pull`; calls would pass it what
+            it does not expect, and it would write anywhere.
+    """
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         path = Path(package_file).with_name(f"_kernels{suffix}")
         if path.exists():
             try:
-                return ctypes.CDLL(str(path))
+                found = ctypes.CDLL(str(path))
             except OSError:  # built for another machine: the numba kernels do the same
                 return None
+            _require_current(found, path)
+            return found
     return None
+
+
+def _require_current(found: ctypes.CDLL, path: Path) -> None:
+    sources = sorted(path.parent.glob("*.c"))
+    if not sources:  # in a wheel, which is installed as a whole
+        return
+    files = [*sources, *sorted(path.parent.glob("*.h")), Path(__file__).with_suffix(".h")]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]  # as setup.py does
+    if not hasattr(found, "sources") or call(found, "sources", returns=ctypes.c_uint64) != int(digest, 16):
+        raise UserError(
+            f"{path} was compiled from other C files than lie beside it; run `pip install -e .` again in "
+            f"{Path(__file__).parents[2]}."
+        )
 
 
 def call(found: ctypes.CDLL, name: str, *arguments: Any, returns: type | None = None) -> Any:

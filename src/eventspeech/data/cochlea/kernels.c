@@ -10,6 +10,8 @@
 
 #include "../../compiled.h"
 
+TELL_SOURCES
+
 #define LANES 8
 #define BLOCK (2 * LANES)
 #define TAPS 6

@@ -6,6 +6,8 @@
 
 #include "../../compiled.h"
 
+TELL_SOURCES
+
 CLONES void adam(float *restrict weights, float *restrict first, float *restrict second,
                  const float *restrict gradient, int64_t count, float beta1, float beta2, float epsilon, float rate,
                  float root)

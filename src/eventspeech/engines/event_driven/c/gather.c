@@ -2,6 +2,8 @@
 
 #include "lanes.h"
 
+TELL_SOURCES
+
 /* Sort events by block of samples, unit, sample and time, for blocks first..last. event_rows: sample * adjoint_rows +
    step of each event, all samples' together from 0 on; unit_starts: [blocks][U + 1]; place: scratch [U + 1]. */
 void sort(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t first, int64_t last,
