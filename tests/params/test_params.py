@@ -70,6 +70,10 @@ REFUSED = {
     ),
     "epochs without end": ("train.epochs", 2**70, r"train\.epochs = .* is not valid: input should be less than"),
     "threshold twice": ("compare.thresholds", [0.5, 0.50000001], r"compare: thresholds lists 0\.5 twice \(to six"),
+    "path with a zero byte": (
+        "download.archives", "a\0b", r"download\.archives: it has a line break or control character; remove it",
+    ),
+    "heading of two lines": ("report.title", "a\n# b", r"report\.title: it has a line break or control character"),
     "rest without end": ("profile.idle_s", 1e9, r"profile\.idle_s = 1000000000\.0 is not valid: input should be less"),
     "beta": ("optimiser.adam_beta1", 1.0, r"optimiser\.adam_beta1 = 1\.0 is not valid: input should be less than 1"),
     "engine": ("optimiser.engine", "gpu", r"engine = 'gpu' is not valid: input should be 'cpu', 'cuda' or 'genn'"),

@@ -9,6 +9,8 @@ import csv
 import logging
 import os
 import re
+import signal
+import threading
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +32,9 @@ INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
 """Categories of characters that leave no ink: those of formatting and spaces."""
 SEPARATOR = ["sep=", ""]
 """Cells of the line ``sep=,`` that tells Excel how the others are separated."""
+
+LONGEST_MATCH_S = 2.0
+"""Of processor time, to match one name."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def from_names(parameters: Recordings, folder: Path, endings: Iterable[str]) -> 
     found = []
     for file in scan.recordings:
         below = file.relative_to(folder)
-        match = pattern.fullmatch(normal(below.with_suffix("").as_posix() if "/" in parameters.pattern else file.stem))
+        match = _matched(pattern, normal(below.with_suffix("").as_posix() if "/" in parameters.pattern else file.stem))
         groups = {} if match is None else match.groupdict()
         label, speaker = (normal(groups.get(key) or "") for key in ("label", "speaker"))
         split = groups.get("split")
@@ -111,6 +116,30 @@ def from_names(parameters: Recordings, folder: Path, endings: Iterable[str]) -> 
             f"There is no recording (wav, flac, ogg, mp3, ...) in {folder}; correct download.recordings.folder."
         )
     return found
+
+
+def _matched(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:
+    """Match a whole name; some patterns, such as ``(a+)+``, would take years for a name that does not fit.
+
+    Raises:
+        DataError: it takes longer than :data:`LONGEST_MATCH_S`.
+    """
+
+    def give_up(*_: object) -> None:
+        raise DataError(
+            f"download.recordings.pattern takes longer than {LONGEST_MATCH_S:g} s for the name '{shown(Path(name))}'; "
+            "write it without repetitions within repetitions."
+        )
+
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        return pattern.fullmatch(name)
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_MATCH_S)
+    try:
+        return pattern.fullmatch(name)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _tell_others(scan: folder_scan.Scan, folder: Path, parameters: Recordings) -> None:
@@ -174,6 +203,8 @@ def from_manifest(parameters: Recordings, folder: Path) -> list[Found]:
 
 def _rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the number and the cells of each line, all cells as text in NFC without space at its ends."""
+    if manifest.exists() and not manifest.is_file():  # a pipe or device would be waited for, or read for ever
+        raise DataError(f"The manifest {manifest} is not a file; correct download.recordings.manifest.")
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from eventspeech.params.groups import CHANNELS, Count, Engine, Group, Milliseconds, Name, Positive, Unit
+from eventspeech.params.groups import CHANNELS, Count, Engine, Group, Line, Milliseconds, Name, Positive, Unit
 
 LONGEST_REST_S = 3600.0
 """Waiting for a machine to come to rest takes minutes."""
@@ -87,7 +87,7 @@ class Profile(Group):
 class Report(Group):
     """What the report shows."""
 
-    title: str = Field(
+    title: Line = Field(
         "Training spiking networks for speech recognition with Eventprop", description="heading of the report"
     )
     formats: list[Literal["png", "svg", "pdf"]] = Field(["png", "svg"], description="files of each figure")

@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 CHANNELS = 700
 """Cochlea channels of SHD, SSC and the embedded encoder."""
@@ -59,6 +59,16 @@ Milliseconds = Annotated[float, Field(ge=1e-6, le=LARGEST)]
 def composed(value: Any) -> Any:
     """Return a text in Unicode's composed form (NFC), in which names are compared; other values as they are."""
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
+def _of_one_line(text: str) -> str:
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):
+        raise ValueError("it has a line break or control character; remove it")
+    return text
+
+
+Line = Annotated[str, Field(max_length=4096), AfterValidator(_of_one_line)]
+"""A path or heading."""
 
 
 Text = Annotated[str, BeforeValidator(composed)]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from eventspeech.params.groups import Count, CountOrNone, Group, Milliseconds, Positive, Seed, Text, Unit
+from eventspeech.params.groups import Count, CountOrNone, Group, Line, Milliseconds, Positive, Seed, Text, Unit
 from eventspeech.paths import RAW
 
 
@@ -34,10 +34,10 @@ class Synthetic(Group):
 class Recordings(Group):
     """A folder of recordings, in any format that libsndfile reads (wav, flac, ogg, mp3, ...)."""
 
-    folder: str | None = Field(
+    folder: Line | None = Field(
         None, description="the folder, searched recursively; links are followed, hidden files and folders left out"
     )
-    manifest: str | None = Field(
+    manifest: Line | None = Field(
         None,
         description="CSV in UTF-8 with columns path, label, speaker and, if wanted, take and split (train, validation, "
         "test); paths are relative to the folder, or to the manifest where no folder is set; default: from file names",
@@ -85,12 +85,12 @@ class Download(Group):
         "synthetic",
         description="synthetic: espeak-ng; recordings: a folder; hdf5: files in SHD's layout; shd, ssc: downloaded",
     )
-    archives: str = Field("data/archives", description="shd, ssc: where downloaded archives are kept")
+    archives: Line = Field("data/archives", description="shd, ssc: where downloaded archives are kept")
     synthetic: Synthetic = Synthetic()
     recordings: Recordings = Recordings()
-    hdf5_train: str | None = Field(None, description="hdf5: file in SHD's layout")
-    hdf5_test: str | None = Field(None, description="hdf5: file in SHD's layout")
-    hdf5_validation: str | None = Field(None, description="hdf5: file in SHD's layout; for the protocol official")
+    hdf5_train: Line | None = Field(None, description="hdf5: file in SHD's layout")
+    hdf5_test: Line | None = Field(None, description="hdf5: file in SHD's layout")
+    hdf5_validation: Line | None = Field(None, description="hdf5: file in SHD's layout; for the protocol official")
 
     def paths(self) -> dict[str, str]:
         """Return the keys of the chosen source that name files or folders of the user's, with what they name."""

@@ -1,6 +1,7 @@
 """Folders of recordings and manifests as a source."""
 
 import csv
+import os
 import unicodedata
 
 import numpy as np
@@ -412,3 +413,19 @@ def test_inside_a_copy_made_by_dvc(folder, tmp_path, monkeypatch):
     entries = index(raw, folder="speech")
     assert entries[0].path == "../../speech/2_ann_0.wav"
     assert recordings_index.file_of(raw, entries[0]) == folder / "2_ann_0.wav"
+
+
+def test_a_pattern_that_takes_for_ever_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("eventspeech.data.naming.LONGEST_MATCH_S", 0.1)
+    (folder / ("a" * 40 + "!.wav")).touch()
+    with pytest.raises(
+        DataError, match=r"pattern takes longer than 0\.1 s for the name 'a{20,}!'; write it without rep"
+    ):
+        index(tmp_path / "raw", folder=str(folder), pattern="(?P<label>(a+)+)(?P<speaker>(a|aa)+)")
+
+
+def test_a_manifest_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    for name in ("list.csv", "."):
+        with pytest.raises(DataError, match=r"is not a file; correct download\.recordings\.manifest"):
+            index(tmp_path / "raw", folder=None, manifest=str(tmp_path / name))
