@@ -62,6 +62,15 @@ def test_equals_cpu_for_every_network(make_engine, name):
 
 
 @everywhere
+@pytest.mark.parametrize("kind", ["gaussian", *cases.READOUTS])
+def test_equals_cpu_with_a_refractory_period(make_engine, kind):
+    network, batch = cases.make_network(hidden=(15, 9), refractory_steps=2), cases.make_batch()
+    weights, objective = make_weights(network, kind, "neuron"), cases.make_objective(kind)
+    found = make_engine(network).gradients(weights, batch, objective)
+    assert_same(found, CpuEngine(network).gradients(weights, batch, objective))
+
+
+@everywhere
 @pytest.mark.parametrize("learned", [None, "population", "neuron"])
 @pytest.mark.parametrize("kind", [*WEIGHTED, *cases.READOUTS])
 def test_equals_cpu_for_every_loss_and_kind_of_time_constants(make_engine, kind, learned):

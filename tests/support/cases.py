@@ -22,7 +22,7 @@ NETWORKS = {
     "one neuron": {"hidden": (1,)},
     "refractory": {"refractory_steps": 2},
     "refractory, two layers, delay line": {"hidden": (15, 9), "delay_steps": (0, 7, 30), "refractory_steps": 1},
-    "refractory, longer than most pauses": {"refractory_steps": 20},
+    "refractory, longer than most pauses": {"refractory_steps": 10},
 }
 
 READOUTS = {

@@ -117,6 +117,16 @@ def test_equals_cpu_for_learned_time_constants(kind, learned, backend):
 
 
 @genn
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", ["gaussian", *READOUTS])
+def test_equals_cpu_with_a_refractory_period(kind, backend):
+    network = make_network(hidden=(15, 9), refractory_steps=2)
+    weights = make_readout_weights(network, kind, np.float32)
+    constants = {name: array.astype(np.float32) for name, array in make_constants(network, "neuron").items()}
+    assert_equal_to_cpu(network, weights | constants, make_batch(), make_objective(kind), backend)
+
+
+@genn
 @pytest.mark.parametrize("kind", ["gaussian", *READOUTS])
 def test_recording_shows_the_same_run(kind):
     network, batch = make_network(), make_batch()
