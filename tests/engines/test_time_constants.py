@@ -258,7 +258,7 @@ def test_a_wrong_formula_does_not_converge(monkeypatch, solved, name):
     [
         pytest.param(11, np.zeros_like, id="voltage without resets"),
         pytest.param(5, np.zeros_like, id="current without recurrence"),
-        pytest.param(12, lambda inverse_k: 0.5 * inverse_k, id="half of the voltage's adjoint"),
+        pytest.param(13, lambda inverse_k: 0.5 * inverse_k, id="half of the voltage's adjoint"),
         pytest.param(7, np.ones_like, id="current without decay"),
     ],
 )
