@@ -150,3 +150,13 @@ def test_under_the_workflow_the_findings_are_told_at_its_end(own, monkeypatch, c
     told = (root / "reports" / "tables" / closing.NAME).read_text().splitlines()
     levels = {record.message: record.levelname for record in caplog.records}
     assert {levels[line] for line in told} == {"DEBUG"}
+
+
+def test_what_a_user_keeps_beside_a_report_stays(tmp_path):
+    own = ["figures/mine.png", "figures/paper/one.pdf", "tables/mine.csv", "tables/notes.txt", "study.md"]
+    made = ["figures/png/a.png", "tables/a.csv", "tables/a.md", "tables/a.tex", "tables/findings.txt", "study.html"]
+    for name in (*own, *made):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    report._clear(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*.*")) == sorted(tmp_path / name for name in own)

@@ -77,10 +77,17 @@ def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Remove what an earlier report left: the figure of a loss that left the study must not stay."""
-    for folder, suffixes in {"figures": ("png", "svg", "pdf"), "tables": ("csv", "md", "tex", "txt")}.items():
-        for path in (path for suffix in suffixes for path in (out / folder).rglob(f"*.{suffix}")):
-            path.unlink()
+    """Remove what an earlier report left, and nothing else: the figure of a loss that left the study must not stay."""
+    from eventspeech.report import closing
+
+    figures = [path for suffix in ("png", "svg", "pdf") for path in (out / "figures" / suffix).glob(f"*.{suffix}")]
+    # of tables only what stands there in all three formats: `out` may be a folder in which a user keeps others
+    trios = [
+        [path.with_suffix(suffix) for suffix in (".csv", ".md", ".tex")] for path in (out / "tables").glob("*.csv")
+    ]
+    tables = [path for trio in trios if all(path.is_file() for path in trio) for path in trio]
+    for path in (*figures, *tables, out / "tables" / closing.NAME):
+        path.unlink(missing_ok=True)
     for name in (f"{NAME}.ipynb", f"{NAME}.html", FAILED):
         (out / name).unlink(missing_ok=True)
     for killed in out.glob(".kernel-*"):  # of a run that was killed
