@@ -154,9 +154,26 @@ def test_under_the_workflow_the_findings_are_told_at_its_end(own, monkeypatch, c
 
 def test_what_a_user_keeps_beside_a_report_stays(tmp_path):
     own = ["figures/mine.png", "figures/paper/one.pdf", "tables/mine.csv", "tables/notes.txt", "study.md"]
-    made = ["figures/png/a.png", "tables/a.csv", "tables/a.md", "tables/a.tex", "tables/findings.txt", "study.html"]
+    made = ["figures/png/a.png", "tables/a.csv", "tables/a.md", "tables/a.tex", "tables/findings.txt"]
     for name in (*own, *made):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    report._clear(tmp_path)
+    report._clear(report._earlier(tmp_path))
     assert sorted(path for path in tmp_path.rglob("*.*")) == sorted(tmp_path / name for name in own)
+
+
+def test_an_interrupted_report_leaves_the_earlier_one(own, monkeypatch):
+    root, chosen = own
+    out = root / "reports"
+    kept = [out / "study.html", out / "study.ipynb", out / "figures/png/a.png", out / "tables/findings.txt"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("earlier")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        report.report(chosen, root / "params.yaml", root / "data/spikes", root / "results", out)
+    assert [path.read_text() for path in kept] == ["earlier"] * len(kept)

@@ -31,7 +31,8 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
         params_path: the notebook reads it again: it is a process of its own.
         spikes: folder of spike stores.
         results: folder of all other stages' results.
-        out: folder to write; figures and tables of an earlier report are removed.
+        out: folder to write; figures and tables of an earlier report that are not made again are removed. Until the
+            new page is whole, the earlier one stays.
 
     Raises:
         DataError: a result is missing or damaged; names the file and the stage that makes it.
@@ -48,8 +49,10 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
     arguments = {name: Path(path).as_posix() for name, path in paths.items()}
     check_arguments(NOTEBOOK, arguments)
     out = Path(out)
-    _clear(out)
+    earlier = _earlier(out)
+    _clear_failures(out)
     notebook = execute(NOTEBOOK, arguments, out, out / FAILED)
+    _clear(earlier)
     write_text(out / f"{NAME}.ipynb", _as_text(notebook))
     write_text(out / f"{NAME}.html", page(notebook, params.report.title))
     told = closing.lines(study, claims.findings(study), out / f"{NAME}.html")
@@ -76,8 +79,8 @@ def check_arguments(notebook: Path, arguments: dict[str, Any]) -> None:
         raise CellError(f"{notebook} and its caller disagree about the parameters {wrong}.")
 
 
-def _clear(out: Path) -> None:
-    """Remove what an earlier report left, and nothing else: the figure of a loss that left the study must not stay."""
+def _earlier(out: Path) -> dict[Path, int]:
+    """Return the figures and tables that an earlier report left, and nothing else, with the time each was written."""
     from eventspeech.report import closing
 
     figures = [path for suffix in ("png", "svg", "pdf") for path in (out / "figures" / suffix).glob(f"*.{suffix}")]
@@ -86,11 +89,21 @@ def _clear(out: Path) -> None:
         [path.with_suffix(suffix) for suffix in (".csv", ".md", ".tex")] for path in (out / "tables").glob("*.csv")
     ]
     tables = [path for trio in trios if all(path.is_file() for path in trio) for path in trio]
-    for path in (*figures, *tables, out / "tables" / closing.NAME):
-        path.unlink(missing_ok=True)
-    for name in (f"{NAME}.ipynb", f"{NAME}.html", FAILED):
-        (out / name).unlink(missing_ok=True)
-    for killed in out.glob(".kernel-*"):  # of a run that was killed
+    told = [path for path in (out / "tables" / closing.NAME,) if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in (*figures, *tables, *told)}
+
+
+def _clear(earlier: dict[Path, int]) -> None:
+    """Remove what has not been made again: the figure of a loss that left the study must not stay."""
+    for path, written_ns in earlier.items():
+        if path.is_file() and path.stat().st_mtime_ns == written_ns:
+            path.unlink()
+
+
+def _clear_failures(out: Path) -> None:
+    """Remove what a run left that failed or was killed."""
+    (out / FAILED).unlink(missing_ok=True)
+    for killed in out.glob(".kernel-*"):
         shutil.rmtree(killed, ignore_errors=True)
 
 
