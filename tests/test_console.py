@@ -106,9 +106,12 @@ def test_a_screen_that_lacks_letters():
 
 
 STOPPED = """
-import sys, time, logging
+import signal, sys, time, logging
 from pathlib import Path
 from eventspeech import console, files
+# what runs in the background (nohup, &) inherits that these are ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def work():
     with files.atomic_path(Path("result")):
         print("ready", flush=True)

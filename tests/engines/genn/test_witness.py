@@ -59,7 +59,7 @@ def theirs(network, weights, batch, objective: Objective):
     c = (1 - a) * (1 - b) * TAU_SYN_MS / network.step_ms
     inputs = dense._delayed_input(network, batch, 0)
     recurrent, out = weights["hidden1_hidden1"], weights["hidden1_output"]
-    spikes, z, _ = dense._layer(inputs @ weights["input_hidden1"], recurrent, a, b, c)
+    spikes, z, _ = dense._layer(inputs @ weights["input_hidden1"], recurrent, a, b, c, 0)
     voltage = dense._integrate(network, spikes @ out, (a, b, c))[0]
     w = np.exp(-np.arange(network.steps + 1) / network.steps)
     loss, probabilities = losses.cross_entropy((w[:-1] @ voltage[1:] / network.steps)[None], batch.labels)
