@@ -31,6 +31,26 @@ def one_sentence() -> Iterator[None]:
         raise SystemExit(f"snakemake: {error}") from None
 
 
+def require_configfiles(arguments: Sequence[str] | None = None) -> None:
+    """End Snakemake with one sentence if a file of ``--configfile`` is missing or cannot be read.
+
+    The profiles call this while Snakemake reads its command line. Later it opens these files itself, before any
+    Snakefile: a missing one gives a traceback, of a hostile one it expands all aliases and runs what is marked as code.
+
+    Args:
+        arguments: Snakemake's, by default those of this process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with one_sentence():
+        for place, option in enumerate(given):
+            name, equals, value = option.partition("=")
+            if name in ("--configfile", "--configfiles"):
+                following = itertools.takewhile(lambda text: not text.startswith("-"), given[place + 1 :])
+                for path in [value] if equals else following:
+                    for group in set(read(Path(path))) - set(Params.model_fields):
+                        raise UserError(f"{path}: unknown key {group}; remove it or correct its spelling.")
+
+
 def effective_parameters(
     configfiles: Sequence[Path],
     config: Mapping[str, Any],
