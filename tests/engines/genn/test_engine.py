@@ -367,7 +367,7 @@ logging.basicConfig(level=logging.INFO)
 from support.cases import make_batch, make_network, make_objective, make_weights
 from eventspeech.engines.genn.engine import GennEngine
 network = make_network(hidden=(3,))
-print(engine_for(network).infer(make_weights(network), make_batch(), make_objective()).losses)
+print(GennEngine(network).infer(make_weights(network), make_batch(), make_objective()).losses)
 """
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True) for _ in range(2)]
     (one, said), (other, answered) = [process.communicate() for process in both]
