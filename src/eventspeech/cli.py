@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"eventspeech {given[0]}: {error}", file=sys.stderr)
         return console.USERS_ERROR
-    except OSError:  # help that cannot be written: argparse before Python 3.11.5 lets it pass
+    except OSError:  # help that cannot be written, which argparse of Python 3.11.2 lets pass
         return console.close_output("--help", 0)
     except SystemExit as asked:  # for help, or in a way that cannot be
         asked.code = console.close_output("--help", int(asked.code or 0))
