@@ -38,11 +38,6 @@ def baseline(results: Path, fold: str) -> Path:
     return results / "baseline" / fold
 
 
-def baseline_evaluation(results: Path, fold: str) -> Path:
-    """Folder of one baseline's test; its files are those of :func:`evaluation`."""
-    return results / "evaluate" / "baseline" / fold
-
-
 def profile(results: Path, device: str, batch_size: int) -> Path:
     """One measurement (or the reason why there is none)."""
     return results / "profile" / device / f"{batch_size}.json"
