@@ -47,7 +47,7 @@ def require_configfiles(arguments: Sequence[str] | None = None) -> None:
             if name in ("--configfile", "--configfiles"):
                 following = itertools.takewhile(lambda text: not text.startswith("-"), given[place + 1 :])
                 for path in [value] if equals else following:
-                    for group in set(read(Path(path))) - set(Params.model_fields):
+                    for group in (group for group in read(Path(path)) if group not in Params.model_fields):
                         raise UserError(f"{path}: unknown key {group}; remove it or correct its spelling.")
 
 

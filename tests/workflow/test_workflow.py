@@ -119,7 +119,7 @@ def test_paths_are_those_of_the_package(finished):
             tested = paths.evaluation(paths.RESULTS, loss, 1, fold)
             expected |= {tested / name for name in ("metrics.json", "examples.npz")}
     expected |= {paths.baseline(paths.RESULTS, fold) / "model.npz" for fold in FOLDS}
-    expected |= {paths.baseline_evaluation(paths.RESULTS, fold) / "metrics.json" for fold in FOLDS}
+    expected |= {paths.RESULTS / "evaluate" / "baseline" / fold / "metrics.json" for fold in FOLDS}
     expected |= {paths.profile(paths.RESULTS, device, 1) for device in ("cpu", "cuda")}
     expected |= {paths.REPORTS / name for name in ("study.ipynb", "study.html", "figures", "tables")}
     assert {path.as_posix() for path in expected} <= outputs

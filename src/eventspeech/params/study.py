@@ -118,7 +118,7 @@ class Params(Group):
             return self
         folds = self.study.folds if self.validation.protocol == "leave_one_out" else []
         for where, names in {"study.folds": folds, "validation.speakers": self.validation.speakers}.items():
-            for name in set(names) & set(self.download.recordings.test_speakers):
+            for name in (name for name in names if name in self.download.recordings.test_speakers):
                 raise ValueError(
                     f"{where} names '{name}', whom download.recordings.test_speakers keeps out of the training split; "
                     "take the name out of one of them"
