@@ -106,6 +106,11 @@ class Network:
         """T."""
         return self.steps * self.step_ms
 
+    @property
+    def refractory_ms(self) -> float:
+        """The absolute refractory period, beside the half step of dead time that every grid has."""
+        return self.refractory_steps * self.step_ms
+
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, and :func:`from_dict` turns back into this network."""
         return dataclasses.asdict(self) | {"hidden": list(self.hidden), "delay_steps": list(self.delay_steps)}

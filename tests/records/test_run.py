@@ -1,6 +1,7 @@
 """What a training and its test leave: only whole, possible results of the very run are read."""
 
 import csv
+import itertools
 import json
 import re
 
@@ -286,7 +287,16 @@ STEPS = {
     "no list": ({"steps": None}, "steps is None, not a list of objects"),
     "no objects": ({"steps": [1]}, "steps[0] is no object of named fields"),
     "no step": ({"steps/1/step_ms": 0}, "steps[1].step_ms is 0, not a finite number of at least 1e-06"),
-    "a step twice": ({"steps/1/step_ms": 1.0}, "steps[1].step_ms is 1.0, not another step than those before"),
+    "a step twice": ({"steps/2/step_ms": 1.0}, "steps[2].step_ms is 1.0, not another step than those before"),
+    "a dead time that is none": (
+        {"steps/1/dead_time": "long"},
+        "steps[1].dead_time is 'long', not one of of_step, kept",
+    ),
+    "a step under one dead time": (
+        {"steps/3/step_ms": 0.25},
+        "a test at each step with the dead times of_step, kept",
+    ),
+    "a negative refractory period": ({"steps/1/refractory_ms": -0.5}, "steps[1].refractory_ms is -0.5, not"),
     "no engine": ({"steps/1/engine": ""}, "steps[1].engine is '', not a text"),
     "negative spikes": ({"steps/2/hidden_spikes": -1}, "steps[2].hidden_spikes is -1, not"),
     "an accuracy above one": ({"steps/2/accuracy": 1.7}, "steps[2].accuracy is 1.7, not"),
@@ -324,8 +334,9 @@ def test_tests_at_other_steps_than_one_another_are_refused(tmp_path):
             tmp_path / f"evaluate/exponential/{seed}/held_out", {"loss": "exponential", "seed": seed}, 0.8, seed
         )
     found = run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
-    assert [one.steps_ms for one in found] == [[1.0, 0.5, 0.1]] * 2
-    edit(tmp_path / "evaluate/exponential/1/held_out/metrics.json", **{"steps/1/step_ms": 0.25})
+    assert [one.grids for one in found] == [list(itertools.product([1.0, 0.5, 0.1], ["of_step", "kept"]))] * 2
+    changes = {f"steps/{place}/step_ms": 0.25 for place in (2, 3)}
+    edit(tmp_path / "evaluate/exponential/1/held_out/metrics.json", **changes)
     with pytest.raises(DataError, match=r"differ in their time steps \(loss exponential, seed 1, fold held_out"):
         run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
 

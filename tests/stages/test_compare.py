@@ -1,6 +1,7 @@
 """Statistics over seeds: closed forms, and what is said when there is too little to say."""
 
 import csv
+import itertools
 import json
 import math
 import shutil
@@ -111,7 +112,7 @@ def test_steps_by_hand(tmp_path):
     curves = {(loss, seed): [0.5] for loss in ("exponential", "gaussian") for seed in (0, 1)}
     again = write(tmp_path, two([0, 1]), curves)
     folder = tmp_path / "evaluate" / "gaussian"
-    spikes = {0: [9.5, 20.0, 30.0], 1: [9.5, 40.0, 50.0]}
+    spikes = {0: [9.5, 9.5, 20.0, 12.0, 30.0, 14.0], 1: [9.5, 9.5, 40.0, 13.0, 50.0, 15.0]}
     for seed, values in spikes.items():
         path = folder / str(seed) / "held_out" / "metrics.json"
         metrics = json.loads(path.read_text())
@@ -119,10 +120,14 @@ def test_steps_by_hand(tmp_path):
             row["hidden_spikes"] = value
         path.write_text(json.dumps(metrics))
     again()
-    found = {(row["loss"], row["step_ms"]): row for row in rows(tmp_path / "compare" / "steps.csv")}
-    assert list(found) == [(loss, step) for loss in ("exponential", "gaussian") for step in ("1.0", "0.5", "0.1")]
-    assert [row["trained"] for row in found.values()] == ["1", "0", "0"] * 2
-    finest = found["gaussian", "0.1"]
+    keys = ("loss", "step_ms", "dead_time")
+    found = {tuple(row[key] for key in keys): row for row in rows(tmp_path / "compare" / "steps.csv")}
+    assert list(found) == list(
+        itertools.product(("exponential", "gaussian"), ("1.0", "0.5", "0.1"), ("of_step", "kept"))
+    )
+    assert [row["trained"] for row in found.values()] == ["1", "1", "0", "0", "0", "0"] * 2
+    assert float(found["gaussian", "0.1", "kept"]["hidden_spikes_mean"]) == 14.5
+    finest = found["gaussian", "0.1", "of_step"]
     assert (finest["runs"], float(finest["hidden_spikes_mean"])) == ("2", 40.0)
     assert finest["reason"] == "all values are equal: their spread is unknown (agreement)"
     assert float(finest["hidden_spikes_high"]) == pytest.approx(40 + 12.7062 * 10, rel=1e-4)
@@ -130,7 +135,7 @@ def test_steps_by_hand(tmp_path):
     assert float(finest["agreement_mean"]) == pytest.approx(0.1**0.1, rel=1e-5)
     tests = [json.loads((folder / str(seed) / "held_out" / "metrics.json").read_text()) for seed in (0, 1)]
     assert float(finest["accuracy_mean"]) == pytest.approx(
-        np.mean([t["steps"][2]["accuracy"] for t in tests]), rel=1e-5
+        np.mean([t["steps"][4]["accuracy"] for t in tests]), rel=1e-5
     )
 
 

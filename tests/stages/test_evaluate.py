@@ -264,22 +264,31 @@ def test_the_same_weights_and_events_are_tested_at_other_steps(tmp_path, trained
     with caplog.at_level("INFO", "eventspeech"):
         metrics = read_json(evaluate(*trained, tmp_path, evaluate=STEPS).metrics)
     samples, (weights, meta) = store.load_test(trained[1]), model_file.load(trained[0])
-    assert metrics["step_ms"] == 1 and [row["step_ms"] for row in metrics["steps"]] == [5, 1, 0.25]
+    grids = [(row["step_ms"], row["dead_time"], row["refractory_ms"]) for row in metrics["steps"]]
+    assert metrics["step_ms"] == 1 and grids == [
+        (5, "of_step", 0), (5, "kept", 0), (1, "of_step", 0), (1, "kept", 0), (0.25, "of_step", 0), (0.25, "kept", 0.5),
+    ]  # fmt: skip
     expected = {}
     for row in metrics["steps"]:
         steps = round(60 / row["step_ms"])
-        there = dataclasses.replace(from_dict(meta["network"]), steps=steps, step_ms=float(row["step_ms"]))
+        there = dataclasses.replace(
+            from_dict(meta["network"]), steps=steps, step_ms=float(row["step_ms"]),
+            refractory_steps=round(row["refractory_ms"] / row["step_ms"]),
+        )  # fmt: skip
         objective = Objective(losses.on_grid(tiny.make_params().shape["gaussian"], steps))
         found = CpuEngine(there).infer(weights, batches.on_grid(samples, row["step_ms"], steps), objective)
         assert row["accuracy"] == np.mean(found.predictions == samples.labels)
         assert row["hidden_spikes"] == pytest.approx(found.spike_counts[0].mean(), rel=1e-12)
         assert row["engine"] == "cpu"
-        expected[row["step_ms"]] = found.predictions
+        expected[row["step_ms"], row["dead_time"]] = found.predictions
     for row in metrics["steps"]:
-        assert row["agreement"] == np.mean(expected[row["step_ms"]] == expected[1])
+        assert row["agreement"] == np.mean(expected[row["step_ms"], row["dead_time"]] == expected[1, "of_step"])
     assert 0 < metrics["steps"][0]["agreement"] < 1, "the steps make a difference"
-    assert metrics["steps"][1]["accuracy"] == metrics["accuracy"]
-    assert re.search(r"gaussian/1/held_out  [\d.]+ % at 5 ms, .* % at 0\.25 ms \([\d.]+ s\)", caplog.text)
+    assert metrics["steps"][4]["hidden_spikes"] != metrics["steps"][5]["hidden_spikes"], "so does the dead time"
+    for row in metrics["steps"][2:4]:
+        assert row["accuracy"] == metrics["accuracy"]
+    for words in ("each step's own", "the trained step"):
+        assert re.search(rf"held_out  dead time of {words}: [\d.]+ % at 5 ms, .* % at 0\.25 ms", caplog.text)
 
 
 def test_delays_are_as_long_at_other_steps(tmp_path, trained):
@@ -338,7 +347,8 @@ def test_an_engine_that_cannot_compute_a_step_is_replaced_there(tmp_path, traine
     chosen = STEPS | {"engine": "cuda"}
     with caplog.at_level("WARNING", "eventspeech"):
         found = read_json(evaluate(*trained, tmp_path, evaluate=chosen).metrics)
-    assert [(row["step_ms"], row["engine"]) for row in found["steps"]] == [(5, "cuda"), (1, "cuda"), (0.25, "cpu")]
+    used = [(row["step_ms"], row["engine"]) for row in found["steps"][::2]]
+    assert used == [(5, "cuda"), (1, "cuda"), (0.25, "cpu")]
     assert "steps of 0.25 ms are computed by engine cpu: The GPU has too little memory." in caplog.text
     plain = read_json(evaluate(*trained, tmp_path, evaluate=STEPS).metrics)["steps"]
     assert [row | {"engine": "cpu"} for row in found["steps"]] == plain

@@ -22,7 +22,7 @@ class Evaluate(Group):
     steps_ms: Annotated[list[Milliseconds], Unit("ms")] = Field(
         [],
         description="time steps at which each network is tested with the same weights and events, network.step_ms "
-        "among them; [] = at that one alone",
+        "among them, with the dead time of each step and with that of the trained one; [] = at that one alone",
     )
 
     @pydantic.model_validator(mode="after")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from eventspeech.errors import DataError
 from eventspeech.params import Params
+from eventspeech.records.metrics import DEAD_TIMES
 from eventspeech.records.reading import again, cells, fields
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TABLES = ("runs", "curves", "losses", "folds", "time_to_accuracy", "differences", "steps")
 
-TEXTS = ("loss", "reference", "fold", "measure", "unit", "verdict", "reason")
+TEXTS = ("loss", "reference", "fold", "measure", "unit", "verdict", "reason", "dead_time")
 """Columns that are text; all others hold numbers, or are empty where one is unknown."""
 
 MEASURES = ("best_validation", "final_validation", "early_validation", "test", "test_heard", "test_unheard")
@@ -49,7 +50,7 @@ COLUMNS = {
     "differences": ("reference", "measure", "unit", "pairs", "left_out", "mean", "low", "high", "p", "detectable",
                     "verdict", "reason", "low_over_folds", "high_over_folds", "mean_without_collapsed",
                     "low_without_collapsed", "high_without_collapsed"),
-    "steps": ("step_ms", "trained", "runs",
+    "steps": ("step_ms", "dead_time", "trained", "runs",
               *(f"{measure}_{end}" for measure in ("accuracy", "agreement") for end in ("mean", "low", "high")),
               *(f"hidden_spikes_{end}" for end in ("mean", "low", "high"))),
 }  # fmt: skip
@@ -127,7 +128,10 @@ def _require_rows(path: Path, found: dict[str, list], params: Params) -> None:
             itertools.product(study.losses, map(as_written, compare.thresholds)),
         ),
         "differences": (("loss", "reference", "measure"), itertools.product(others, [compare.reference], measures)),
-        "steps": (("loss", "step_ms"), itertools.product(study.losses, dict.fromkeys(found.get("step_ms", ())))),
+        "steps": (
+            ("loss", "step_ms", "dead_time"),
+            itertools.product(study.losses, dict.fromkeys(found.get("step_ms", ())), DEAD_TIMES),
+        ),
         "curves": (("loss",), zip(study.losses)),
         "losses": (("loss",), zip(study.losses)),
     }

@@ -10,6 +10,14 @@ from eventspeech.errors import DataError
 from eventspeech.files import sha256, write_csv, write_json
 from eventspeech.records.reading import Fields, again, cells, fields
 
+KEPT = "kept"
+
+DEAD_TIMES = {"of_step": "of each step's own", KEPT: "of the trained step"}
+"""Kinds of a test at another step, in words: a crossing of the threshold lies anywhere in its step, so that every grid
+has half a step of dead time before a neuron integrates again, beside its refractory period (`engines.equations`).
+``of_step``: the network as it was trained has that of the other step; ``kept``: a longer refractory period makes up for
+the difference (`network.at_step`)."""
+
 PREDICTIONS = ("sample", "speaker", "heard", "actual", "predicted")
 
 
@@ -97,10 +105,12 @@ def read(path: Path, model: Path, confusion: np.ndarray, **job: Any) -> dict[str
 def _require_steps(found: Fields) -> None:
     """Refuse tests at several time steps that cannot be of one network: at the trained step it is the test itself."""
     found.unless_null("step_ms", found.number, 1e-6)
-    accuracy, seen = found.number("accuracy"), set()
+    accuracy, seen = found.number("accuracy"), dict[float, list[str]]()
     for row in found.objects("steps"):
-        step_ms = row.number("step_ms", 1e-6)
-        row.require("step_ms", step_ms not in seen, "another step than those before")
+        step_ms, kind = row.number("step_ms", 1e-6), row.text("dead_time")
+        row.require("dead_time", kind in DEAD_TIMES, f"one of {', '.join(DEAD_TIMES)}")
+        row.require("step_ms", kind not in seen.setdefault(step_ms, []), "another step than those before")
+        row.number("refractory_ms", 0)
         row.text("engine")
         row.number("hidden_spikes", 0)
         # a prediction that is the same is as right
@@ -110,9 +120,11 @@ def _require_steps(found: Fields) -> None:
             for name in ("accuracy", "hidden_spikes"):
                 row.require(name, row.content[name] == found.content[name], f"the {found.content[name]} of the test")
             row.require("agreement", row.content["agreement"] == 1, "1, that of the trained step with itself")
-        seen.add(step_ms)
+        seen[step_ms].append(kind)
     if seen:
         found.require("step_ms", found.content["step_ms"] in seen, "among its steps")
+    both = all(kinds == list(DEAD_TIMES) for kinds in seen.values())
+    found.require("steps", both, f"a test at each step with the dead times {', '.join(DEAD_TIMES)}")
 
 
 def _require_speakers(found: Fields, samples: int) -> None:

@@ -65,9 +65,9 @@ class Run:
         return self.metrics["accuracy"]
 
     @property
-    def steps_ms(self) -> list[float]:
-        """The time steps of the test, the longest first; none if it was at the trained step alone."""
-        return [row["step_ms"] for row in self.metrics["steps"]]
+    def grids(self) -> list[tuple[float, str]]:
+        """Step in ms and kind of dead time of each test; none if it was at the trained step alone."""
+        return [(row["step_ms"], row["dead_time"]) for row in self.metrics["steps"]]
 
     @property
     def chance(self) -> float:
@@ -108,7 +108,7 @@ def read_all(params: Params, models: Path, evaluations: Path) -> list[Run]:
                 f"The tests in {evaluations} differ in their classes (loss {run.loss}, seed {run.seed}, fold "
                 f"{run.fold} has others than the first); run the stage `evaluate` again."
             )
-        if run.steps_ms != runs[0].steps_ms:
+        if run.grids != runs[0].grids:
             raise DataError(
                 f"The tests in {evaluations} differ in their time steps (loss {run.loss}, seed {run.seed}, fold "
                 f"{run.fold} has others than the first); run the stage `evaluate` again."

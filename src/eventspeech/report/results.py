@@ -174,10 +174,10 @@ class Results:
         table = self.compare["differences"]
         return table[(table["loss"] == loss) & (table["measure"] == measure)].iloc[0]
 
-    def at_steps(self, loss: str) -> "pandas.DataFrame":
-        """Return a loss's rows of steps.csv, the finest step first."""
+    def at_steps(self, loss: str, dead_time: str) -> "pandas.DataFrame":
+        """Return a loss's rows of steps.csv, of one of `records.metrics.DEAD_TIMES`, the finest step first."""
         table = self.compare["steps"]
-        return table[table["loss"] == loss].sort_values("step_ms")
+        return table[(table["loss"] == loss) & (table["dead_time"] == dead_time)].sort_values("step_ms")
 
     def of_loss(self, loss: str) -> "pandas.Series":
         """Return a row of losses.csv."""

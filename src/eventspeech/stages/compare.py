@@ -299,19 +299,20 @@ def _difference_rows(params: Params, runs: list[Run], early: int) -> Iterator[di
 
 
 STEP_COLUMNS = (
-    "loss", "step_ms", "trained", "runs",
+    "loss", "step_ms", "dead_time", "trained", "runs",
     *(f"{name}_{of}" for name in STEP_MEASURES for of in ("mean", "low", "high")), "reason",
 )  # fmt: skip
-"""``trained`` is 1 at the step of the training, else 0; without tests at other steps the table has no row."""
+"""``dead_time`` is one of `records.metrics.DEAD_TIMES`; ``trained`` is 1 at the step of the training, else 0; without
+tests at other steps the table has no row."""
 
 
 def _step_rows(params: Params, runs: list[Run]) -> Iterator[dict]:
     """Yield what a loss's networks do at each time step of the test: accuracy, spikes, predictions that stay."""
     for loss in params.study.losses:
         same = _of(runs, loss)
-        for place, step_ms in enumerate(same[0].steps_ms):
-            row = {"loss": loss, "step_ms": step_ms, "trained": int(step_ms == same[0].metrics["step_ms"])}
-            row["runs"] = len(same)
+        for place, (step_ms, dead_time) in enumerate(same[0].grids):
+            row = {"loss": loss, "step_ms": step_ms, "dead_time": dead_time}
+            row |= {"trained": int(step_ms == same[0].metrics["step_ms"]), "runs": len(same)}
             reasons: dict[str, list[str]] = {}
             for name, possible in STEP_MEASURES.items():
                 means = means_of([run.metrics["steps"][place][name] for run in same], len(params.study.folds))

@@ -78,7 +78,7 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
                 f"{model} was trained on trials of {on.trial_ms:g} ms, but {spikes} holds trials of "
                 f"{samples.trial_ms:g} ms; train the model on this source."
             )
-        grids = _other_grids(params, model, on)
+        grids = _grids(params, model, on)
         outcome = _run_network(params, on, arrays, meta, samples, outputs.examples)
         of_steps = {"step_ms": on.step_ms, "steps": _at_steps(params, on, grids, found, samples, outcome)}
     else:
@@ -123,8 +123,10 @@ def _outcome(grid: _Grid, weights: network.Weights, batch_size: int) -> _Outcome
     return outcome
 
 
-def _other_grids(params: Params, model: Path, on: network.Network) -> list[network.Network]:
-    """Return the network on the other grids of ``evaluate.steps_ms``.
+def _grids(params: Params, model: Path, on: network.Network) -> list[tuple[str, network.Network]]:
+    """Return the network on the grids of ``evaluate.steps_ms``, the longest step first.
+
+    None if that is the trained one alone; else on each under both kinds of ``metrics.DEAD_TIMES``, in their order.
 
     Raises:
         ParameterError: the trained step is not among them, or one does not divide the network's times.
@@ -135,31 +137,43 @@ def _other_grids(params: Params, model: Path, on: network.Network) -> list[netwo
             f"{model} was trained at steps of {on.step_ms:g} ms, which evaluate.steps_ms = {steps_ms} lacks; add that "
             "step, or set evaluate.steps_ms to []."
         )
-    return [network.at_step(on, step_ms) for step_ms in steps_ms if step_ms != on.step_ms]
+    if all(step_ms == on.step_ms for step_ms in steps_ms):
+        return []
+    kinds = [(kind, kind == metrics.KEPT) for kind in metrics.DEAD_TIMES]
+    ordered = sorted(steps_ms, reverse=True)
+    return [(kind, network.at_step(on, step_ms, dead_time=kept)) for step_ms in ordered for kind, kept in kinds]
 
 
 def _at_steps(
-    params: Params, on: network.Network, grids: list[network.Network], model: model_file.Model, samples: SpikeStore,
-    trained: _Outcome,
+    params: Params, on: network.Network, grids: list[tuple[str, network.Network]], model: model_file.Model,
+    samples: SpikeStore, trained: _Outcome,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Test the network on other grids, too; return what `records.metrics` knows as ``steps``, the longest first."""
-    if not grids:
-        return []
+    """Test the network on these grids, too; return what `records.metrics` knows as ``steps``."""
     began = time.perf_counter()
-    found: dict[float, tuple[str, _Outcome]] = {on.step_ms: (params.evaluate.engine, trained)}
-    found |= {grid.step_ms: _at_step(params, grid, model, samples) for grid in grids}
-    rows: list[dict[str, Any]] = [
-        {
-            "step_ms": step_ms,
+    rows: list[dict[str, Any]] = []
+    found: dict[network.Network, tuple[str, _Outcome]] = {on: (params.evaluate.engine, trained)}
+    for kind, grid in grids:
+        if grid not in found:  # at the trained and at coarser steps both kinds can be one network
+            found[grid] = _at_step(params, grid, model, samples)
+        engine, outcome = found[grid]
+        row = {
+            "step_ms": grid.step_ms,
+            "dead_time": kind,
+            "refractory_ms": grid.refractory_ms,
             "engine": engine,
             "accuracy": _accuracy(outcome.predictions == samples.labels),
             "hidden_spikes": outcome.hidden_spikes,
             "agreement": float(np.mean(outcome.predictions == trained.predictions)),
         }
-        for step_ms, (engine, outcome) in sorted(found.items(), reverse=True)
-    ]
-    told = ", ".join(f"{100 * row['accuracy']:.1f} % at {row['step_ms']:g} ms" for row in rows)
-    logger.info("evaluate %s  %s (%.1f s)", _job(model.meta), told, time.perf_counter() - began)
+        rows.append(row)
+    for kind, words in metrics.DEAD_TIMES.items():
+        told = ", ".join(
+            f"{100 * row['accuracy']:.1f} % at {row['step_ms']:g} ms" for row in rows if row["dead_time"] == kind
+        )
+        if told:
+            logger.info("evaluate %s  dead time %s: %s", _job(model.meta), words, told)
+    if rows:
+        logger.info("evaluate %s  other steps took %.1f s", _job(model.meta), time.perf_counter() - began)
     return rows
 
 

@@ -1,6 +1,7 @@
 """Figures of the test: accuracies, confused words, speakers."""
 
 import math
+from typing import Any
 
 import numpy as np
 import seaborn
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from eventspeech.records.metrics import DEAD_TIMES, KEPT
 from eventspeech.report.figures.style import (
     GREY,
     WIDTH,
@@ -24,6 +26,11 @@ from eventspeech.report.results import Results
 from eventspeech.report.words import (
     KINDS,
 )
+
+DEAD_TIME_MARKS: dict[str, dict[str, Any]] = {
+    kind: {"marker": "o", "markerfacecolor": "white", "markersize": 4.5} if kind == KEPT else {"marker": "."}
+    for kind in DEAD_TIMES
+}
 
 
 @styled
@@ -71,8 +78,11 @@ def _dots_and_interval(axes: Axes, results: Results, loss: str, place: int, key:
 
 @styled
 def time_steps(results: Results) -> Figure:
-    """Draw what the same weights do at other time steps: accuracy, spikes and predictions that stay, a line a loss."""
-    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
+    """Draw what the same weights do at other time steps: accuracy, spikes and predictions that stay.
+
+    Each loss has a line for every kind of dead time.
+    """
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     panels = {
         "accuracy": "test accuracy (%)",
         "hidden_spikes": "hidden spikes\nper neuron and trial",
@@ -82,10 +92,12 @@ def time_steps(results: Results) -> Figure:
     for axes, (measure, text) in zip(grid, panels.items(), strict=True):
         scale = 1 if measure == "hidden_spikes" else 100
         for loss in results.compared:
-            rows, style = results.at_steps(loss), look(results, loss)
-            mean, low, high = (scale * rows[f"{measure}_{name}"] for name in ("mean", "low", "high"))
-            axes.plot(rows["step_ms"], mean, **style, marker=".")
-            axes.fill_between(rows["step_ms"], low, high, color=style["color"], alpha=0.15, lw=0)
+            style = look(results, loss)
+            for kind, mark in DEAD_TIME_MARKS.items():
+                rows = results.at_steps(loss, kind)
+                mean, low, high = (scale * rows[f"{measure}_{name}"] for name in ("mean", "low", "high"))
+                axes.plot(rows["step_ms"], mean, **style, **mark)
+                axes.fill_between(rows["step_ms"], low, high, color=style["color"], alpha=0.15, lw=0)
             at = rows["trained"] == 1
             axes.plot(rows["step_ms"][at], mean[at], "D", color=style["color"], markeredgecolor="black", markersize=5)
         if measure == "accuracy":
@@ -98,7 +110,10 @@ def time_steps(results: Results) -> Figure:
         axes.set_ylim(0, 102 if scale == 100 else None)
     marks = [*(Line2D([], [], **look(results, loss)) for loss in results.compared), rule(":")]
     trained = Line2D([], [], color="white", marker="D", linestyle="", markeredgecolor="black", markersize=5)
-    legend(figure, [*marks, trained], [*map(loss_label, results.compared), "chance", "trained step"])
+    kinds = [Line2D([], [], color="black", linestyle="", **mark) for mark in DEAD_TIME_MARKS.values()]
+    texts = [f"dead time {words}" for words in DEAD_TIMES.values()]
+    named = [*map(loss_label, results.compared), "chance", "trained step", *texts]
+    legend(figure, [*marks, trained, *kinds], named, most=4)
     return figure
 
 
