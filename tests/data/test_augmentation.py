@@ -130,6 +130,22 @@ def test_dilation_multiplies_the_middle_of_a_step():
     assert listed(found) == [[(0, 1), (14, 2), (99, 3)], [(0, 3), (0, 7), (49, 5)], [(4, 4), (99, 9)]]
 
 
+def test_stretching_multiplies_channels_about_the_middle():
+    # the middle is 349.5: 349 and 350 lie half a channel from it, at 1.5 times that they round to themselves
+    parts = make([(0, 349), (0, 350), (1, 450), (2, 0), (2, 699)], [(3, 0), (3, 348), (3, 349)], [(4, 0), (4, 699)])
+    found = augmentation.stretch(parts, np.array([1.5, 0.5, 1.0]))
+    # 100.5 * 1.5 = 150.75; 349.5 * 1.5 leaves the cochlea; -349.5 / 2 = -174.75; -1.5 / 2 and -0.5 / 2 meet at 349
+    assert listed(found) == [[(0, 349), (0, 350), (1, 500)], [(3, 175), (3, 349)], [(4, 0), (4, 699)]]
+
+
+def test_dropping_leaves_out_another_share_of_each_sample():
+    full = [[(s, c) for s in range(100) for c in range(50)] for _ in range(40)]
+    made = make_augmentation(stored=make(*full), drop_events=0.4)
+    kept = np.concatenate([np.diff(batch.offsets) for batch in epoch(made)]) / 5000
+    assert 0.58 < kept.min() < 0.68 and 0.92 < kept.max() <= 1, "uniform up to the largest share"
+    assert abs(kept.mean() - 0.8) < 4 * 0.4 / np.sqrt(12 * 40)
+
+
 def test_jitter_moves_channels_by_a_rounded_normal_number():
     steps = [(s, c) for s in range(100) for c in range(100, 600, 5)]
     found = augmentation.jitter(make(steps), 1.0, rng())
@@ -159,9 +175,11 @@ EVERYTHING = {
     "balance_classes": True,
     "normalise_spikes": True,
     "shift_channels": 40,
+    "stretch": {"narrowest": 0.9, "widest": 1.1},
     "blend": {"probabilities": [0.5, 0.5]},
     "dilation": {"shortest": 0.8, "longest": 1.25},
     "jitter_channels": 5.0,
+    "drop_events": 0.3,
 }
 
 

@@ -49,3 +49,11 @@ def test_nothing_changes_within_the_wait():
 def test_a_rising_accuracy_keeps_the_rate_and_a_factor_of_one_too():
     assert schedule.reduction(PUBLISHED, [epoch / 200 for epoch in range(200)]) == 1
     assert schedule.reduction(params.Schedule(), [0.9] + [0.0] * 200) == 1
+
+
+def test_a_cosine_falls_from_the_full_rate_to_its_share_in_the_last_epoch():
+    settings = params.Schedule(cosine_to=0.2)
+    rates = [schedule.cosine(settings, epoch, 5) for epoch in range(1, 6)]
+    assert rates == pytest.approx([1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2])
+    assert [schedule.cosine(params.Schedule(), epoch, 5) for epoch in range(1, 6)] == [1] * 5
+    assert schedule.cosine(settings, 1, 1) == 1, "a single epoch learns at the full rate"

@@ -156,6 +156,12 @@ REFUSED = {
         "augmentation.dilation.shortest", 1.5,
         r"augmentation\.dilation: shortest = 1\.5 is above longest = 1; exchange them",
     ),
+    "range of stretching": (
+        "augmentation.stretch.narrowest", 1.5,
+        r"augmentation\.stretch: narrowest = 1\.5 is above widest = 1; exchange them",
+    ),
+    "all events dropped": ("augmentation.drop_events", 1.0, r"augmentation\.drop_events = 1\.0 is not valid"),
+    "a cosine that rises": ("train.schedule.cosine_to", 1.5, r"train\.schedule\.cosine_to = 1\.5 is not valid"),
     "no time left": ("augmentation.dilation.shortest", 0.0, r"dilation\.shortest = 0\.0 is not valid"),
     "negative jitter": ("augmentation.jitter_channels", -1.0, r"augmentation\.jitter_channels = -1\.0 is not valid"),
     "steps without the trained one": (

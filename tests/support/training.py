@@ -31,7 +31,7 @@ DRAWN = {"network": {"time_constants": "heterogeneous"}}
 RECIPE = {
     "optimiser": {"ease_in": {"start": 0.01, "growth": 1.3}, "learning_rate": 1.0},
     "train": {
-        "schedule": {"factor": 0.5, "fast": 0.0, "slow": 1e-6, "wait_epochs": 0},
+        "schedule": {"factor": 0.5, "fast": 0.0, "slow": 1e-6, "wait_epochs": 0, "cosine_to": 0.1},
         "silent_lift": {"amount": 0.002, "neurons": "all"},
         "select": "training",
     },
@@ -40,7 +40,9 @@ RECIPE = {
         "normalise_spikes": True,
         "blend": {"probabilities": [0.5, 0.5]},
         "dilation": {"shortest": 0.8, "longest": 1.25},
+        "stretch": {"narrowest": 0.9, "widest": 1.1},
         "jitter_channels": 3.0,
+        "drop_events": 0.2,
     },
 }
 

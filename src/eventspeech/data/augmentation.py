@@ -1,12 +1,16 @@
 """Changes to the training samples, drawn anew every epoch, in the order of Nowotny, Turner & Knight (2025).
 
+`stretch` and `drop_events` are not theirs: for voices that were never heard.
+
 1. `balance_classes`: of each class as many samples as the smallest class has.
 2. `normalise_spikes`: each event stays with probability n / (events of its sample), n the fewest of a training sample.
    It belongs to the network's input, so that validation and test see it, too (:func:`normalise`).
 3. `shift_channels`: all channels of a sample move by the same number (:func:`eventspeech.data.batches.take`).
-4. `blend`: further samples, each made of several of one class (:func:`blend`), from the shifted samples.
-5. `dilation`: all times of a sample times one factor (:func:`dilate`), of blended samples, too.
-6. `jitter_channels`: each event's channel moves by itself (:func:`jitter`).
+4. `stretch`: all channels of a sample are multiplied about the middle one (:func:`stretch`).
+5. `blend`: further samples, each made of several of one class (:func:`blend`), from the shifted samples.
+6. `dilation`: all times of a sample times one factor (:func:`dilate`), of blended samples, too.
+7. `jitter_channels`: each event's channel moves by itself (:func:`jitter`).
+8. `drop_events`: of each sample a share of the events, drawn for it, is left out (:func:`thin`).
 
 Batches are made one by one from the samples as they were read: nothing of an epoch is left for the next one, so that
 nothing grows or adds up. All works on the time grid: what the published code moves by whole milliseconds moves by whole
@@ -96,6 +100,22 @@ def _blended(
         kept &= channel.view(np.uint32) < CHANNELS
         found.append(np.compress(kept, _events(step, channel)))
     return batches.sorted_once(np.concatenate(found))
+
+
+def stretch(batch: Batch, factors: np.ndarray) -> Batch:
+    """Multiply the channels of sample ``i`` by ``factors[i]``, seen from the middle of the cochlea, and round them.
+
+    Along the cochlea frequencies lie nearly as their logarithms, the formants of vocal tracts of two lengths at equal
+    distances: that is what a shift does. A factor changes their distances, too (vocal tract length perturbation,
+    Jaitly & Hinton 2013). What leaves the cochlea is dropped; of events that fall together one stays.
+    """
+    made, middle = [], np.float32((CHANNELS - 1) / 2)
+    for i, factor in enumerate(factors):
+        events = slice(batch.offsets[i], batch.offsets[i + 1])
+        channel = np.rint((batch.channels[events] - middle) * np.float32(factor) + middle).astype(np.int32)
+        moved = np.compress(channel.view(np.uint32) < CHANNELS, _events(batch.steps[events], channel))
+        made.append(batches.sorted_once(moved))
+    return _batch(made, batch.labels)
 
 
 def dilate(batch: Batch, factors: np.ndarray, steps: int) -> Batch:
@@ -210,8 +230,12 @@ class Augmentation:
         order = self._rng("order", number).permutation(self.presented)
         shift = settings.shift_channels
         shifts = self._rng("shift", number).integers(-shift, shift + 1, len(labels))
-        factors = self._factors(number)
-        rngs = {piece: self._rng(piece, number) for piece in ("normalise", "blend events", "jitter")}
+        stretching = self._factors("stretch", number, settings.stretch.narrowest, settings.stretch.widest, len(labels))
+        dilating = self._factors(
+            "dilation", number, settings.dilation.shortest, settings.dilation.longest, self.presented
+        )
+        shares = self._rng("drop", number).uniform(0, settings.drop_events, self.presented)
+        rngs = {piece: self._rng(piece, number) for piece in ("normalise", "blend events", "jitter", "drop events")}
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
             groups = [kept[[i]] if i < len(kept) else partners[i - len(kept)] for i in chosen]
@@ -220,13 +244,17 @@ class Augmentation:
             if self.spike_count is not None:
                 counts = (self._samples.offsets[1:] - self._samples.offsets[:-1])[indices]
                 batch = thin(batch, self.spike_count / counts, rngs["normalise"])
+            if stretching is not None:
+                batch = stretch(batch, stretching[indices])
             if len(indices) > len(chosen):
                 sizes = np.array([len(group) for group in groups])
                 batch = blend(batch, sizes, settings.blend.probabilities, self._steps, rngs["blend events"])
-            if factors is not None:
-                batch = dilate(batch, factors[chosen], self._steps)
+            if dilating is not None:
+                batch = dilate(batch, dilating[chosen], self._steps)
             if settings.jitter_channels:
                 batch = jitter(batch, settings.jitter_channels, rngs["jitter"])
+            if settings.drop_events:
+                batch = thin(batch, 1 - shares[chosen], rngs["drop events"])
             yield batch
 
     def _partners(self, kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -242,15 +270,11 @@ class Augmentation:
         size = (self._blended, len(self._settings.blend.probabilities))
         return grouped[starts[drawn][:, None] + rng.integers(0, counts[drawn][:, None], size)]
 
-    def _factors(self, number: int) -> np.ndarray | None:
-        dilation = self._settings.dilation
-        if dilation.shortest == dilation.longest == 1:
+    def _factors(self, piece: str, number: int, low: float, high: float, size: int) -> np.ndarray | None:
+        if low == high == 1:
             return None
-        # published: uniform in the logarithm, so that halving is as likely as doubling
-        drawn = self._rng("dilation", number).uniform(
-            np.log(dilation.shortest), np.log(dilation.longest), self.presented
-        )
-        return np.exp(drawn)
+        # published of dilation: uniform in the logarithm, so that halving is as likely as doubling
+        return np.exp(self._rng(piece, number).uniform(np.log(low), np.log(high), size))
 
     def _rng(self, piece: str, number: int) -> np.random.Generator:
         return seeds.generator(self._seed, piece, number)

@@ -44,9 +44,10 @@ class Progress:
         """Return the chosen epoch."""
         return max(self.rows, key=self._key)
 
-    def rate(self, settings: Schedule) -> float:
-        """Return the schedule's factor on the learning rate of the epoch to come."""
-        return schedule.reduction(settings, [row.validation_accuracy for row in self.rows])
+    def rate(self, settings: Schedule, epochs: int) -> float:
+        """Return the schedule's factor on the learning rate of the epoch to come, of so many ``epochs`` in all."""
+        fallen = schedule.reduction(settings, [row.validation_accuracy for row in self.rows])
+        return fallen * schedule.cosine(settings, len(self.rows) + 1, epochs)
 
     def collapsed_at(self, held_out: int, trainer: Trainer, epochs: int | None = None) -> int | None:
         """Return the epoch in which validation or training fell to chance for good: the earlier of both."""

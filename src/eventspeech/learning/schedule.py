@@ -1,6 +1,6 @@
-"""How the learning rate eases in, and falls when learning stalls (Nowotny, Turner & Knight 2025).
+"""How the learning rate eases in, and falls when learning stalls (Nowotny, Turner & Knight 2025) or with every epoch.
 
-Both are functions of what a checkpoint holds anyway, updates and accuracies, so that there is no state to lose.
+All are functions of what a checkpoint holds anyway, updates and accuracies, so that there is no state to lose.
 """
 
 import math
@@ -31,3 +31,13 @@ def reduction(settings: params.Schedule, accuracies: Sequence[float]) -> float:
         if epoch - last > settings.wait_epochs and fast <= slow:
             rate, last = rate * settings.factor, epoch
     return rate
+
+
+def cosine(settings: params.Schedule, epoch: int, epochs: int) -> float:
+    """Return the factor on the learning rate of an epoch, 1 to ``epochs``: half a cosine from 1 to ``cosine_to``.
+
+    Source: Loshchilov & Hutter (2017), without restarts.
+    """
+    if epochs == 1:
+        return 1.0
+    return settings.cosine_to + (1 - settings.cosine_to) * (1 + math.cos(math.pi * (epoch - 1) / (epochs - 1))) / 2

@@ -1,6 +1,6 @@
 """Parameters of training: what chooses the epoch, the optimisation, and how samples are varied."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -74,7 +74,7 @@ class EaseIn(Group):
 
 
 class Schedule(Group):
-    """The learning rate falls when validation stalls: its fast moving average is not above the slow one."""
+    """The learning rate falls when validation stalls, its fast moving average not above the slow one, or steadily."""
 
     factor: Annotated[float, Field(gt=0, le=1), Unit("")] = Field(
         1.0, description="1 = the rate never falls; published 0.5"
@@ -87,6 +87,9 @@ class Schedule(Group):
     )
     wait_epochs: Annotated[CountOrNone, Unit("epochs")] = Field(
         50, description="no change within so many epochs of the last one; published"
+    )
+    cosine_to: Annotated[float, Field(ge=0, le=1), Unit("")] = Field(
+        1.0, description="besides, the rate falls along half a cosine to this share in the last epoch; 1 = it does not"
     )
 
     @pydantic.model_validator(mode="after")
@@ -173,19 +176,37 @@ class Blend(Group):
         return self
 
 
-class Dilation(Group):
+class _Factor(Group):
+    """A factor drawn for each sample, uniformly in its logarithm."""
+
+    _ends: ClassVar[tuple[str, str]]
+
+    @pydantic.model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        low, high = self._ends
+        if getattr(self, low) > getattr(self, high):
+            raise ValueError(f"{low} = {getattr(self, low):g} is above {high} = {getattr(self, high):g}; exchange them")
+        return self
+
+
+class Stretch(_Factor):
+    """All channels of a sample are multiplied about the middle one: the voice of a shorter or longer vocal tract."""
+
+    _ends = ("narrowest", "widest")
+    narrowest: Annotated[float, Field(ge=0.1, le=10), Unit("")] = Field(
+        1.0, description="1 and 1 = none; the factor is drawn uniformly in its logarithm"
+    )
+    widest: Annotated[float, Field(ge=0.1, le=10), Unit("")] = Field(1.0, description="see narrowest")
+
+
+class Dilation(_Factor):
     """All times of a sample are multiplied by a factor, drawn uniformly in its logarithm."""
 
+    _ends = ("shortest", "longest")
     shortest: Annotated[float, Field(ge=0.01, le=100), Unit("")] = Field(
         1.0, description="1 and 1 = no dilation; published ranges 0.5 to 2 and narrower"
     )
     longest: Annotated[float, Field(ge=0.01, le=100), Unit("")] = Field(1.0, description="see shortest")
-
-    @pydantic.model_validator(mode="after")
-    def _is_a_range(self) -> "Dilation":
-        if self.shortest > self.longest:
-            raise ValueError(f"shortest = {self.shortest:g} is above longest = {self.longest:g}; exchange them")
-        return self
 
 
 class Augmentation(Group):
@@ -198,8 +219,12 @@ class Augmentation(Group):
     shift_channels: Annotated[int, Field(ge=0, lt=CHANNELS), Unit("channels")] = Field(
         0, description="all channels of a sample move by up to this many"
     )
+    stretch: Stretch = Stretch()
     blend: Blend = Blend()
     dilation: Dilation = Dilation()
     jitter_channels: Annotated[float, Field(ge=0, le=CHANNELS), Unit("channels")] = Field(
         0.0, description="each event's channel: standard deviation of its move"
+    )
+    drop_events: Annotated[float, Field(ge=0, lt=1), Unit("")] = Field(
+        0.0, description="of each sample a share of its events is left out, drawn uniformly up to this"
     )

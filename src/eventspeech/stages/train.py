@@ -90,7 +90,7 @@ def _course(
     start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
     full_rate = trainer.learning_rate
     for number in range(resumed + 1, settings.epochs + 1):
-        trainer.learning_rate = full_rate * progress.rate(settings.schedule)
+        trainer.learning_rate = full_rate * progress.rate(settings.schedule, settings.epochs)
         row = _run_epoch(trainer, number, validation)
         if progress.better(row):
             progress.best = {key: array.copy() for key, array in trainer.weights.items()}
