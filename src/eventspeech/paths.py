@@ -43,6 +43,16 @@ def profile(results: Path, device: str, batch_size: int) -> Path:
     return results / "profile" / device / f"{batch_size}.json"
 
 
+def cache() -> Path | None:
+    """Return the user's folder for what can be computed again, None where the user has no home."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"], "eventspeech")
+    try:
+        return Path.home() / ".cache" / "eventspeech"
+    except RuntimeError:
+        return None
+
+
 def given(path: str | Path) -> Path:
     """Return where a path of the parameter file leads.
 

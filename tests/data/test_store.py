@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from eventspeech import files
 from eventspeech.data import store
 from eventspeech.errors import DataError
+from eventspeech.params import Cochlea
 
 TRIAL_MS = 100.0
 events = st.tuples(st.floats(0, 150, width=32), st.integers(0, 699))
@@ -215,6 +216,27 @@ def test_other_npz_is_no_store(tmp_path):
     np.savez(tmp_path / "a.npz", x=1)
     with pytest.raises(DataError, match="is not a spike store: 'offsets' is missing; run `preprocess` again"):
         store.load(tmp_path / "a.npz")
+
+
+def test_a_store_says_what_made_it(tmp_path):
+    origin = store.Origin("recordings", Cochlea(seed=5))
+    spikes = dataclasses.replace(build([[(1.0, 1)], [(3.0, 3)]]), origin=origin)
+    store.save(spikes, tmp_path / "a.npz", "train")
+    assert store.load(tmp_path / "a.npz").origin == origin
+    later = store.with_validation(spikes.crop(2.0).select([1]), spikes)
+    assert later.origin == origin
+    content = {name: array for name, array in files.read_npz(tmp_path / "a.npz").items() if name != "origin"}
+    files.write_npz(tmp_path / "a.npz", content)
+    assert store.load(tmp_path / "a.npz").origin is None, "as those of versions up to 0.2"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"source": "shd"}', '{"source": "shd", "cochlea": {"fibres": 0}}', "[" * 9999]
+)
+def test_an_origin_that_is_none_is_refused(tmp_path, text):
+    path = saved(tmp_path / "a.npz", origin=np.array(text))
+    with pytest.raises(DataError, match=r"a\.npz is not usable: its origin is unreadable .*; run `preprocess` again"):
+        store.load(path)
 
 
 def test_speakers_by_name():

@@ -1,13 +1,14 @@
 """The file of a model: what it has to be before any kernel sees it."""
 
 import copy
+import json
 import re
 
 import numpy as np
 import pytest
 from support import tiny
 
-from eventspeech import network
+from eventspeech import network, params
 from eventspeech.data import store
 from eventspeech.errors import DataError
 from eventspeech.files import write_npz
@@ -20,12 +21,13 @@ CHANGES = {"delays": {"copies": 2, "interval_ms": 10}}
 
 def spiking():
     """Arrays and meta data of a network that has not learned anything."""
-    params = tiny.make_params(network=CHANGES, optimiser={"learn_time_constants": "neuron"})
-    trainer = Trainer(params, "exponential", 0, tiny.make_store(takes=1))
+    given = tiny.make_params(network=CHANGES, optimiser={"learn_time_constants": "neuron"})
+    trainer = Trainer(given, "exponential", 0, tiny.make_store(takes=1))
     meta = {
         "kind": "spiking", "loss": "exponential", "seed": 0, "fold": "held_out", "epoch": 1,
         "network": trainer.network.as_dict(), "shape": trainer.shape.model_dump(mode="json"),
         "class_names": list(tiny.CLASSES), "heard_speakers": ["s0"], "validation_speakers": ["s3"], "spike_count": None,
+        "origin": {"source": "synthetic", "cochlea": {"seed": 3, "level": 0.3, "fibres": 40}},
     }  # fmt: skip
     return trainer.weights, meta
 
@@ -50,6 +52,33 @@ def test_an_older_model_has_no_refractory_period(tmp_path, made):
     old = {name: value for name, value in meta["network"].items() if name != "refractory_steps"}
     model.save(tmp_path / "m.npz", arrays, meta | {"network": old})
     assert model.network_of(model.load(tmp_path / "m.npz")).refractory_steps == 0
+
+
+def test_a_model_says_what_its_spikes_came_from(tmp_path, made):
+    model.save(tmp_path / "m.npz", *made)
+    assert model.origin(model.load(tmp_path / "m.npz")) == store.Origin("synthetic", params.Cochlea(seed=3))
+    given = {"source": "shd", "cochlea": None}
+    model.save(tmp_path / "m.npz", made[0], made[1] | {"origin": given})
+    assert model.origin(model.load(tmp_path / "m.npz")) == store.Origin("shd")
+    older = {name: value for name, value in made[1].items() if name != "origin"}
+    model.save(tmp_path / "m.npz", made[0], older)
+    assert model.origin(model.load(tmp_path / "m.npz")) is None
+
+
+def test_a_model_that_was_altered_is_refused(tmp_path, made):
+    arrays, meta = made
+    stated = np.array(model.digest(arrays, meta))
+    altered = arrays | {"hidden1_output": arrays["hidden1_output"] + np.float32(1e-6)}
+    contents = {
+        "weights": altered | {"meta": np.array(json.dumps(meta))},
+        "words": arrays | {"meta": np.array(json.dumps(meta | {"class_names": ["a", "b", "c", "d"]}))},
+    }
+    for content in contents.values():
+        write_npz(tmp_path / "m.npz", content | {"sha256": stated})
+        with pytest.raises(DataError, match=r"m\.npz is damaged: its content is not what its digest says; train the"):
+            model.load(tmp_path / "m.npz")
+        write_npz(tmp_path / "m.npz", content)
+        model.load(tmp_path / "m.npz")  # without a digest, as up to 0.2, nobody can tell
 
 
 # what a field is set to (a dotted name reaches into objects), and what the sentence says of it
@@ -90,6 +119,10 @@ REFUSED = {
     "speakers are numbers": ("heard_speakers", [0], "heard_speakers is [0], not a list of different texts"),
     "a seed of text": ("seed", "0", "seed is '0', not a whole number"),
     "a negative count": ("spike_count", -1, "spike_count is -1, not"),
+    "a source without a name": ("origin.source", "", "of its origin, its source has no name"),
+    "half an origin": ("origin", {"source": "shd"}, "of its origin, it does not name source and cochlea"),
+    "a cochlea of nothing": ("origin.cochlea.fibres", 0, "of its origin, its cochlea is none of this version"),
+    "a cochlea of text": ("origin.cochlea", "shd", "of its origin, its cochlea is none of this version"),
     "no loss": ("shape.kind", "bump", "shape is no loss of this version"),
     "a loss that is none": ("shape.bump", 3, "shape is no loss of this version"),
 }

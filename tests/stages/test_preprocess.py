@@ -56,6 +56,7 @@ def test_hdf5_is_indexed_not_copied(parameters, raw, out, caplog):
 
     spikes = store.load(out[0])
     assert spikes.trial_ms == 1000.0
+    assert spikes.origin == store.Origin("hdf5"), "whose encoder is not this program's"
     assert spikes.offsets.tolist() == [0, 2, 2, 3]
     assert spikes.channels.tolist() == [0, 699, 7]
     assert spikes.speaker_names == ("0", "1", "2", "5")  # those of the test split too

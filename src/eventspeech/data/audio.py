@@ -51,11 +51,12 @@ class Unusable(DataError):
 
     Attributes:
         what: the fault in a few words, the same for all recordings that have it.
+        sentence: the fault and the remedy, to follow the recording's name.
     """
 
     def __init__(self, path: Path, what: str, sentence: str):
         super().__init__(f"{path} {sentence}")
-        self.what = what
+        self.what, self.sentence = what, sentence
 
 
 class Sound(NamedTuple):
@@ -87,10 +88,10 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def read(path: Path) -> Sound:
+def read(path: Path, longest_s: float = LONGEST_S) -> Sound:
     """Read a recording; several channels are averaged to one.
 
-    At most :data:`LONGEST_S` come into memory, whatever the header states.
+    At most ``longest_s`` seconds come into memory, whatever the header states.
 
     Raises:
         Unusable: the file is missing, not audio, truncated, too long, empty, silent, or holds NaN.
@@ -99,9 +100,9 @@ def read(path: Path) -> Sound:
     if not path.is_file():
         raise Unusable(path, "missing", "does not exist; restore it or run `download` again.")
     try:
-        with path.open("rb") as stream, _Sequential(_whole(path, stream)) as file:
+        with path.open("rb") as stream, _Sequential(_whole(path, stream, longest_s)) as file:
             _check_header(path, file)
-            blocks, at_full_scale = _read_blocks(path, file)
+            blocks, at_full_scale = _read_blocks(path, file, longest_s)
             frames, channels, rate_hz = file.frames, file.channels, file.samplerate
             end, size = audio_header.data_end(stream), stream.seek(0, io.SEEK_END)
             counted = mpeg_header.samples(stream) if file.format == "MP3" else 0
@@ -120,7 +121,7 @@ def read(path: Path) -> Sound:
     return Sound(samples, rate_hz, channels, at_full_scale / (len(samples) * channels))
 
 
-def _whole(path: Path, stream: BinaryIO) -> Path | BinaryIO:
+def _whole(path: Path, stream: BinaryIO, longest_s: float) -> Path | BinaryIO:
     """Return what to read from: where a writer into a pipe left 0 for the length, the content with it filled in."""
     position = audio_header.open_data(stream)
     if position is None:
@@ -128,7 +129,7 @@ def _whole(path: Path, stream: BinaryIO) -> Path | BinaryIO:
     stream.seek(0)
     content = bytearray(stream.read(MOST_OPEN_BYTES + 1))
     if len(content) > MOST_OPEN_BYTES:
-        raise _too_long(path)
+        raise _too_long(path, longest_s)
     content[position : position + 4] = (len(content) - position - 4).to_bytes(4, "little")
     return io.BytesIO(content)
 
@@ -146,22 +147,22 @@ def _check_header(path: Path, file: soundfile.SoundFile) -> None:
         raise Unusable(path, f"with a sampling rate outside {usable}", sentence)
 
 
-def _read_blocks(path: Path, file: soundfile.SoundFile) -> tuple[list[np.ndarray], int]:
+def _read_blocks(path: Path, file: soundfile.SoundFile, longest_s: float) -> tuple[list[np.ndarray], int]:
     """Return the mean of the channels, block by block, and how many numbers are at full scale."""
-    blocks, at_full_scale, left = [], 0, int(LONGEST_S * file.samplerate)
+    blocks, at_full_scale, left = [], 0, int(longest_s * file.samplerate)
     if left < file.frames < UNKNOWN:
-        raise _too_long(path)
+        raise _too_long(path, longest_s)
     while len(block := file.read(max(1, BLOCK // file.channels), dtype="float64", always_2d=True)):
         left -= len(block)
         if left < 0:
-            raise _too_long(path)
+            raise _too_long(path, longest_s)
         at_full_scale += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
         blocks.append(block.mean(axis=1))
     return blocks, at_full_scale
 
 
-def _too_long(path: Path) -> Unusable:
-    what = f"longer than {LONGEST_S:g} s"
+def _too_long(path: Path, longest_s: float) -> Unusable:
+    what = f"longer than {longest_s:g} s"
     return Unusable(path, what, f"is {what}; cut it into recordings of one word each, or remove it.")
 
 

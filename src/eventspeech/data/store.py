@@ -8,17 +8,20 @@ A file says which split it holds, and :func:`load` refuses the test split: only 
 
 import dataclasses
 import itertools
+import json
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydantic
 
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
-from eventspeech.params import CHANNELS
+from eventspeech.params import CHANNELS, Cochlea
 
 TEST = "test"
 """The split that one stage opens, once per model."""
@@ -34,6 +37,43 @@ BLOCK_SAMPLES = 256
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where spikes come from: what a model must know to hear further recordings as it heard these.
+
+    Attributes:
+        source: name of the source.
+        cochlea: parameters of the cochlea model that made them of audio; ``None`` where the source gave spikes.
+    """
+
+    source: str
+    cochlea: Cochlea | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold, and :func:`origin_of` turns back."""
+        return {
+            "source": self.source,
+            "cochlea": None if self.cochlea is None else self.cochlea.model_dump(mode="json"),
+        }
+
+
+def origin_of(content: Any) -> Origin:
+    """Return the origin that :meth:`Origin.as_dict` described.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(content, dict) or set(content) != {"source", "cochlea"}:
+        raise ValueError("it does not name source and cochlea")
+    source, cochlea = content["source"], content["cochlea"]
+    if not isinstance(source, str) or name_problem(source) is not None:
+        raise ValueError("its source has no name")
+    try:
+        return Origin(source, None if cochlea is None else Cochlea.model_validate(cochlea))
+    except pydantic.ValidationError as error:
+        raise ValueError(f"its cochlea is none of this version ({error.errors()[0]['msg']})") from error
+
+
+@dataclass(frozen=True)
 class SpikeStore:
     """Spike trains of a split.
 
@@ -46,6 +86,7 @@ class SpikeStore:
         class_names, speaker_names: the same in every split of a source.
         trial_ms: T.
         validation: bool[S], samples of the split that the source itself sets apart to choose by; ``None``: none is.
+        origin: what made them; ``None`` if that is unknown.
     """
 
     offsets: np.ndarray
@@ -57,6 +98,7 @@ class SpikeStore:
     speaker_names: tuple[str, ...]
     trial_ms: float
     validation: np.ndarray | None = None
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -82,6 +124,7 @@ class SpikeStore:
             speaker_names=self.speaker_names,
             trial_ms=self.trial_ms,
             validation=None if self.validation is None else self.validation[indices],
+            origin=self.origin,
         )
 
     def crop(self, trial_ms: float) -> "SpikeStore":
@@ -272,6 +315,7 @@ def with_validation(learned: SpikeStore, validation: SpikeStore) -> SpikeStore:
         speaker_names=learned.speaker_names,
         trial_ms=learned.trial_ms,
         validation=np.repeat([False, True], [len(learned), len(validation)]),
+        origin=learned.origin,
     )
 
 
@@ -290,6 +334,7 @@ def save(store: SpikeStore, path: Path, split: str) -> None:
             "trial_ms": np.array(store.trial_ms, np.float64),
             "split": np.array(split, np.str_),
             "validation": np.zeros(len(store), bool) if store.validation is None else store.validation,
+            _ORIGIN: np.array("" if store.origin is None else json.dumps(store.origin.as_dict(), sort_keys=True)),
         },
         compress=False,  # spike times do not compress, and training reads the store at every start
     )
@@ -328,6 +373,9 @@ _ARRAYS = {
 }  # fmt: skip
 """Of each array of a file its type and number of dimensions."""
 
+_ORIGIN = "origin"
+"""Its array, a JSON text, which files of versions up to 0.2 lack."""
+
 
 def _read(path: Path) -> tuple[SpikeStore, str]:
     """Return a store and the name of its split."""
@@ -357,8 +405,19 @@ def _read(path: Path) -> tuple[SpikeStore, str]:
         speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
         trial_ms=trial_ms,
         validation=arrays["validation"],
+        origin=_read_origin(path, arrays),
     )
     check(store, str(path))
     if not np.any(store.validation):
         store = dataclasses.replace(store, validation=None)
     return store, split
+
+
+def _read_origin(path: Path, arrays: dict[str, np.ndarray]) -> Origin | None:
+    text = str(arrays.get(_ORIGIN, ""))
+    if not text:
+        return None
+    try:
+        return origin_of(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not usable: its origin is unreadable ({error}); run `preprocess` again.") from error

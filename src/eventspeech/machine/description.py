@@ -19,7 +19,7 @@ def facts() -> dict[str, Any]:
     card, why_no_card = gpu.facts()
     commit, modified, why_no_commit = provenance.commit()
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "architecture": platform.machine() or None,
         "cores": limits.cores(),
         "threads": limits.threads(),
@@ -36,7 +36,8 @@ def facts() -> dict[str, Any]:
     }
 
 
-def _cpu() -> str | None:
+def cpu() -> str | None:
+    """Return the processor's name, None if the system does not tell it."""
     for line in (limits.read(Path("/proc/cpuinfo")) or "").splitlines():
         if line.startswith("model name"):
             return " ".join(line.partition(":")[2].split()) or None

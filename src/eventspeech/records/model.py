@@ -4,6 +4,7 @@ The reader is the last one that looks: kernels in C index arrays by the numbers 
 bounded here, and the shapes of all arrays are those of the network, before anything is computed.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 import pydantic
 
 from eventspeech import network
+from eventspeech.data.store import Origin, origin_of
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
 from eventspeech.network import Network
@@ -19,12 +21,12 @@ from eventspeech.params import CHANNELS, Shape
 from eventspeech.params.groups import LARGEST_SEED, MOST_STEPS
 from eventspeech.records.reading import Fields
 
-_META = "meta"
+_META, _DIGEST = "meta", "sha256"
 
 REMEDY = "train the model again"
 
 COMMON = ("kind", "loss", "seed", "fold", "class_names", "heard_speakers", "validation_speakers")
-SPIKING = (*COMMON, "epoch", "network", "shape", "spike_count")
+SPIKING = (*COMMON, "epoch", "network", "shape", "spike_count", "origin")
 LOGISTIC = (*COMMON, "time_bins", "channel_bins")
 """Fields of the meta data, by kind of model."""
 
@@ -44,7 +46,7 @@ class Model(NamedTuple):
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-    """Write a model, atomically; equal models give equal bytes.
+    """Write a model, atomically, with a digest of all that it holds; equal models give equal bytes.
 
     Args:
         path: NPZ to write.
@@ -52,7 +54,16 @@ def save(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Non
         meta: what else belongs to it, as JSON takes it.
     """
     text = json.dumps(meta, sort_keys=True, allow_nan=False)
-    write_npz(path, {**arrays, _META: np.array(text)}, compress=False)
+    write_npz(path, {**arrays, _META: np.array(text), _DIGEST: np.array(digest(arrays, meta))}, compress=False)
+
+
+def digest(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
+    """Return the SHA-256 of a model: of its meta data, and of names, types, shapes and values of its arrays."""
+    found = hashlib.sha256(json.dumps(meta, sort_keys=True, allow_nan=False).encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def load(path: Path) -> Model:
@@ -62,6 +73,7 @@ def load(path: Path) -> Model:
         DataError: the file is missing, damaged or not a model, or some array or number is none that a model has.
     """
     arrays = read_npz(path)
+    stated = arrays.pop(_DIGEST, None)  # models of versions up to 0.2 have none
     try:
         meta = Fields(json.loads(str(arrays.pop(_META))), path, REMEDY)
         kind = meta.text("kind")
@@ -74,6 +86,8 @@ def load(path: Path) -> Model:
     classes = len(meta.names("class_names", least=2))
     meta.text("fold")
     _CHECKS[kind](meta, arrays, classes)
+    if stated is not None and str(stated) != digest(arrays, meta.content):
+        raise DataError(f"{path} is damaged: its content is not what its digest says; {REMEDY}.")
     return Model(arrays, meta.content)
 
 
@@ -82,12 +96,19 @@ def network_of(model: Model) -> Network:
     return network.from_dict(model.meta["network"])
 
 
+def origin(model: Model) -> Origin | None:
+    """Return what made the spikes that a model learned from; ``None`` if it does not say."""
+    content = model.meta.get("origin")
+    return None if content is None else origin_of(content)
+
+
 def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) -> None:
     meta.only(SPIKING)
     meta.text("loss")
     meta.count("seed", most=LARGEST_SEED)
     meta.count("epoch", least=1)
     meta.unless_null("spike_count", meta.count)
+    _check_origin(meta)
     _check_shape(meta)
     found = _check_network(meta.object("network"), classes)
     for name, array in arrays.items():
@@ -97,6 +118,15 @@ def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) ->
         network.check(found, arrays)
     except ValueError as error:
         raise DataError(f"{meta.path} is damaged: {error}; {REMEDY}.") from error
+
+
+def _check_origin(meta: Fields) -> None:
+    if meta.content.get("origin") is None:  # models of versions up to 0.2 have none
+        return
+    try:
+        origin_of(meta.content["origin"])
+    except ValueError as error:
+        raise DataError(f"{meta.path} is damaged: of its origin, {error}; {REMEDY}.") from error
 
 
 def _check_shape(meta: Fields) -> None:

@@ -1,5 +1,6 @@
 """The verb `preprocess`: from the raw folder to the spike store of one split, with statistics."""
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
     tested = split == "train" and kind == "hdf5" and source.read(raw, description, store.TEST, params)
     tested = plausibility.digests(tested) if tested else set()
     whole = source.read(raw, description, split, params)
-    cropped = whole.crop(params.preprocess.trial_ms)
+    origin = store.Origin(kind, params.cochlea if source.audio else None)
+    cropped = dataclasses.replace(whole.crop(params.preprocess.trial_ms), origin=origin)
     warnings = plausibility.require_plausible(whole, cropped, split, in_seconds="files" in description)
     if copies := plausibility.shared(whole, tested):
         warnings.append(

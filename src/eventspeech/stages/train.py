@@ -9,7 +9,7 @@ read here. An interrupted training goes on from its checkpoint and ends with the
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +77,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
         "presented_samples": trainer.augmentation.presented,
         "validation_samples": len(held_out),
     }
-    model_file.save(outputs.weights, progress.best, _meta(job, who, trainer, progress, training.class_names))
+    model_file.save(outputs.weights, progress.best, _meta(job, who, trainer, progress, training))
     history.write(outputs.history, progress.rows)
     write_json(outputs.summary, _summary(params, job, who, counts, trainer, progress))
     outputs.checkpoint.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def _meta(
     who: dict[str, list[str]],
     trainer: Trainer,
     progress: checkpoint.Progress,
-    classes: Sequence[str],
+    training: store.SpikeStore,
 ) -> dict[str, Any]:
     """Return what the model file says of itself."""
     return {
@@ -142,9 +142,10 @@ def _meta(
         "epoch": progress.best_row().epoch,
         "network": trainer.network.as_dict(),
         "shape": trainer.shape.model_dump(mode="json"),
-        "class_names": list(classes),
+        "class_names": list(training.class_names),
         **who,
         "spike_count": trainer.augmentation.spike_count,
+        "origin": None if training.origin is None else training.origin.as_dict(),
     }
 
 

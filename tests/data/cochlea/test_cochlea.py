@@ -4,14 +4,20 @@
 """
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.signal
 import scipy.stats
 
 from eventspeech.data import cochlea
 from eventspeech.data.cochlea import encoder, membrane, native, nerve
+from eventspeech.data.cochlea.reference import NumbaKernels
+from eventspeech.data.cochlea.resampling import resample
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Cochlea
 
@@ -28,12 +34,12 @@ def reference():
 built = pytest.mark.skipif(native.library() is None, reason="the C kernels were not built (no C compiler)")
 
 
-@pytest.fixture(params=[encoder.NumbaKernels, pytest.param(native.NativeKernels, marks=built)], ids=["numba", "native"])
+@pytest.fixture(params=[NumbaKernels, pytest.param(native.NativeKernels, marks=built)], ids=["numba", "native"])
 def kernels(request):
     return request.param
 
 
-def all_velocities(stimulus, kernels=encoder.NumbaKernels):
+def all_velocities(stimulus, kernels=NumbaKernels):
     prepared = kernels(membrane.spectrum(stimulus))
     return np.concatenate([prepared.velocity(block) for block in range(membrane.BLOCKS)])[:CHANNELS]
 
@@ -304,3 +310,92 @@ def test_unusable_audio(audio, message):
 def test_padding_fits_any_length(samples):
     padded = membrane.padded_length(samples)
     assert padded >= samples and padded % 2 == 0 and padded < 1.1 * samples + 2
+
+
+@pytest.mark.parametrize("least", [16, 17, 480, 481, 511, 513, 24_001, 129_601, 10_007])
+def test_the_padded_length_is_the_next_that_transforms_quickly(least):
+    assert membrane.padded_length(2 * least - 2) == 2 * (scipy.fft.next_fast_len(least, real=True) - 1)
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 8_000, 11_025, 22_050, 32_000, 44_100, 96_000, 192_000])
+def test_resampling_is_scipys(rate_hz):
+    audio = np.random.default_rng(rate_hz).standard_normal(rate_hz // 50 + 7)
+    common = np.gcd(rate_hz, 48_000)
+    up, down = 48_000 // common, rate_hz // common
+    expected = scipy.signal.resample_poly(audio, up, down)
+    np.testing.assert_allclose(resample(audio, up, down), expected, rtol=0, atol=1e-14 * np.abs(expected).max())
+    assert not np.allclose(resample(audio[1:], up, down)[:500], expected[:500], atol=1e-3), (
+        "another sample to begin with"
+    )
+
+
+@pytest.fixture
+def small_table(monkeypatch, tmp_path):
+    """A table that is made at once, a cache of its own, and nothing remembered."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+    blocks = np.zeros((membrane.BLOCKS, membrane.TABLE_SIZE, 2 * membrane.BLOCK))
+    blocks[:, :7] = np.arange(1, 8)[:, None]
+    blocks[3, 7:9] = 5.0
+
+    def compute():
+        made.append(1)
+        return membrane.Table(blocks, np.arange(membrane.BLOCKS, dtype=float))
+
+    monkeypatch.setattr(membrane, "_computed", compute)
+    return made
+
+
+def fresh():
+    """Return what `table` gives a new process."""
+    return membrane.table.__wrapped__()
+
+
+def test_the_table_is_computed_once_for_all_processes(small_table, tmp_path):
+    first, again = fresh(), fresh()
+    assert len(small_table) == 1 and [path.suffix for path in (tmp_path / "eventspeech").iterdir()] == [".npz"]
+    np.testing.assert_array_equal(first.values, again.values)
+    np.testing.assert_array_equal(first.highest_hz, again.highest_hz)
+
+
+def test_a_damaged_table_is_made_anew(small_table, tmp_path):
+    fresh()
+    [place] = (tmp_path / "eventspeech").iterdir()
+    content = bytearray(place.read_bytes())
+    content[len(content) // 2] ^= 1
+    place.write_bytes(content)
+    assert fresh().values[0, 6, 0] == 7 and len(small_table) == 2
+    assert fresh().values[3, 8, 0] == 5 and len(small_table) == 2, "the whole one has taken its place"
+
+
+def test_another_processor_makes_its_own(small_table, monkeypatch):
+    fresh()
+    monkeypatch.setattr(membrane.machine, "cpu", lambda: "another")
+    fresh()
+    assert len(small_table) == 2
+
+
+def test_without_a_home_the_table_is_computed(small_table, monkeypatch):
+    monkeypatch.setattr(membrane.paths, "cache", lambda: None)
+    fresh()
+    fresh()
+    assert len(small_table) == 2
+
+
+def test_where_nobody_may_write_the_table_is_computed(small_table, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    fresh()
+    fresh()
+    assert len(small_table) == 2
+
+
+def test_encoding_imports_neither_numba_nor_scipy():
+    cochlea.encode(tone(800, 48_000, 0.03), 48_000, PARAMETERS, 0)  # the table is there now
+    code = (
+        "import sys, numpy as np; from eventspeech.data import cochlea; from eventspeech.params import Cochlea;"
+        "cochlea.encode(np.sin(np.arange(800.0)), 22_050, Cochlea(), 0);"
+        "print([name for name in ('numba', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n" or native.library() is None

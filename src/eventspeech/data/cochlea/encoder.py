@@ -4,15 +4,19 @@ import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.signal
 
 from eventspeech.data.audio import SHORTEST_S
-from eventspeech.data.cochlea import membrane, native, nerve
+from eventspeech.data.cochlea import membrane, native, physiology
+from eventspeech.data.cochlea.resampling import resample
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Cochlea
 from eventspeech.progress import track
+
+if TYPE_CHECKING:
+    from eventspeech.data.cochlea import reference
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def stimulus(audio: np.ndarray, rate_hz: int, level: float) -> np.ndarray:
         raise DataError("A recording is silent or holds NaN or infinite samples; remove it from the set or mend it.")
     if rate_hz != membrane.AUDIO_RATE_HZ:
         common = math.gcd(int(rate_hz), membrane.AUDIO_RATE_HZ)
-        audio = scipy.signal.resample_poly(audio, membrane.AUDIO_RATE_HZ // common, int(rate_hz) // common)
+        audio = resample(audio, membrane.AUDIO_RATE_HZ // common, int(rate_hz) // common)
     audio = audio * (level / np.sqrt(np.mean(audio**2)))
     half = len(audio) // 2
     ramp = np.hanning(2 * half)[:half]
@@ -52,31 +56,18 @@ def stimulus(audio: np.ndarray, rate_hz: int, level: float) -> np.ndarray:
     return audio
 
 
-class NumbaKernels:
-    """The readable reference; :class:`.native.NativeKernels` does the same.
-
-    Args:
-        stimulus: of one recording.
-    """
-
-    def __init__(self, stimulus: membrane.Spectrum):
-        self._stimulus = stimulus
-
-    def velocity(self, block: int) -> np.ndarray:
-        """Return the membrane's velocity in a block of channels, float64[BLOCK, K]."""
-        return membrane.velocity(self._stimulus, block)
-
-    def spikes(self, steps: int, seed: int, fibres: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield steps and channels of the spikes, some channels after the others, see :func:`.nerve.block_spikes`."""
-        for block in range(0, membrane.BLOCKS, 2):
-            # twice the channels in a row take less time each
-            velocity = np.concatenate([self.velocity(block), self.velocity(block + 1)])
-            yield nerve.block_spikes(velocity, steps, np.uint64(seed), block * membrane.BLOCK, fibres)
-
-
 def default_kernels() -> str:
     """Return ``native`` where the C kernels were built, else ``numba``."""
     return "numba" if native.library() is None else "native"
+
+
+def _kernels(name: str) -> "type[native.NativeKernels | reference.NumbaKernels]":
+    if name == "native":
+        return native.NativeKernels
+    # here, since numba takes longer to import than a word to encode
+    from eventspeech.data.cochlea import reference
+
+    return reference.NumbaKernels
 
 
 def encode(
@@ -102,14 +93,13 @@ def encode(
     # silence after the end makes the transforms fast; the spikes in it are not simulated
     padded = np.zeros(membrane.padded_length(len(prepared)))
     padded[: len(prepared)] = prepared
-    sets: dict[str, type[native.NativeKernels | NumbaKernels]] = {"native": native.NativeKernels, "numba": NumbaKernels}
-    chosen = sets[kernels or default_kernels()](membrane.spectrum(padded))
+    chosen = _kernels(kernels or default_kernels())(membrane.spectrum(padded))
     parts = list(chosen.spikes(steps, seed, parameters.fibres))
     times = np.concatenate([times for times, _ in parts])
     channels = np.concatenate([channels for _, channels in parts])
     order = np.lexsort((channels, times))
     order = order[channels[order] < CHANNELS]
-    return times[order] / nerve.STEPS_PER_MS, channels[order].astype(np.uint16)
+    return times[order] / physiology.STEPS_PER_MS, channels[order].astype(np.uint16)
 
 
 def warm_up(parameters: Cochlea) -> None:

@@ -1,21 +1,23 @@
 """Basilar membrane: hydrodynamic shallow-water model of Sieroka, Dosch, Rupp, JASA 120(1), 297 (2006), cgs units.
 
 Its transfer function (stimulus to velocity at a place) costs a Hankel function of a complex argument a value. As it
-is smooth in frequency, it is tabulated once a process, uniformly in log(f + 30 Hz), and interpolated for the
-frequencies of each recording; it falls so steeply above a place's own frequency that most of it may be skipped.
+is smooth in frequency, it is tabulated once, uniformly in log(f + 30 Hz), and interpolated for the frequencies of each
+recording; it falls so steeply above a place's own frequency that most of it may be skipped. The table is kept among
+the user's cached files, since a short recording takes less time than the table does.
 
-:func:`velocity` is the readable reference of the C kernels (``kernels.c``) and stands in where they were not built.
+SciPy is imported where the table is made, and not before: that takes longer than encoding a word.
 """
 
+import contextlib
 import functools
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
-import numba
 import numpy as np
-import scipy.fft
-import scipy.special
 
-from eventspeech.compiled import njit
+from eventspeech import files, machine, paths
+from eventspeech.errors import UserError
 from eventspeech.params import CHANNELS
 
 AUDIO_RATE_HZ = 48_000
@@ -80,13 +82,16 @@ def _phase(omega: np.ndarray, x: np.ndarray | float) -> np.ndarray:
 
 
 def _pressure(omega: np.ndarray, x: np.ndarray | float) -> np.ndarray:
+    import scipy.special
+
     phase = _phase(omega, x)
     return np.sqrt(phase / _wave_number(omega, x)) * scipy.special.hankel1(0, phase)
 
 
 def _input_impedance(omega: np.ndarray) -> np.ndarray:
+    from scipy import special as bessel
+
     z = 2 * omega / ALPHA_PER_CM * np.sqrt(2 / (HEIGHT_CM * STIFFNESS))
-    bessel = scipy.special
     return np.sqrt(2 * STIFFNESS / HEIGHT_CM) * (1j * bessel.j0(z) + bessel.y0(z)) / (bessel.j1(z) - 1j * bessel.y1(z))
 
 
@@ -111,7 +116,50 @@ def _table_axis() -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=1)
 def table() -> Table:
-    """Compute the table (about 2 s, once a process); values that are negligible stay zero."""
+    """Return the table: the cached one, or one computed (about 2 s) and cached."""
+    place = _cached()
+    if place is not None and place.is_file():
+        with contextlib.suppress(UserError, KeyError, ValueError):  # a damaged copy is made anew
+            return _spread(files.read_npz(place))
+    computed = _computed()
+    if place is not None:
+        with contextlib.suppress(UserError, OSError):  # no room, or a home that nobody may write to
+            files.write_npz(place, _gathered(computed), compress=False)
+    return computed
+
+
+def _cached() -> Path | None:
+    """Return where the table is kept: by the code that makes it, and by what may round otherwise."""
+    folder = paths.cache()
+    if folder is None:
+        return None
+    versions = [machine.version("numpy"), machine.version("scipy"), machine.cpu()]
+    code = Path(__file__).read_bytes() + str([*versions, CHANNELS]).encode()
+    return folder / f"membrane-{hashlib.sha256(code).hexdigest()[:16]}.npz"
+
+
+def _gathered(found: Table) -> dict[str, np.ndarray]:
+    """Return the table's arrays without the rows of zeros, which are half of it."""
+    rows = np.count_nonzero(found.values.any(axis=2), axis=1)
+    values = np.concatenate([block[:stop] for block, stop in zip(found.values, rows, strict=True)])
+    return {"rows": rows, "values": values, "highest_hz": found.highest_hz}
+
+
+def _spread(arrays: dict[str, np.ndarray]) -> Table:
+    """Return the table that :func:`_gathered` made smaller.
+
+    Raises:
+        KeyError, ValueError: it did not.
+    """
+    values = np.zeros((BLOCKS, TABLE_SIZE, 2 * BLOCK))
+    parts = np.split(arrays["values"], np.cumsum(arrays["rows"])[:-1])
+    for block, part in zip(values, parts, strict=True):
+        block[: len(part)] = part
+    return Table(values, arrays["highest_hz"])
+
+
+def _computed() -> Table:
+    """Compute the table; values that are negligible stay zero."""
     first, step = _table_axis()
     frequencies = np.exp(first + step * np.arange(TABLE_SIZE)) - TABLE_OFFSET_HZ
     # the last block is filled up with copies of the last place
@@ -130,7 +178,14 @@ def table() -> Table:
 
 def padded_length(samples: int) -> int:
     """Return the even length >= ``samples`` whose spectrum, 0 to Nyquist, has a length that transforms quickly."""
-    return 2 * (scipy.fft.next_fast_len(max((samples + 1) // 2 + 1, 16), real=True) - 1)
+    return 2 * (_next_smooth(max((samples + 1) // 2 + 1, 16)) - 1)
+
+
+def _next_smooth(least: int) -> int:
+    """Return the smallest product of powers of 2, 3 and 5 that is not below ``least``."""
+    powers_of_5 = [5**n for n in range(least.bit_length()) if 5**n < 2 * least]
+    odd = [five * 3**n for five in powers_of_5 for n in range(least.bit_length()) if five * 3**n < 2 * least]
+    return min(factor << max(0, (-(-least // factor) - 1).bit_length()) for factor in odd)
 
 
 @dataclass(frozen=True)
@@ -152,7 +207,7 @@ class Spectrum:
 
 def spectrum(stimulus: np.ndarray) -> Spectrum:
     """Transform a stimulus (float64[n] at 48 kHz; n even, see :func:`padded_length`, or any)."""
-    values = scipy.fft.rfft(stimulus)
+    values = np.fft.rfft(stimulus)
     # the reference evaluates bin k at 1 Hz + k (24 kHz - 1 Hz) / (K - 1), which keeps clear of zero
     frequencies = np.linspace(LOWEST_HZ, AUDIO_RATE_HZ / 2, len(values))
     first, step = _table_axis()
@@ -167,50 +222,6 @@ def spectrum(stimulus: np.ndarray) -> Spectrum:
     return Spectrum(values, frequencies, index, weights)
 
 
-def velocity(stimulus: Spectrum, block: int) -> np.ndarray:
-    """Return the velocity of the channels of a block, float64[BLOCK, K], at 24 kHz.
-
-    The reference takes the real part of the inverse transform of the K bins 0 .. Nyquist, as if they were a whole
-    spectrum: half the rate, half the amplitude, and the bins above 12 kHz act as negative frequencies. Only the
-    Hermitian part of such a spectrum has a real transform, so that a real inverse transform does.
-    """
-    bins, used = len(stimulus.values), used_bins(stimulus, block)
-    folded = np.zeros((BLOCK, bins // 2 + 1), np.complex128)
-    _apply(stimulus.values[:used], bins, stimulus.index, stimulus.weights, table().values[block], folded)
-    return scipy.fft.irfft(folded, bins, axis=1, overwrite_x=True)
-
-
 def used_bins(stimulus: Spectrum, block: int) -> int:
     """Return how many bins, from the lowest on, the block's channels respond to."""
     return int(np.searchsorted(stimulus.frequencies_hz, table().highest_hz[block], side="right"))
-
-
-@njit(nogil=True)
-def _apply(
-    values: np.ndarray, bins: int, index: np.ndarray, weights: np.ndarray, tabulated: np.ndarray, folded: np.ndarray
-) -> None:
-    """Multiply the spectrum by the interpolated transfer function and fold it to its Hermitian part."""
-    response = np.empty(2 * BLOCK)
-    for k in range(len(values)):
-        row = index[k]
-        _interpolate(tabulated[row : row + TAPS], weights[k], response)
-        a, b = 0.5 * values[k].real, 0.5 * values[k].imag
-        for channel in range(BLOCK):
-            re = a * response[channel] - b * response[BLOCK + channel]
-            im = a * response[BLOCK + channel] + b * response[channel]
-            if k == 0:
-                folded[channel, 0] = 2 * re
-                continue
-            if 2 * k <= bins:
-                folded[channel, k] += complex(re, im)
-            if 2 * k >= bins:
-                folded[channel, bins - k] += complex(re, -im)
-
-
-@numba.njit(nogil=True)
-def _interpolate(rows: np.ndarray, weights: np.ndarray, response: np.ndarray) -> None:
-    """Fill the weighted sum of six rows; rows of their own let the compiler vectorise the loop."""
-    w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    r0, r1, r2, r3, r4, r5 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
-    for c in range(len(response)):
-        response[c] = w0 * r0[c] + w1 * r1[c] + w2 * r2[c] + w3 * r3[c] + w4 * r4[c] + w5 * r5[c]

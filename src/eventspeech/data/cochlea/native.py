@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from eventspeech import compiled
-from eventspeech.data.cochlea import membrane, nerve
+from eventspeech.data.cochlea import membrane, physiology
 from eventspeech.data.cochlea.membrane import BLOCK, Spectrum
 
 
@@ -76,10 +76,12 @@ def _spikes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``velocity``: float64[rows, columns, BLOCK], where row r and column c hold sample r + c rows."""
     rows, columns, _ = velocity.shape
-    found = np.empty((2, nerve.most_spikes.py_func(BLOCK, steps)), np.int64)
-    bushy = np.array([nerve.BUSHY_WEIGHT / fibres / membrane.OUTPUT_RATE_HZ, nerve.DECAY_MEM, nerve.DECAY_SYN])
+    found = np.empty((2, physiology.most_spikes(BLOCK, steps)), np.int64)
+    bushy = np.array(
+        [physiology.BUSHY_WEIGHT / fibres / membrane.OUTPUT_RATE_HZ, physiology.DECAY_MEM, physiology.DECAY_SYN]
+    )
     count = compiled.call(
         _built(), "nerve_spikes", velocity, rows, columns, steps, seed, first_channel, fibres,
-        np.array(nerve.RESTING), bushy, found[0], found[1], returns=ctypes.c_int64,
+        np.array(physiology.RESTING), bushy, found[0], found[1], returns=ctypes.c_int64,
     )  # fmt: skip
     return found[0, :count], found[1, :count]

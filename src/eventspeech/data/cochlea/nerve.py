@@ -12,45 +12,30 @@ All loops over channels work on rows with adjacent channels, which the compiler 
 This is the readable reference of the C kernels (``kernels.c``), which give the same spikes, bit by bit.
 """
 
-import math
 from typing import Any
 
 import numba
 import numpy as np
 
 from eventspeech.compiled import njit
+from eventspeech.data.cochlea import physiology
 from eventspeech.data.cochlea.membrane import OUTPUT_RATE_HZ
-
-# Meddis 1986, 1988: rates per second, transmitter in units of the full pool
-REPLENISHMENT = 5.05  # y
-RELEASE = 2000.0  # g
-LOSS = 2500.0  # l
-REUPTAKE = 6580.0  # r
-REPROCESSING = 66.3  # x
-PERMEABILITY_A = 5.0
-PERMEABILITY_B = 300.0
-FIRING = 50_000.0  # h, spikes per second and unit of transmitter in the cleft
-POOL = 1.0  # M
-
-# Cramer et al. 2020
-BUSHY_WEIGHT = 13e3  # per second, shared out among the fibres
-TAU_MEM_MS = 1.0
-TAU_SYN_MS = 0.5
-REFRACTORY_STEPS = OUTPUT_RATE_HZ // 1000
-STEPS_PER_MS = OUTPUT_RATE_HZ / 1000
-
-DECAY_MEM = math.exp(-1.0 / (TAU_MEM_MS * STEPS_PER_MS))  # per step
-DECAY_SYN = math.exp(-1.0 / (TAU_SYN_MS * STEPS_PER_MS))
-
-
-def _resting() -> tuple[float, float, float]:
-    """Transmitter in pool, cleft and reprocessing store of a hair cell at rest."""
-    release = RELEASE * PERMEABILITY_A / (PERMEABILITY_A + PERMEABILITY_B)
-    cleft = POOL * REPLENISHMENT * release / (LOSS * release + REPLENISHMENT * (LOSS + REUPTAKE))
-    return cleft * (LOSS + REUPTAKE) / release, cleft, cleft * REUPTAKE / REPROCESSING
-
-
-RESTING = _resting()
+from eventspeech.data.cochlea.physiology import (
+    BUSHY_WEIGHT,
+    DECAY_MEM,
+    DECAY_SYN,
+    FIRING,
+    LOSS,
+    PERMEABILITY_A,
+    PERMEABILITY_B,
+    POOL,
+    REFRACTORY_STEPS,
+    RELEASE,
+    REPLENISHMENT,
+    REPROCESSING,
+    RESTING,
+    REUPTAKE,
+)
 
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"}}
 """numpy's division does not raise, which together with no NaN lets the compiler compute several channels at once.
@@ -254,10 +239,7 @@ def block_spikes(velocity, steps, seed, first_channel, fibres):
     return spikes[:count, 0].copy(), spikes[:count, 1].copy()
 
 
-@numba.njit(**COMPILED)
-def most_spikes(channels, steps):
-    """Return how many there may be: a bushy cell cannot fire sooner than 25 steps after its last spike."""
-    return channels * (steps // (REFRACTORY_STEPS + 1) + 2)
+most_spikes = numba.njit(**COMPILED)(physiology.most_spikes)
 
 
 @numba.njit(**COMPILED)

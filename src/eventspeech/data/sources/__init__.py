@@ -57,12 +57,14 @@ class Source:
         read: given a raw folder, its description, a split and the parameters (of ``cochlea`` at most), the split's
             spikes, all of them: what lies beyond the trial is cut off afterwards, so that it can be counted. The split
             train comes with the source's own validation split, marked, if it has one.
+        audio: its recordings become spikes by the cochlea model of this program.
     """
 
     words: Words
     make: Callable[[Params, Path], Made]
     splits: Callable[[Path, dict[str, Any]], list[str]]
     read: Callable[[Path, dict[str, Any], str, Params], SpikeStore]
+    audio: bool = False
 
 
 def named(name: str) -> Source:

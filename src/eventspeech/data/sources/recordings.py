@@ -276,5 +276,5 @@ def _make(params: Params, out: Path) -> Made:
 
 SOURCE = Source(
     Words("a folder of recordings, through the cochlea model of SHD", "own recordings", "OWN RECORDINGS, not SHD"),
-    _make, recordings_index.splits, encoding.read,
+    _make, recordings_index.splits, encoding.read, audio=True,
 )  # fmt: skip
