@@ -1,8 +1,11 @@
 """Folders of recordings and manifests as a source."""
 
 import csv
+import itertools
 import os
+import re
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from eventspeech.data import recordings_index
 from eventspeech.data.recordings_index import read_index
 from eventspeech.data.sources import recordings
 from eventspeech.errors import DataError, ParameterError
-from eventspeech.params import Recordings
+from eventspeech.params import Recordings, yaml12
 
 
 @pytest.fixture
@@ -429,3 +432,34 @@ def test_a_manifest_that_is_no_file_is_not_waited_for(tmp_path):
     for name in ("list.csv", "."):
         with pytest.raises(DataError, match=r"is not a file; correct download\.recordings\.manifest"):
             index(tmp_path / "raw", folder=None, manifest=str(tmp_path / name))
+
+
+SPEAKERS = {
+    "0a7c2a8d": "test",
+    "0b09edd3": "test",
+    "0132a06d": "validation",
+    "01b4757a": "validation",
+    "0c2ca723": "train",
+}
+
+
+def test_the_page_on_data_keeps_its_word(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    patterns, official = (yaml12.parse(block, "docs/data.md") for block in re.findall(r"```yaml\n(.*?)```", page, re.S))
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/recordings")
+    for number, (word, speaker) in enumerate(itertools.product(("yes", "no"), SPEAKERS)):
+        write_tone(folder / word / f"{speaker}_nohash_{number % 3}.wav", 300 + 40 * number)
+    write_tone(folder / "_background_noise_" / "pink_noise.wav", 990)
+    for name, split in {"validation_list.txt": "validation", "testing_list.txt": "test"}.items():
+        chosen = [path.relative_to(folder).as_posix() for path in folder.glob("*/*_nohash_*")]
+        chosen = [path for path in chosen if SPEAKERS[path.split("/")[1].split("_")[0]] == split]
+        (folder / name).write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    exec(compile(script, "docs/data.md", "exec"), {})
+    by_list = recordings.index(Recordings(**official["download"]["recordings"]), Path("list"))
+    by_name = recordings.index(Recordings(**patterns["download"]["recordings"]), Path("name"))
+    assert {(one.speaker, one.split) for one in by_list} == set(SPEAKERS.items())
+    tested = {one.speaker for one in by_name if one.split == "test"}
+    assert len(by_list) == len(by_name) == 10
+    assert tested == {speaker for speaker, split in SPEAKERS.items() if split == "test"}
