@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from support import fake_results
 from support.studies import compare, load, make
 
-from eventspeech.report import claims, closing, figures, formats, published, show, tables, text
+from eventspeech.report import captions, claims, closing, figures, formats, published, show, tables, text
 
 FIGURES = [
     "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
@@ -25,8 +25,10 @@ def test_what_was_not_measured_says_why(study):
     assert (gpu["status"] == "not measured").all()
     assert (gpu["reason"] == "no NVIDIA driver on this machine").all()
     assert (gpu["time of an epoch (s)"] == "").all()
-    written = [entry.get_text() for axes in figures.profile(study).axes for entry in axes.texts]
-    assert any("GPU: not measured" in entry for entry in written)
+    time, energy = figures.profile(study).axes
+    assert time.get_title("left") == "GPU: not measured (see table)"
+    (told,) = (entry.get_text().replace("\n", " ") for entry in energy.texts)
+    assert told.startswith("The energy of an epoch was not measured here (CPU: RAPL counters") and not energy.axison
     finding, energy = (found for found in claims.findings(study) if found.claim in published.OF_DEVICES)
     assert finding.status == claims.UNTESTABLE
     assert "no NVIDIA driver on this machine" in finding.sentence
@@ -39,7 +41,7 @@ def test_one_seed_renders_and_decides_nothing(tmp_path):
         getattr(figures, name)(study)
     assert {f.status for f in claims.findings(study)} <= {claims.UNDECIDED, claims.UNTESTABLE}
     assert "[" not in tables.accuracies(study).iloc[0]["test (%)"]
-    assert "no interval" in text.interval_caption(study, "mean_curves")
+    assert "no interval" in captions.caption(study, captions.FIGURES["mean_curves"])
 
 
 def test_a_single_loss_renders(tmp_path):
@@ -124,9 +126,9 @@ def test_a_study_of_collapsed_runs_and_one_of_single_epochs_render(own):
     everything(load(root, chosen))
 
 
-def test_an_empty_table_says_so(tmp_path, monkeypatch):
+def test_an_empty_table_says_so(study, tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(show, "display", shown.append)
+    monkeypatch.setattr(show, "display", lambda content, **_: shown.append(content))
     monkeypatch.setattr(show, "_log_to_standard_error", lambda: None)
-    show.Shower(tmp_path, ["png"]).table(pd.DataFrame([]), "differences", "A caption.")
-    assert "Nothing in this study" in shown[-1].data
+    show.Shower(study, tmp_path, {}).table(lambda _: pd.DataFrame([]), name="differences")
+    assert "Nothing in this study" in shown[-1]["text/html"]

@@ -56,7 +56,10 @@ def test_every_output_is_there(rendered):
 
 def test_the_page_stands_alone_and_names_no_folder_of_this_machine(rendered):
     page = (rendered / "reports" / "study.html").read_text(encoding="utf-8")
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert not re.findall(r'(?:src|srcset)="(?!data:)', page)
+    links = {link.split("#")[0] for link in re.findall(r'href="([^"]*)"', page)} - {""}
+    assert len(links) > 30 and all((rendered / "reports" / link).resolve().exists() for link in links)
+    assert all((rendered / "reports" / link).resolve().is_relative_to(rendered) for link in links)
     assert "<script" not in page and "@import" not in page
     assert "SYNTHETIC SPEECH" in page
     assert "study_results.load" not in page  # the code is in the notebook
@@ -82,7 +85,7 @@ def test_the_page_shows_the_numbers_of_the_files(rendered):
     losses = pd.read_csv(rendered / "results" / "compare" / "losses.csv").set_index("loss")
     assert f"{100 * losses.loc['gaussian', 'test_mean']:.1f} [" in page
     baseline = json.loads((rendered / "results" / "evaluate" / "baseline" / "held_out" / "metrics.json").read_text())
-    assert f'<td class="number">{100 * baseline["accuracy"]:.1f}</td>' in page
+    assert f'data-column="test (%)" class="number"><span>{100 * baseline["accuracy"]:.1f}</span></td>' in page
 
 
 def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):

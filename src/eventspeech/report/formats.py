@@ -53,10 +53,15 @@ def latex(table: pd.DataFrame) -> str:
     return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def as_html(table: pd.DataFrame, over: Sequence[str] = ()) -> str:
+FEW_COLUMNS = 4
+"""A table of more becomes cards where the page is narrow."""
+
+
+def as_html(table: pd.DataFrame, over: Sequence[str] = (), name: str = "") -> str:
     """Return a table as HTML, columns of numbers flush right.
 
     The columns ``over`` stand as a line of their own over the rows that share their values, in place of once a row.
+    Roles are written out, since cards are no table to a screen reader otherwise; ``name`` is read to it.
     """
 
     def numeric(column: str) -> bool:
@@ -65,19 +70,36 @@ def as_html(table: pd.DataFrame, over: Sequence[str] = ()) -> str:
 
     columns = [column for column in table.columns if column not in over]
     classes = {column: ' class="number"' if numeric(column) else "" for column in columns}
-    head = "".join(f"<th{classes[column]}>{html.escape(str(column))}</th>" for column in columns)
+    head = "".join(
+        f'<th role="columnheader" scope="col"{classes[column]}>{html.escape(str(column))}</th>' for column in columns
+    )
     body, shared = "", None
     for _, row in table.iterrows():
         values = [str(row[column]) for column in over]
         if values != shared:
             shared = values
             body += _line_over(values, len(columns)) if over else ""
-        cells = "".join(f"<td{classes[column]}>{html.escape(str(row[column]))}</td>" for column in columns)
-        body += f"<tr>{cells}</tr>"
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        cells = "".join(_cell(column, row[column], classes[column], first=column == columns[0]) for column in columns)
+        body += f'<tr role="row">{cells}</tr>'
+    kind = "wide" if len(columns) > FEW_COLUMNS else "few"
+    told = f' aria-label="{html.escape(name)}"' if name else ""
+    # what is wider than the page can be moved by keyboard, too
+    return (
+        f'<div class="table" role="group"{told} tabindex="0"><table class="{kind}" role="table"><thead role="rowgroup">'
+        f'<tr role="row">{head}</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
+    )
+
+
+def _cell(column: str, value: Any, attributes: str, first: bool) -> str:
+    """Return a cell, which says its column where the row is a card; the first one names the row."""
+    tag, role = ("th", 'role="rowheader" scope="row"') if first else ("td", 'role="cell"')
+    name, text = html.escape(str(column)), html.escape(str(value))
+    return f'<{tag} {role} data-column="{name}"{attributes}><span>{text}</span></{tag}>'
 
 
 def _line_over(values: list[str], columns: int) -> str:
     first, *others = (html.escape(value) for value in values)
     rest = f" <span>{' · '.join(others)}</span>" if others else ""
-    return f'<tr class="over"><th colspan="{columns}" scope="rowgroup">{first}{rest}</th></tr>'
+    return (
+        f'<tr class="over" role="row"><th colspan="{columns}" role="rowheader" scope="rowgroup">{first}{rest}</th></tr>'
+    )

@@ -1,4 +1,4 @@
-"""The words of the report: header, captions of one sentence, and the findings beside the figures they judge."""
+"""The words of the report: its header, and the findings beside the figures they judge."""
 
 import html
 
@@ -10,52 +10,6 @@ from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
 from eventspeech.report.words import HELD_OUT, capital, percent, short, title, with_interval
-
-CAPTIONS = {
-    "weightings": "The weights under which the output voltage is summed; the legend gives each mean over the trial "
-    "(for losses that read the outputs otherwise, what they read).",
-    "inputs": "Input spikes of several words (columns) and speakers (rows) of the training set, one dot a spike.",
-    "example": "One test sample through the trained networks of the first seed: input spikes (top), spikes of the "
-    "hidden neurons (middle) and output voltages, which the end of the trial cuts off (bottom).",
-    "data_set": "Statistics of the two splits as the networks receive them; of the training split, samples are learned "
-    "from or held out for validation (told for the first fold).",
-    "training_curves": "Validation accuracy by epoch, every run a line, its best epoch a dot.",
-    "mean_curves": "Mean validation accuracy over seeds with {confidence} % intervals (bands): losses as they are, "
-    "and those whose mean weight equals the reference's.",
-    "time_to_accuracy": "First epoch that reaches a validation accuracy, with {confidence} % intervals; a run that "
-    "never does counts as infinitely late in the median.",
-    "generalisation": "Training against validation accuracy, means over seeds: the gap is what does not carry over to "
-    "what was held out.",
-    "activity": "Hidden spikes per neuron and trial (left) and training loss (right) by epoch, every run a line; "
-    "losses of unequal mean weight are not on one scale.",
-    "test_accuracy": "Test accuracy of every run (dots) with mean and {confidence} % interval over seeds (diamonds), "
-    "beside logistic regression and chance.",
-    "time_steps": "The same weights and events at other time steps, with half a step of dead time after a spike, as "
-    "every grid has it (dots), and with that of the trained step (circles): test accuracy, activity and the share of "
-    "predictions that are those of the trained step, mean over seeds with {confidence} % intervals (bands).",
-    "folds": "Validation accuracy of each fold, mean ± standard deviation over seeds, and its paired difference from "
-    "the reference; last, mean ± standard deviation over the folds.",
-    "accuracies": "Accuracies in percent, mean over seeds with {confidence} % intervals in brackets, beside the "
-    "published numbers on SHD.",
-    "speakers": "Test accuracy by speaker, mean (dots) and range (lines) over runs, the shaded ones "
-    "never heard in training (those held out for validation chose the epoch).",
-    "runs": "Every run of the study.",
-    "differences": "Paired differences from the reference with {confidence} % intervals; filled marks: the interval "
-    "excludes zero.",
-    "differences_table": "Paired differences from the reference with {confidence} % intervals and paired t-tests; "
-    "detectable: the smallest true difference that this many seeds would have shown with a probability of 80 %.",
-    "ablation": "Paired differences of each change from the reference with {confidence} % intervals, that which helps "
-    "most first; filled marks: the interval over seeds excludes zero.",
-    "ablation_table": "What each entry changes, its validation accuracy, and paired differences from the reference, "
-    "mean over seeds with {confidence} % intervals, and the same intervals over folds.",
-    "profile_table": "Time, power, energy and memory of training, and what the batch size does to learning; what was "
-    "not measured is empty or left out, and the reason says why.",
-    "energy_by_time": "Energy against time of a training epoch, both axes logarithmic; numbers are batch sizes, bars "
-    "least and most of the trials.",
-    "machines": "Machine, versions and commit of this report, of the trainings and of the measurements.",
-    "parameters": "Every parameter of the study, defaults included.",
-}
-
 
 ABLATION = """\
 ## Which pieces help: the ablation
@@ -78,29 +32,6 @@ refractory period makes up for it. Both are shown."""
 SAME_ACCURACY, SAME_PREDICTIONS = 0.02, 0.95
 """A network that computes the same at another time step differs by so much in accuracy at most, and predicts so often
 the same at least."""
-
-
-def interval_caption(results: Results, name: str) -> str:
-    """Return a caption that names the confidence of its intervals, or the lack of them with one seed."""
-    caption = CAPTIONS[name].format(confidence=f"{100 * results.params.compare.confidence:g}")
-    if len(results.seeds) > 1:
-        return caption
-    return f"{caption[:-1]} (one seed: no interval)."
-
-
-def confusion_caption(loss: str) -> str:
-    """Return the caption of a loss's confusion matrix."""
-    return f"Words spoken and words predicted with the loss {title(loss)}, in percent of each spoken word, runs added."
-
-
-def profile_caption(results: Results) -> str:
-    """Return the caption of the time and energy figure, with the size of the measured epoch."""
-    samples = sorted({row["samples"] for row in results.profile if row.get("epoch_time_s") is not None})
-    size = f" of {samples[0]} samples" if len(samples) == 1 else ""
-    return (
-        f"Time (left) and energy (right) of a training epoch{size}, by device and batch size, both axes logarithmic; "
-        "bars: least and most of the trials."
-    )
 
 
 def header(results: Results) -> str:

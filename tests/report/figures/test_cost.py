@@ -11,9 +11,10 @@ def test_energy_stands_against_time_with_batch_sizes_along_the_curve(tmp_path):
     axes = figures.energy_by_time(study).axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert [entry.get_text() for entry in axes.texts] == ["1", "8", "32"]
-    assert [entry.get_text() for entry in axes.get_legend().get_texts()] == ["GPU"], "energy of the CPU is unknown"
+    shown = [entry.get_text() for entry in axes.figure.legends[0].get_texts()]
+    assert shown == ["GPU"], "energy of the CPU is unknown"
     rows = [row for row in study.profile if row["device"] == "cuda"]
-    np.testing.assert_allclose(axes.lines[1].get_ydata(), [row["energy_per_epoch_j"] for row in rows])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [row["energy_per_epoch_j"] for row in rows])
     (bar,) = axes.containers[0].lines[2][1].get_segments()
     np.testing.assert_allclose(bar[:, 1], [240 * 0.05, 255 * 0.05])
     table = tables.profile(study).set_index(["device", "batch size"])

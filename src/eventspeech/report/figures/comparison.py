@@ -10,11 +10,12 @@ from matplotlib.lines import Line2D
 from eventspeech.report.figures.style import (
     BETTER,
     GREY,
-    WIDTH,
     WORSE,
     dot,
+    is_narrow,
     legend,
     loss_label,
+    panels,
     sentence,
     styled,
     verdict_colour,
@@ -31,22 +32,23 @@ def differences(results: Results) -> Figure:
     """Draw paired differences from the reference with intervals (a forest plot) and the verdict of each."""
     table = results.compare["differences"]
     early = int(results.compare_summary["early_epochs"])
-    panels = {
+    by_loss = {
         loss: table[table["loss"] == loss] for loss in results.compared if loss != results.params.compare.reference
     }
-    if not panels:
-        return sentence(WIDTH, "one loss in the study: nothing to compare")
-    rows = max(len(rows) for rows in panels.values())
-    figure = Figure(figsize=(WIDTH, 0.26 * rows * len(panels) + 0.9), layout="constrained")
-    grid = figure.subplots(len(panels), 2, width_ratios=[1.6, 1], squeeze=False, sharex="col")
-    for (left, right), (loss, rows_of_loss) in zip(grid, panels.items(), strict=True):
+    if not by_loss:
+        return sentence("one loss in the study: nothing to compare")
+    rows = max(len(rows) for rows in by_loss.values())
+    height = 0.26 * rows * len(by_loss) + 0.9
+    figure, grid = panels(len(by_loss), 2, height, width_ratios=[1.6, 1], sharex="col", by_columns=True)
+    for (left, right), (loss, rows_of_loss) in zip(grid, by_loss.items(), strict=True):
         points = rows_of_loss["unit"] == "fraction"
         _forest(left, rows_of_loss[points], 100.0, early)
         _forest(right, rows_of_loss[~points], 1.0, early)
-        left.set_title(f"{loss_label(loss)} minus {loss_label(results.params.compare.reference)}")
+        between = "\nminus " if is_narrow() else " minus "
+        left.set_title(f"{loss_label(loss)}{between}{loss_label(results.params.compare.reference)}")
     if not np.isfinite(table.loc[table["unit"] == "epochs", "mean"]).any():
         grid[-1, 1].set_xticks([])
-    grid[-1, 0].set_xlabel("difference of accuracy (percentage points)")
+    grid[-1, 0].set_xlabel("difference (points)" if is_narrow() else "difference of accuracy (percentage points)")
     grid[-1, 1].set_xlabel("difference (epochs)")
     return figure
 
@@ -82,9 +84,8 @@ def ablation(results: Results) -> Figure:
     """
     names, early = ablation_order(results), int(results.compare_summary["early_epochs"])
     measures = ablation_measures(results)
-    figure = Figure(figsize=(WIDTH, 0.24 * len(names) + 1.2), layout="constrained")
-    grid = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
-    for axes, measure in zip(grid, measures, strict=True):
+    figure, grid = panels(1, len(measures), 0.24 * len(names) + 1.2, sharey=True)
+    for axes, measure in zip(grid[0], measures, strict=True):
         ends = []
         for place, loss in enumerate(names):
             row = results.difference(loss, measure)
@@ -92,11 +93,12 @@ def ablation(results: Results) -> Figure:
             ends += [abs(value) for value in bounds if np.isfinite(value)]
         axes.axvline(0, color="black", linewidth=0.8, zorder=1)
         axes.set_title(measure_name(measure, early))
-        axes.set_xlabel(f"minus {loss_label(results.params.compare.reference, 16)} (percentage points)")
+        unit = "points" if is_narrow() else "percentage points"
+        axes.set_xlabel(f"minus {loss_label(results.params.compare.reference, 16)} ({unit})")
         axes.set_xlim(-1.12 * max(ends, default=1), 1.12 * max(ends, default=1))
         axes.grid(False, axis="y")
-    grid[0].set_yticks(range(len(names)), [loss_label(loss) for loss in names])
-    grid[0].set_ylim(len(names) - 0.4, -0.6)
+    grid[0, 0].set_yticks(range(len(names)), [loss_label(loss) for loss in names])
+    grid[0, 0].set_ylim(len(names) - 0.4, -0.6)
     confidence = f"{100 * results.params.compare.confidence:g} % interval over"
     marks, texts = [Line2D([], [], color=GREY, linewidth=2.2)], [f"{confidence} seeds"]
     if len(results.folds) > 1:

@@ -14,11 +14,11 @@ from eventspeech.params import WEIGHTED
 from eventspeech.report.figures.style import (
     GREY,
     RED,
-    WIDTH,
     label,
     legend,
     look,
     loss_label,
+    panels,
     styled,
 )
 from eventspeech.report.results import Results
@@ -30,8 +30,8 @@ from eventspeech.report.words import (
 @styled
 def weightings(results: Results) -> Figure:
     """Draw w(x) of the study's losses, with the mean weight in the legend; losses without a weight are named there."""
-    figure = Figure(figsize=(4.6, 2.8), layout="constrained")
-    axes = figure.subplots()
+    figure, grid = panels(1, 1, 2.8, width=4.6)
+    axes = grid[0, 0]
     x = np.linspace(0, 1, 501)
     drawn = _with_own_shape(results)
     for loss in drawn:
@@ -45,7 +45,8 @@ def weightings(results: Results) -> Figure:
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     # names of what has no weight are long
     short = all(results.params.shape[loss].kind in WEIGHTED for loss in drawn)
-    legend(figure, *axes.get_legend_handles_labels(), most=2 if short else 1)
+    marks, texts = axes.get_legend_handles_labels()
+    legend(figure, marks, texts, most=2 if short else 1)
     return figure
 
 
@@ -67,9 +68,7 @@ def inputs(results: Results) -> Figure:
     words = words[np.linspace(0, len(words) - 1, min(4, len(words))).astype(int)]
     speakers = np.unique(data.speakers)
     speakers = speakers[np.linspace(0, len(speakers) - 1, min(2, len(speakers))).astype(int)]
-    size = (WIDTH, 1.5 * len(speakers) + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(speakers), len(words), sharex=True, sharey=True, squeeze=False)
+    figure, grid = panels(len(speakers), len(words), 1.5 * len(speakers) + 0.6, sharex=True, sharey=True)
     for row, speaker in zip(grid, speakers, strict=True):
         for axes, word in zip(row, words, strict=True):
             found = np.flatnonzero((data.labels == word) & (data.speakers == speaker))
@@ -99,8 +98,7 @@ def _raster(axes: Axes, times: np.ndarray, units: np.ndarray, colour: str = "bla
 def example(results: Results) -> Figure:
     """Draw input, hidden spikes and output voltages of one test sample, a column a loss (seed: the first)."""
     shown = results.losses[:3]
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    grid = figure.subplots(3, len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=[1, 1, 1.3])
+    figure, grid = panels(3, len(shown), 4.6, by_columns=True, sharex=True, sharey="row", height_ratios=[1, 1, 1.3])
     trial = max(float(results.examples[loss]["trial_ms"]) for loss in shown)
     for column, loss in zip(grid.T, shown, strict=True):
         _example_column(column, results, loss)

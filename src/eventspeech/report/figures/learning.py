@@ -11,10 +11,12 @@ from eventspeech.report.figures.style import (
     GREY,
     WIDTH,
     dot,
+    is_narrow,
     label,
     legend,
     look,
     loss_label,
+    panels,
     percent_axis,
     rule,
     styled,
@@ -55,9 +57,10 @@ def _panels(results: Results, count: int) -> tuple[Figure, list[Axes]]:
     epochs = max(len(run["history"]["epoch"]) for run in results.runs.values())
     columns = min(3, count)
     rows = math.ceil(count / columns)
+    if is_narrow():
+        rows, columns = count, 1
     width = WIDTH if columns > 1 else 4.0
-    figure = Figure(figsize=(width, 2.3 * rows + 0.4), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure, grid = panels(rows, columns, 2.3 * rows + 0.4, width=width, sharex=True, sharey=True)
     for axes, above in zip(grid.flat[count:], grid.flat[count - columns :], strict=False):
         axes.set_visible(False)
         above.tick_params(labelbottom=True)  # the lowest of its column
@@ -77,12 +80,12 @@ def mean_curves(results: Results) -> Figure:
     matched = [loss for loss in others if results.same_mean_weight(loss)]
     raw = [loss for loss in others if loss not in matched]
     groups = {"weights as they are": raw, "weights of equal mean": matched}
-    panels = [(text, [reference, *members]) for text, members in groups.items() if members]
-    panels += [(loss_label(loss), [reference, loss]) for loss in results.ablated]
-    panels = panels or [("", [reference])]
-    figure, grid = _panels(results, len(panels))
+    shown = [(text, [reference, *members]) for text, members in groups.items() if members]
+    shown += [(loss_label(loss), [reference, loss]) for loss in results.ablated]
+    shown = shown or [("", [reference])]
+    figure, grid = _panels(results, len(shown))
     table = results.compare["curves"]
-    for axes, (text, members) in zip(grid, panels, strict=True):
+    for axes, (text, members) in zip(grid, shown, strict=True):
         for loss in members:
             rows = table[table["loss"] == loss]
             style = look(results, loss)
@@ -121,8 +124,8 @@ def generalisation(results: Results) -> Figure:
 @styled
 def activity(results: Results) -> Figure:
     """Draw hidden spikes per neuron and trial, and mean training loss, by epoch, every seed a thin line."""
-    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, grid = panels(1, 2, 2.7)
+    left, right = grid[0]
     for loss in results.compared:
         for run in results.of(loss):
             history = run["history"]

@@ -5,14 +5,18 @@ throughout (colours of Okabe and Ito, told apart by colour-blind readers and, by
 """
 
 import contextlib
+import contextvars
 import functools
 import io
+import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib.style
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,26 +36,127 @@ GREY = "#777777"
 RED = "#B00020"
 BETTER, WORSE = "#009E73", "#D55E00"
 
+NARROW = 3.5
+"""Width of a figure for a phone, in inches: its panels stand one below the other."""
+
+_narrow = contextvars.ContextVar("narrow", default=False)
+
+
+@contextlib.contextmanager
+def for_phones() -> Iterator[None]:
+    """Draw figures of width :data:`NARROW`, their panels one below the other."""
+    token = _narrow.set(True)
+    try:
+        yield
+    finally:
+        _narrow.reset(token)
+
+
+def is_narrow() -> bool:
+    """Whether figures are drawn for phones."""
+    return _narrow.get()
+
+
+def page_width() -> float:
+    """Return the greatest width of a figure, in inches."""
+    return NARROW if is_narrow() else WIDTH
+
+
+Shared = bool | Literal["col", "row"]
+"""Which panels have an axis in common: all, none, those of a column or those of a row."""
+
+
+def panels(
+    rows: int,
+    columns: int,
+    height: float,
+    width: float = WIDTH,
+    by_columns: bool = False,
+    sharex: Shared = False,
+    sharey: Shared = False,
+    **ratios: Sequence[float],
+) -> tuple[Figure, Any]:
+    """Return a figure and its panels, an array of Axes [rows, columns].
+
+    For phones the same array stands in one column: row by row, or column by column.
+
+    Args:
+        rows, columns: of the array.
+        height, width: of the figure, in inches.
+        by_columns: whether the panels of a column belong together.
+        sharex, sharey: as of ``Figure.subplots``.
+        ratios: ``height_ratios`` and ``width_ratios``.
+    """
+    if not is_narrow():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots(
+            rows, columns, squeeze=False, sharex=sharex, sharey=sharey,
+            height_ratios=ratios.get("height_ratios"), width_ratios=ratios.get("width_ratios"),
+        )  # fmt: skip
+    tall = np.repeat(np.broadcast_to(ratios.get("height_ratios", 1.0), rows)[:, None], columns, axis=1)
+    figure = Stacked(figsize=(NARROW, height * columns), layout="constrained")
+    order: Literal["F", "C"] = "F" if by_columns else "C"
+    places = figure.add_gridspec(rows * columns, 1, height_ratios=tall.ravel(order))
+    index = np.arange(rows * columns).reshape((rows, columns), order=order)
+    grid = np.empty((rows, columns), object)
+    for row, column in np.ndindex(rows, columns):
+        # that which it shares its axes with: the first of all, of its column or row, or none
+        first = {True: grid[0, 0], "col": grid[0, column], "row": grid[row, 0], False: None}
+        shared = {"sharex": first[sharex], "sharey": first[sharey]}
+        grid[row, column] = figure.add_subplot(places[int(index[row, column])], **shared)
+    figure.grid = grid
+    return figure, grid
+
+
+class Stacked(Figure):
+    """A figure whose array of panels, ``grid``, stands in one column."""
+
+    grid: Any
+
+    def complete_labels(self) -> None:
+        """Give every panel the labels of axes that only those at the edge of the array have."""
+        shown = [(at, axes) for at, axes in np.ndenumerate(self.grid) if axes.axison]
+        for (row, column), axes in shown:
+            axes.set_ylabel(axes.get_ylabel() or self.grid[row, 0].get_ylabel())
+            axes.set_xlabel(axes.get_xlabel() or self.grid[-1, column].get_xlabel())
+
 
 def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw in the report's style and print the data set's label above the figure."""
+    return _drawn(function, labelled=True)
 
+
+def background(function: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw in the report's style what shows no data."""
+    return _drawn(function, labelled=False)
+
+
+def _drawn(function: Callable[..., Figure], labelled: bool) -> Callable[..., Figure]:
     @functools.wraps(function)
     def drawn(results: Results, *arguments: object) -> Figure:
         names = frozenset(_names(results))
         glyphs.tell_missing(names)
         with in_style(glyphs.families(names)):
             figure = function(results, *arguments)
-            if results.label:
-                height = figure.get_size_inches()[1]
-                _engine(figure).set(rect=(0, 0, 1, 1 - 0.2 / height))
-                figure.text(0.995, 1 - 0.04 / height, results.label, ha="right", va="top", fontsize=6.5, color=RED)
+            if isinstance(figure, Stacked):
+                figure.complete_labels()
+            if results.label and labelled:
+                _print_above(figure, results.label)
             # one layout for all formats: it costs more than drawing
             _engine(figure).execute(figure)
             figure.set_layout_engine("none")
         return figure
 
     return drawn
+
+
+def _print_above(figure: Figure, text: str) -> None:
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(text, int(width / 0.05))  # inches of a letter
+    figure.set_size_inches(width, height + 0.12 * (len(lines) - 1))
+    height = figure.get_size_inches()[1]
+    _engine(figure).set(rect=(0, 0, 1, 1 - (0.08 + 0.12 * len(lines)) / height))
+    figure.text(0.995, 1 - 0.04 / height, "\n".join(lines), ha="right", va="top", fontsize=6.5, color=RED)
 
 
 def _engine(figure: Figure) -> ConstrainedLayoutEngine:
@@ -98,9 +203,10 @@ def legend(figure: Figure, marks: Sequence[Artist], texts: Sequence[str], most: 
 
 
 def _width(widths: Sequence[float], columns: int) -> float:
-    """Return how wide a legend is that is filled column by column."""
-    rows = math.ceil(len(widths) / columns)
-    return sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+    """Return how wide a legend is: matplotlib fills it column by column, the first ones with one more entry."""
+    rows, longer = divmod(len(widths), columns)
+    ends = np.cumsum([0, *(rows + (column < longer) for column in range(columns))])
+    return sum(max(widths[first:end], default=0.0) for first, end in itertools.pairwise(ends))
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
@@ -133,12 +239,13 @@ def look(results: Results, loss: str) -> dict[str, Any]:
     return {"color": COLOURS[place], "linestyle": LINES[(place + again) % len(LINES)]}
 
 
-def sentence(width: float, text: str) -> Figure:
+def sentence(text: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
-    figure = Figure(figsize=(width, 1.1), layout="constrained")
+    lines = textwrap.wrap(text, int(page_width() / 0.07))
+    figure = Figure(figsize=(page_width(), 0.7 + 0.14 * len(lines)), layout="constrained")
     axes = figure.subplots()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
+    axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", transform=axes.transAxes)
     return figure
 
 

@@ -12,12 +12,16 @@ from matplotlib.lines import Line2D
 from eventspeech.records.metrics import DEAD_TIMES, KEPT
 from eventspeech.report.figures.style import (
     GREY,
+    NARROW,
     WIDTH,
     dot,
+    is_narrow,
     label,
     legend,
     look,
     loss_label,
+    page_width,
+    panels,
     percent_axis,
     rule,
     styled,
@@ -43,8 +47,8 @@ def test_accuracy(results: Results) -> Figure:
     names = [loss_label(loss) if crowded else loss_label(loss).replace(" ", "\n") for loss in results.losses]
     longest = max(map(len, names)) if crowded else 0
     height = 3.0 + 0.035 * max(0, longest - 12)  # inches; what slanted names beyond a dozen letters take
-    figure = Figure(figsize=(WIDTH if len(kinds) > 1 else 3.5, height), layout="constrained")
-    grid = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    figure, grid = panels(1, len(kinds), height, width=WIDTH if len(kinds) > 1 else 3.5, sharey=True)
+    grid = grid[0]
     for axes, (suffix, (key, text)) in zip(grid, kinds.items(), strict=True):
         for place, loss in enumerate(results.losses):
             _dots_and_interval(axes, results, loss, place, key, f"test{suffix}")
@@ -82,14 +86,13 @@ def time_steps(results: Results) -> Figure:
 
     Each loss has a line for every kind of dead time.
     """
-    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
-    panels = {
+    shown = {
         "accuracy": "test accuracy (%)",
         "hidden_spikes": "hidden spikes\nper neuron and trial",
         "agreement": "predictions as at\nthe trained step (%)",
     }
-    grid = figure.subplots(1, len(panels))
-    for axes, (measure, text) in zip(grid, panels.items(), strict=True):
+    figure, grid = panels(1, len(shown), 2.9)
+    for axes, (measure, text) in zip(grid[0], shown.items(), strict=True):
         scale = 1 if measure == "hidden_spikes" else 100
         for loss in results.compared:
             style = look(results, loss)
@@ -123,10 +126,10 @@ def confusion(results: Results, loss: str) -> Figure:
     counts = sum(run["confusion"] for run in results.of(loss))
     totals = counts.sum(axis=1, keepdims=True)
     percent = 100 * np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, 9.0))
+    side = float(np.clip(1.6 + 0.21 * len(counts), 3.0, NARROW if is_narrow() else 9.0))
     cell = 72 * 0.75 * side / len(counts)  # points
     numbers = [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in percent]
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    figure = Figure(figsize=(side if is_narrow() else side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     seaborn.heatmap(
         percent, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, annot=np.array(numbers) if cell > 6 else None,
@@ -150,8 +153,8 @@ def speakers(results: Results) -> Figure:
     """Draw test accuracy by speaker, a dot a loss (mean over seeds), those heard in training left of the others."""
     kinds = {name: KINDS[kind] for name, kind in results.speaker_kinds().items()}
     names = sorted(kinds, key=lambda name: (list(KINDS.values()).index(kinds[name]), _natural(name)))
-    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
-    axes = figure.subplots()
+    figure, grid = panels(1, 1, 2.9)
+    axes = grid[0, 0]
     offsets = np.linspace(-0.2, 0.2, len(results.compared)) if len(results.compared) > 1 else [0.0]
     for loss, offset in zip(results.compared, offsets, strict=True):
         ranges = [[100 * value for value in results.of_speaker(name, results.of(loss))] for name in names]
@@ -170,13 +173,14 @@ def speakers(results: Results) -> Figure:
         if places:
             axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=shade, zorder=0)
             middle = (places[0] + places[-1]) / 2
-            axes.text(middle, 1, kind, ha="center", va="bottom", fontsize=6.5, transform=axes.get_xaxis_transform())
+            high = 1.08 if is_narrow() and kind == KINDS["validation"] else 1  # beside it there is no room
+            axes.text(middle, high, kind, ha="center", va="bottom", fontsize=6.5, transform=axes.get_xaxis_transform())
     every = math.ceil(len(names) / 120)
     shown = [label(name, 16) for name in names[::every]]
-    upright = len(shown) * (1 + max(map(len, shown))) > 105  # letters that a line has room for
-    size = float(np.clip(400 / len(shown), 4, 7.5))
+    upright = len(shown) * (1 + max(map(len, shown))) > 15 * page_width()  # letters that a line has room for
+    size = float(np.clip(57 * page_width() / len(shown), 4, 7.5))
     if upright:
-        figure.set_size_inches(WIDTH, 2.9 + 0.06 * max(map(len, shown)))
+        figure.set_size_inches(page_width(), 2.9 + 0.06 * max(map(len, shown)))
     axes.set_xticks(range(0, len(names), every), shown, rotation=90 if upright else 0, fontsize=size)
     axes.set(xlabel="speaker of the test split", xlim=(-0.5, len(names) - 0.5))
     axes.grid(False, axis="x")
