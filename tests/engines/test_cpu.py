@@ -10,6 +10,7 @@ from support.cases import (
     assert_close,
     built,
     make_batch,
+    make_constants,
     make_network,
     make_objective,
     make_weights,
@@ -220,6 +221,22 @@ def test_groups_of_samples_add_up(monkeypatch, kernels, module):
     single = CpuEngine(network, threads=1, kernels=kernels)
     assert single.kernels.samples_at_once(network.steps, 1) == 1
     assert_close(single.gradients(weights, batch, objective).weights, whole.weights, 1e-6)
+
+
+@built
+def test_what_arrives_through_a_delay_line_may_be_kept_or_computed_again(monkeypatch):
+    network, batch = make_network(delay_steps=(0, 7, 30)), make_batch()
+    weights = make_weights(network, np.float32) | make_constants(network, "neuron")
+    monkeypatch.setattr(c_launches, "ADJOINT_BYTES", 1)  # several groups, each with its part
+    engine, objective = CpuEngine(network, kernels="native"), make_objective()
+    assert engine._forward(weights, batch, objective).layers[0].drive is None
+    assert engine._forward(weights, batch, objective, training=True).layers[0].drive is not None
+    kept = engine.gradients(weights, batch, objective).weights
+    monkeypatch.setattr(c_launches, "DRIVE_BYTES", 0)
+    assert engine._forward(weights, batch, objective, training=True).layers[0].drive is None
+    again = engine.gradients(weights, batch, objective).weights
+    for name in weights:
+        assert kept[name].tobytes() == again[name].tobytes()
 
 
 @pytest.mark.parametrize(

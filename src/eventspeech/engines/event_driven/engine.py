@@ -110,7 +110,7 @@ class EventDrivenEngine:
 
     def gradients(self, weights: Weights, batch: Batch, objective: Objective) -> Gradients:
         """Run the batch forward and backward."""
-        run = self._forward(weights, batch, objective)
+        run = self._forward(weights, batch, objective, training=True)
         totals = _Totals(
             self.kernels.zeros(run.weights),
             {name: np.zeros((3, len(p.tau_mem_ms))) for name, p in run.populations.items() if p.learned},
@@ -149,7 +149,7 @@ class EventDrivenEngine:
         above = f"hidden{layer + 2}" if layer < last else "output"
         return f"{below}_hidden{layer + 1}", f"hidden{layer + 1}_{above}"
 
-    def _forward(self, weights: Weights, batch: Batch, objective: Objective) -> _Forward:
+    def _forward(self, weights: Weights, batch: Batch, objective: Objective, training: bool = False) -> _Forward:
         network = self.network
         bounds.check(network, weights, batch, objective)
         cast = {name: np.ascontiguousarray(array, self._dtype) for name, array in weights.items()}
@@ -159,8 +159,9 @@ class EventDrivenEngine:
         delays, layers = self._delays, []
         for number in range(len(network.hidden)):
             into = weights[self._names(number)[0]]
-            vectors = found[f"hidden{number + 1}"].vectors
-            layers.append(self._run_layer(events, delays, into, self._recurrent(weights, number), vectors))
+            recurrent, population = self._recurrent(weights, number), found[f"hidden{number + 1}"]
+            keep = training and population.learned
+            layers.append(self._run_layer(events, delays, into, recurrent, population.vectors, keep))
             events, delays = layers[-1].as_events(), self._no_delay
         out = weights[self._names(len(network.hidden) - 1)[1]]
         output = self._read(events, out, found["output"].vectors, objective)
@@ -179,19 +180,20 @@ class EventDrivenEngine:
                 peaks = self.kernels.forward_max(events, weights, vectors)
                 return _Output(peaks.values, peaks=peaks)
             case "first_spike":
-                layer = self._run_layer(events, self._no_delay, weights, None, vectors)
+                layer = self._run_layer(events, self._no_delay, weights, None, vectors, False)
                 first, steps = _first_spikes(self.kernels.fetch_layer(layer), self.network.outputs)
                 return _Output(steps * self.network.step_ms, layer=layer, first=first)
         scaled = np.asarray(objective.weighting, np.float64) / self.network.steps
         return _Output(self.kernels.forward_output(events, weights, vectors, scaled, False)[0])
 
     def _run_layer(
-        self, events: Events, delays: np.ndarray, into: np.ndarray, recurrent: np.ndarray | None, vectors: Vectors
-    ) -> Layer:
+        self, events: Events, delays: np.ndarray, into: np.ndarray, recurrent: np.ndarray | None, vectors: Vectors,
+        keep_drive: bool,
+    ) -> Layer:  # fmt: skip
         while True:
             layer = self.kernels.forward_hidden(
                 events, delays=delays, weights=into, recurrent=recurrent, vectors=vectors, capacity=self._capacity,
-                refractory=self.network.refractory_steps,
+                refractory=self.network.refractory_steps, keep_drive=keep_drive,
             )  # fmt: skip
             needed = layer.most()
             if needed <= self._capacity:

@@ -61,12 +61,15 @@ class Layer(NamedTuple):
             the capacity, the surplus was not stored.
         restarts: [B, capacity], the neuron's current in the step before the restart, I[n + r], 0 where the trial ends
             before; of no samples without a refractory period.
+        drive: what arrived in each step, of every sample, in whatever layout its kernels choose; None where it was not
+            asked for or is as fast to compute again.
     """
 
     spikes: np.ndarray
     denominators: np.ndarray
     starts: np.ndarray
     restarts: np.ndarray
+    drive: np.ndarray | None = None
 
     @property
     def capacity(self) -> int:
@@ -79,7 +82,9 @@ class Layer(NamedTuple):
 
     def part(self, group: slice) -> "Layer":
         """Return some of the samples."""
-        return Layer(*(array[group] for array in self))
+        spikes, denominators, starts, restarts, drive = self
+        kept = None if drive is None else drive[group]
+        return Layer(spikes[group], denominators[group], starts[group], restarts[group], kept)
 
     def as_events(self) -> Events:
         """View the spikes as presynaptic events of the layer above."""
@@ -156,7 +161,7 @@ class Kernels(Protocol):
 
     def forward_hidden(
         self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
-        vectors: Vectors, capacity: int, refractory: int,
+        vectors: Vectors, capacity: int, refractory: int, keep_drive: bool,
     ) -> Layer:  # fmt: skip
         """Run a hidden layer forward.
 
@@ -168,6 +173,7 @@ class Kernels(Protocol):
             vectors: its coefficients.
             capacity: spikes of a sample that can be stored; those beyond are counted, not stored.
             refractory: steps for which a neuron is held after the step of its spike.
+            keep_drive: :meth:`products` will be asked for; a drive that is kept is valid until the next one is.
         """
 
     def forward_output(
@@ -216,8 +222,9 @@ class Kernels(Protocol):
     ) -> np.ndarray:  # fmt: skip
         """Return `engines.equations.Products` of every sample, [B, 3, H].
 
-        Voltages and currents are computed once more, from what came in (arguments as of :meth:`forward_hidden`) and the
-        spikes that went out: ``layer`` is what the population did, None for the outputs, ``adjoint`` its adjoints.
+        Voltages and currents are computed once more, from what came in (arguments as of :meth:`forward_hidden`, or what
+        ``layer`` kept of it) and the spikes that went out: ``layer`` is what the population did, None for the outputs,
+        ``adjoint`` its adjoints.
         """
 
     def sort(self, events: Events, units: int, adjoint: Adjoint) -> Sorted:

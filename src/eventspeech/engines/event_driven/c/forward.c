@@ -125,13 +125,14 @@ INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride,
     }
 }
 
-/* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch [N][P];
-   state: scratch [4 P + TILE]; other arguments as numba/forward.py's forward_hidden, restarts zeros before. */
+/* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch [N][P],
+   or null if kept_drive, [B][P / TILE][N][TILE] and for delay lines only, is not; state: scratch [4 P + TILE]; other
+   arguments as numba/forward.py's forward_hidden, restarts zeros before. */
 CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                            const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
                            float *drive, float *state, int64_t capacity, int64_t refractory, int32_t *spikes,
-                           float *denominators, int64_t *spike_starts, float *restarts)
+                           float *denominators, int64_t *spike_starts, float *restarts, float *kept_drive)
 {
     FLUSH_DENORMALS;
     advance *step = advance_here();
@@ -140,6 +141,7 @@ CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t f
     for (int64_t s = first; s < last; s++) {
         const int64_t *when = starts + s * (steps + 1);
         int64_t *fired_until = spike_starts + s * (steps + 1);
+        if (kept_drive) drive = kept_drive + s * steps * padded;
         memset(state, 0, 2 * padded * sizeof(float));
         fired_until[0] = fired_until[1] = 0; /* the state before the first step is 0 */
         for (int64_t begin = 0; begin < steps; begin += chunk) {

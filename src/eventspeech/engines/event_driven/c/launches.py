@@ -6,6 +6,7 @@ Plain threads run them side by side. Weights and adjoints are cut into tiles of 
 import ctypes
 import functools
 import itertools
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -26,6 +27,9 @@ not depend on the machine, since it decides the order of summation."""
 
 ADJOINT_BYTES = 2**27
 """Adjoints that are kept before they are summed; must not depend on the machine either."""
+
+DRIVE_BYTES = 2**28
+"""What arrives in a batch through a delay line is kept for the gradients of time constants if it is not larger."""
 
 
 @functools.cache
@@ -90,23 +94,25 @@ class NativeKernels(HostKernels):
 
     def forward_hidden(
         self, events: Events, *, delays: np.ndarray, weights: np.ndarray, recurrent: np.ndarray | None,
-        vectors: Vectors, capacity: int, refractory: int,
+        vectors: Vectors, capacity: int, refractory: int, keep_drive: bool,
     ) -> Layer:  # fmt: skip
         """Run a hidden layer forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         padded = _padded(weights.shape[1])
+        kept = self._kept_drive((samples, padded // TILE, steps, TILE)) if keep_drive and len(delays) > 1 else None
         layer = Layer(
             np.empty((samples, capacity), np.int32),
             np.empty((samples, capacity), np.float32),
             np.empty((samples, steps + 1), np.int64),
             np.zeros((samples if refractory else 0, capacity), np.float32),
+            kept,
         )
         tiled, inside = self._tiled(weights, len(delays)), self._recurrent(recurrent)
         a, b, c, _, _, _ = self._vectors(vectors)
         units = weights.shape[0] // len(delays)
 
         def work(first: int, last: int) -> None:
-            drive = self._scratch("drive", (padded // TILE, steps, TILE))
+            drive = self._scratch("drive", (padded // TILE, steps, TILE)) if kept is None else None
             state = self._scratch("state", (4 * padded + TILE,))
             self._call(
                 "forward_hidden", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
@@ -222,7 +228,7 @@ class NativeKernels(HostKernels):
         def work(first: int, last: int) -> None:
             state = self._scratch("state", (5 * padded,))
             self._call(
-                "adjoint_hidden", *layer, refractory, capacity, samples, first, last, steps, steps + self._tail,
+                "adjoint_hidden", *layer[:4], refractory, capacity, samples, first, last, steps, steps + self._tail,
                 neurons, padded, wide, wide.shape[1], difference_above, inside, penalty, timing,
                 float(DENOMINATOR_FLOOR), a, b, k, p, q, state, found.current, difference, floored,
             )  # fmt: skip
@@ -238,7 +244,9 @@ class NativeKernels(HostKernels):
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
         neurons, units = weights.shape[1], weights.shape[0] // len(delays)
         padded, rows = _padded(neurons), adjoint.current.shape[2]
-        tiled, inside = self._tiled(weights, len(delays)), self._recurrent(recurrent)
+        kept = None if layer is None else layer.drive
+        tiled = self._tiled(weights, len(delays)) if kept is None else None
+        inside = self._recurrent(recurrent)
         spikes, spike_starts, capacity = (
             (layer.spikes, layer.starts, layer.spikes.shape[1]) if layer else (None, None, 0)
         )
@@ -247,11 +255,11 @@ class NativeKernels(HostKernels):
         found = np.empty((samples, 3, padded), np.float32)
 
         def work(first: int, last: int) -> None:
-            drive = self._scratch("tile drive", (steps, TILE))
+            drive = self._scratch("tile drive", (steps, TILE)) if kept is None else None
             self._call(
                 "products", *events, samples, first, last, steps, delays, len(delays), units, tiled, inside,
-                a, b, c, padded, spikes, spike_starts, capacity, refractory, inverse_k, adjoint.current, rows, drive,
-                found,
+                a, b, c, padded, spikes, spike_starts, capacity, refractory, inverse_k, adjoint.current, rows,
+                kept, drive, found,
             )  # fmt: skip
 
         self._share(samples, work)
@@ -303,6 +311,13 @@ class NativeKernels(HostKernels):
             address(places), address(unit_starts), len(total) // copies, first, last, address(delays), copies,
             address(total), address(sums),
         ]  # fmt: skip
+
+    def _kept_drive(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Return an array for what arrives through a delay line, None where it would be too large.
+
+        Writing and reading it takes a fraction of the time of a second projection, which pays without copies.
+        """
+        return self._space.array("kept drive", shape) if 4 * math.prod(shape) <= DRIVE_BYTES else None
 
     def _vectors(self, vectors: Vectors) -> list[np.ndarray]:
         return list(self._aligned("vectors", np.stack(vectors)))

@@ -183,9 +183,9 @@ class DeviceKernels:
 
     def forward_hidden(
         self, events: DeviceEvents, *, delays: np.ndarray, weights: Any, recurrent: Any, vectors: DeviceVectors,
-        capacity: int, refractory: int,
+        capacity: int, refractory: int, keep_drive: bool,
     ) -> DeviceLayer:  # fmt: skip
-        """Run a spiking layer forward."""
+        """Run a spiking layer forward; the drive is never kept."""
         (samples, steps), quads, device = _grid(events), weights.shape[1] // QUAD, self.device
         room = _int32(samples * capacity)
         spikes, spike_steps, denominators = (device.empty((room,), kind) for kind in (np.int32, np.int32, np.float32))

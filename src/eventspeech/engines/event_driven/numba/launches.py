@@ -40,9 +40,10 @@ class NumbaKernels(HostKernels):
         return found
 
     def forward_hidden(
-        self, events, *, delays, weights, recurrent, vectors: Vectors, capacity: int, refractory: int
-    ) -> Layer:
-        """Run a hidden layer forward."""
+        self, events, *, delays, weights, recurrent, vectors: Vectors, capacity: int, refractory: int,
+        keep_drive: bool,
+    ) -> Layer:  # fmt: skip
+        """Run a hidden layer forward; the drive is never kept."""
         numba.set_num_threads(self._threads)
         units = weights.shape[0] // len(delays)
         arguments = (weights, self._or_none(recurrent, weights.shape[1]), vectors.a, vectors.b, vectors.c)
@@ -100,7 +101,7 @@ class NumbaKernels(HostKernels):
             np.empty(shape, self._dtype), np.empty(shape if keep_difference else (0, *shape[1:]), self._dtype)
         )
         floored = adjoint.adjoint_hidden(
-            *layer, above, difference_above, self._or_none(recurrent, size), penalty, self._or_none(timing, 0),
+            *layer[:4], above, difference_above, self._or_none(recurrent, size), penalty, self._or_none(timing, 0),
             self._dtype.type(DENOMINATOR_FLOOR), vectors.a, vectors.b, vectors.k, vectors.p, vectors.q, refractory,
             *found,
         )  # fmt: skip
