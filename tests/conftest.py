@@ -7,6 +7,9 @@ import pytest
 
 # before anything imports matplotlib: no test may open a window
 os.environ["MPLBACKEND"] = "Agg"
+# before anything loads OpenMP: numba's threads, which wait busily for the next loop, took the processors from the other
+# tests, and three quarters of the time of those of small networks
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_addoption(parser):

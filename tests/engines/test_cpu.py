@@ -1,11 +1,18 @@
-"""Engine `cpu`: against the dense oracle, against `exact`, and the properties the contract promises."""
+"""Engine `cpu`: against the dense oracle, against `exact`, and the properties the contract promises.
+
+Numba compiles its kernels for each type of numbers: tests of them count in float64, but for the one of float32.
+"""
+
+import functools
 
 import numpy as np
 import pytest
-from support import dense
+from support import dense, sequential
 from support.cases import (
     KERNELS,
     NETWORKS,
+    PRECISE,
+    READOUTS,
     STEPS,
     assert_close,
     built,
@@ -13,8 +20,10 @@ from support.cases import (
     make_constants,
     make_network,
     make_objective,
+    make_readout_weights,
     make_weights,
 )
+from support.problems import problems
 
 from eventspeech import check_gradients, losses
 from eventspeech.benchmarks import load
@@ -34,19 +43,42 @@ from eventspeech.params import WEIGHTED, Shape
 from eventspeech.params import Network as NetworkParams
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize(("kernels", "dtype", "rtol"), KERNELS)
-def test_equals_the_dense_oracle(name, kernels, dtype, rtol):
+@functools.cache
+def dense_solution(name):
+    """Return a problem and what the oracle says to it."""
     network, batch = make_network(**NETWORKS[name]), make_batch()
     objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
     weights = make_weights(network)
-    expected_losses, expected, counts = dense.run(network, weights, batch, objective)
-    assert all(count.sum() > 0 for count in counts), "the case must have spikes in every layer"
+    expected = dense.run(network, weights, batch, objective)
+    assert all(count.sum() > 0 for count in expected[2]), "the case must have spikes in every layer"
+    return network, weights, batch, objective, expected
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("kernels", "dtype", "rtol"), KERNELS)
+def test_equals_the_dense_oracle(name, kernels, dtype, rtol):
+    network, weights, batch, objective, (expected_losses, expected, counts) = dense_solution(name)
     found = CpuEngine(network, dtype=dtype, kernels=kernels).gradients(weights, batch, objective)
     for seen, count in zip(found.inference.spike_counts, counts, strict=True):
         np.testing.assert_array_equal(seen, count)
     np.testing.assert_allclose(found.inference.losses, expected_losses, rtol=min(1e-5, 10 * rtol))
     assert_close(found.weights, expected, rtol)
+
+
+@pytest.mark.parametrize("compiled", ["one thread", pytest.param("many threads", marks=pytest.mark.slow)])
+def test_numba_in_single_precision_equals_the_dense_oracle(monkeypatch, compiled):
+    if compiled == "one thread":
+        sequential.compile_anew(monkeypatch)
+    network, batch = make_network(hidden=(15, 9), delay_steps=(0, 7, 30), refractory_steps=1), make_batch()
+    for kind in ("gaussian", *READOUTS):
+        weights = make_readout_weights(network, kind) | make_constants(network, "neuron")
+        objective = make_objective(kind, regulariser_strength=1e-3, regulariser_target=3.0)
+        _, expected, counts = dense.run(network, weights, batch, objective)
+        found = CpuEngine(network, dtype=np.float32, kernels="numba").gradients(weights, batch, objective)
+        for seen, count in zip(found.inference.spike_counts, counts, strict=True):
+            np.testing.assert_array_equal(seen, count)
+        assert all(array.dtype == np.float32 for array in found.weights.values())
+        assert_close(found.weights, expected, 1e-4)
 
 
 @pytest.mark.parametrize("kind", WEIGHTED)
@@ -64,7 +96,7 @@ def test_every_loss_and_regulariser_equals_the_dense_oracle(kind, per_sample):
 @pytest.mark.parametrize("case", check_gradients.cases()[:6] + check_gradients.cases()[12:], ids=lambda case: case.name)
 def test_converges_to_the_exact_gradient(case):
     steps_ms = (0.04, 0.01, 0.0025)
-    errors = [check_gradients.grid_errors(case, "cpu", seed, steps_ms) for seed in check_gradients.problems(case, 3)]
+    errors = [check_gradients.grid_errors(case, "cpu", seed, steps_ms) for seed in problems(case, 3)]
     median = np.median(errors, axis=0)
     assert median[-1] < check_gradients.TOLERANCE_FINEST
     assert check_gradients.order(steps_ms, median) == pytest.approx(1.0, abs=0.45)
@@ -96,7 +128,7 @@ def _wrong(monkeypatch, change):
 )
 def test_a_wrong_formula_does_not_converge(monkeypatch, change):
     case = check_gradients.cases()[2]
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     right = check_gradients.grid_errors(case, "cpu", seed, (0.0025,))[0]
     _wrong(monkeypatch, change)
     assert check_gradients.grid_errors(case, "cpu", seed, (0.0025,))[0] > max(0.05, 5 * right)
@@ -112,7 +144,7 @@ def test_a_wrong_formula_does_not_converge(monkeypatch, change):
 )
 def test_a_wrong_restart_does_not_converge(monkeypatch, change):
     case = next(case for case in check_gradients.cases() if case.name == "refractory")
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     right = check_gradients.grid_errors(case, "cpu", seed, (0.005,))[0]
     _wrong(monkeypatch, change)
     assert check_gradients.grid_errors(case, "cpu", seed, (0.005,))[0] > max(0.05, 5 * right)
@@ -120,7 +152,7 @@ def test_a_wrong_restart_does_not_converge(monkeypatch, change):
 
 def test_output_weights_are_exact_on_any_grid():
     case = check_gradients.cases()[2]
-    assert check_gradients.output_error(case, "cpu", check_gradients.problems(case, 1)[0]) < 1e-6
+    assert check_gradients.output_error(case, "cpu", problems(case, 1)[0]) < 1e-6
 
 
 @pytest.mark.parametrize("kernels", ["numba", pytest.param("native", marks=built)])
@@ -128,7 +160,8 @@ def test_results_do_not_depend_on_the_number_of_threads(kernels):
     network, batch = make_network(hidden=(40, 9), delay_steps=(0, 7)), make_batch()
     weights, objective = make_weights(network, np.float32), make_objective(regulariser_strength=1e-3)
     one, *others = (
-        CpuEngine(network, threads=n, kernels=kernels).gradients(weights, batch, objective) for n in (1, 2, 5)
+        CpuEngine(network, threads=n, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
+        for n in (1, 2, 5)
     )
     for other in others:
         for name in weights:
@@ -143,7 +176,8 @@ def test_native_kernels_equal_numba_at_the_size_of_the_study():
     objective = Objective(losses.on_grid(Shape(kind="gaussian"), 200), 1e-6)
     weights = initial_weights(network, NetworkParams(input_mean=0.02), 0)
     slow, fast = (
-        CpuEngine(network, kernels=kernels).gradients(weights, batch, objective) for kernels in ("numba", "native")
+        CpuEngine(network, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
+        for kernels in ("numba", "native")
     )
     assert slow.inference.spike_counts[0].sum() > 1000
     # a rounding may move a spike by a step; none moves here, and then everything agrees to rounding
@@ -160,7 +194,9 @@ def test_long_silence_changes_no_result_and_numpy_keeps_its_arithmetic():
     batch = Batch(np.array([0, 300]), steps, rng.integers(0, 20, 300).astype(np.int32), np.array([1]))
     objective = Objective(losses.on_grid(Shape(kind="exponential"), 2000), 1e-6)
     weights = initial_weights(network, NetworkParams(input_mean=0.3), 0)
-    slow, fast = (CpuEngine(network, 1, kernels=k).gradients(weights, batch, objective) for k in ("numba", "native"))
+    slow, fast = (
+        CpuEngine(network, 1, PRECISE[k], k).gradients(weights, batch, objective) for k in ("numba", "native")
+    )
     assert slow.inference.spike_counts[0].sum() > 0
     assert_close(fast.weights, slow.weights, 1e-5)
     assert np.all(np.full(40, 1e-39, np.float32) * np.float32(0.5) > 0)
@@ -215,10 +251,10 @@ def test_buffers_grow_and_drop_nothing():
 def test_groups_of_samples_add_up(monkeypatch, kernels, module):
     network, batch = make_network(), make_batch()
     weights, objective = make_weights(network), make_objective()
-    whole = CpuEngine(network, kernels=kernels).gradients(weights, batch, objective)
+    whole = CpuEngine(network, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
     monkeypatch.setattr(module, "ADJOINT_BYTES", 1)
     monkeypatch.setattr(module, "CACHE_BYTES", 1, raising=False)
-    single = CpuEngine(network, threads=1, kernels=kernels)
+    single = CpuEngine(network, threads=1, dtype=PRECISE[kernels], kernels=kernels)
     assert single.kernels.samples_at_once(network.steps, 1) == 1
     assert_close(single.gradients(weights, batch, objective).weights, whole.weights, 1e-6)
 
@@ -247,9 +283,9 @@ def test_what_arrives_through_a_delay_line_may_be_kept_or_computed_again(monkeyp
 def test_small_denominators_are_bounded_and_counted(monkeypatch, kernels, module):
     network, batch = make_network(), make_batch()
     weights, objective = make_weights(network), make_objective()
-    assert CpuEngine(network, kernels=kernels).gradients(weights, batch, objective).floored == 0
+    assert CpuEngine(network, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective).floored == 0
     monkeypatch.setattr(module, "DENOMINATOR_FLOOR", 1e6)
-    found = CpuEngine(network, kernels=kernels).gradients(weights, batch, objective)
+    found = CpuEngine(network, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
     assert found.floored == found.inference.spike_counts[0].sum()
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.problems import SEEDS, problems
 
 from eventspeech import check_gradients
 from eventspeech.engines.exact import ExactEngine, ExactObjective, Sample
@@ -56,9 +57,24 @@ def test_equal_time_constants_are_a_smooth_limit(tau_syn_ms):
     np.testing.assert_allclose(spikes, reference, rtol=1e-5)
 
 
+QUICK = ("gaussian", "learned, two layers, delays", "refractory, long", "refractory, feed-forward")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=() if case.name in QUICK else pytest.mark.slow)
+        for case in check_gradients.cases()
+        if case.name in SEEDS
+    ],
+)
+def test_the_search_finds_the_problems_of_the_tests(case):
+    assert check_gradients.problems(case, 3) == list(SEEDS[case.name])
+
+
 @pytest.mark.parametrize("case", check_gradients.cases(), ids=lambda case: case.name)
 def test_gradient_is_that_of_finite_differences(case):
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     assert check_gradients.exact_error(case, seed, directions=3) < check_gradients.TOLERANCE_EXACT
 
 

@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 from support import cases, dense, tiny
-from support.cases import READOUTS, built, make_objective, make_readout_weights
+from support.cases import PRECISE, READOUTS, built, make_objective, make_readout_weights
+from support.problems import problems
 
 from eventspeech import check_gradients, losses, machine
 from eventspeech.data import store
@@ -129,7 +130,7 @@ def test_without_the_movement_of_the_kink_the_gradient_is_wrong(monkeypatch):
 @pytest.mark.parametrize("name", ["max", "max, feed-forward"])
 def test_problems_have_kinks_and_need_them(monkeypatch, name):
     case = next(case for case in check_gradients.cases() if case.name == name)
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     weights, samples, _ = check_gradients.problem(case, seed)
     engine = ExactEngine(check_gradients.network(case, 1.0))
     assert engine.kinks(weights, samples, check_gradients.exact_objective(case)) > 0
@@ -149,7 +150,7 @@ def test_problems_have_kinks_and_need_them(monkeypatch, name):
 @pytest.mark.parametrize("kind", ["max", "first spike"])
 def test_a_wrong_timing_is_no_gradient(monkeypatch, kind, change):
     case = next(case for case in check_gradients.cases() if case.name == kind)
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     real = exact.ExactEngine._timing
     monkeypatch.setattr(ExactEngine, "_timing", lambda self, *rest: change(real(self, *rest), self.network))
     # without its drive the gradient of first_spike is zero, which the check divides by
@@ -229,7 +230,7 @@ def test_the_cases_have_kinks_smooth_maxima_and_silent_outputs():
 )
 def test_a_wrong_formula_does_not_converge(monkeypatch, kind, kernel, position, alter):
     case = next(case for case in check_gradients.cases() if case.name == kind.replace("_", " "))
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     right = check_gradients.grid_errors(case, "cpu", seed, (0.005,))[0]
     real = getattr(launches.adjoint, kernel)
 
@@ -248,7 +249,9 @@ def test_results_do_not_depend_on_the_number_of_threads(kind, kernels):
     network, batch = cases.make_network(hidden=(40, 9), delay_steps=(0, 7)), cases.make_batch()
     weights = make_readout_weights(network, kind, np.float32)
     one, *others = (
-        CpuEngine(network, threads=n, kernels=kernels).gradients(weights, batch, make_objective(kind))
+        CpuEngine(network, threads=n, dtype=PRECISE[kernels], kernels=kernels).gradients(
+            weights, batch, make_objective(kind)
+        )
         for n in (1, 2, 5)
     )
     for other in others:
@@ -291,7 +294,7 @@ def test_outputs_that_spike_together_predict_the_first_of_them():
 @pytest.mark.parametrize("kernels", ["numba", pytest.param("native", marks=built)])
 def test_recording_shows_maxima_and_first_spikes(kernels):
     network, batch = cases.make_network(), cases.make_batch()
-    engine = CpuEngine(network, kernels=kernels)
+    engine = CpuEngine(network, dtype=PRECISE[kernels], kernels=kernels)
     seen = engine.record(make_readout_weights(network, "max", np.float32), batch, make_objective("max"))
     np.testing.assert_allclose(seen.output_voltage.max(axis=1), seen.inference.logits, rtol=1e-5, atol=1e-7)
     weights = make_readout_weights(network, "first_spike", np.float32)

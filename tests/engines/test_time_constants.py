@@ -1,5 +1,7 @@
 """Learned and heterogeneous time constants: their start, their place among the weights, and their gradients."""
 
+import functools
+
 import numpy as np
 import pytest
 from support import dense
@@ -8,6 +10,7 @@ from support.cases import (
     INPUTS,
     KERNELS,
     NETWORKS,
+    PRECISE,
     assert_close,
     built,
     make_batch,
@@ -16,6 +19,7 @@ from support.cases import (
     make_objective,
     make_weights,
 )
+from support.problems import problems
 
 from eventspeech import check_gradients, losses, network
 from eventspeech.benchmarks import load
@@ -65,15 +69,22 @@ def test_a_step_of_zero_moves_nothing():
 # --- engine `cpu` -----------------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def dense_solution(name, learned):
+    """Return a problem and what the oracle says to it."""
+    on, batch = make_network(**NETWORKS[name]), make_batch()
+    objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
+    weights = make_weights(on) | make_constants(on, learned)
+    expected = dense.run(on, weights, batch, objective)
+    assert all(count.sum() > 0 for count in expected[2]), "the case must have spikes in every layer"
+    return on, weights, batch, objective, expected
+
+
 @pytest.mark.parametrize("learned", LEARNED)
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("kernels", "dtype", "rtol"), KERNELS)
 def test_equals_the_dense_oracle(name, learned, kernels, dtype, rtol):
-    on, batch = make_network(**NETWORKS[name]), make_batch()
-    objective = make_objective("gaussian", regulariser_strength=1e-3, regulariser_target=3.0)
-    weights = make_weights(on) | make_constants(on, learned)
-    expected_losses, expected, counts = dense.run(on, weights, batch, objective)
-    assert all(count.sum() > 0 for count in counts), "the case must have spikes in every layer"
+    on, weights, batch, objective, (expected_losses, expected, counts) = dense_solution(name, learned)
     found = CpuEngine(on, dtype=dtype, kernels=kernels).gradients(weights, batch, objective)
     assert list(found.weights) == list(weights)
     for seen, count in zip(found.inference.spike_counts, counts, strict=True):
@@ -101,7 +112,10 @@ def test_results_do_not_depend_on_the_number_of_threads(kernels):
     on, batch = make_network(hidden=(40, 9), delay_steps=(0, 7)), make_batch()
     weights = make_weights(on, np.float32) | make_constants(on, "neuron")
     objective = make_objective(regulariser_strength=1e-3)
-    one, *others = (CpuEngine(on, threads=n, kernels=kernels).gradients(weights, batch, objective) for n in (1, 2, 5))
+    one, *others = (
+        CpuEngine(on, threads=n, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
+        for n in (1, 2, 5)
+    )
     for other in others:
         assert {k: v.tobytes() for k, v in one.weights.items()} == {k: v.tobytes() for k, v in other.weights.items()}
 
@@ -112,7 +126,8 @@ def test_native_kernels_equal_numba_at_the_size_of_the_study():
     batch, objective = load.load(5, 200, 3000), Objective(losses.on_grid(Shape(kind="gaussian"), 200), 1e-6)
     weights = initial_weights(on, NetworkParams(input_mean=0.02), 0) | make_constants(on, "neuron", spread=0.1)
     slow, fast = (
-        CpuEngine(on, kernels=kernels).gradients(weights, batch, objective) for kernels in ("numba", "native")
+        CpuEngine(on, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
+        for kernels in ("numba", "native")
     )
     assert slow.inference.spike_counts[0].sum() > 1000
     np.testing.assert_array_equal(fast.inference.spike_counts[0], slow.inference.spike_counts[0])
@@ -139,7 +154,7 @@ def test_the_networks_own_constants_change_nothing(kernels):
     on, batch, objective = make_network(), make_batch(), make_objective(regulariser_strength=1e-3)
     weights = make_weights(on, np.float32)
     plain, spelt = (
-        CpuEngine(on, kernels=kernels).gradients(weights | constants, batch, objective)
+        CpuEngine(on, dtype=PRECISE[kernels], kernels=kernels).gradients(weights | constants, batch, objective)
         for constants in ({}, make_constants(on, "neuron", spread=0.0))
     )
     assert list(plain.weights) == list(weights)
@@ -181,10 +196,10 @@ def test_groups_of_samples_add_up_to_the_bit(monkeypatch, kernels, module):
     # how many samples come at once depends on the number of threads
     on, batch, objective = make_network(), make_batch(), make_objective()
     weights = make_weights(on) | make_constants(on, "neuron")
-    whole = CpuEngine(on, kernels=kernels).gradients(weights, batch, objective)
+    whole = CpuEngine(on, dtype=PRECISE[kernels], kernels=kernels).gradients(weights, batch, objective)
     monkeypatch.setattr(module, "ADJOINT_BYTES", 1)
     monkeypatch.setattr(module, "CACHE_BYTES", 1, raising=False)
-    single = CpuEngine(on, threads=1, kernels=kernels)
+    single = CpuEngine(on, threads=1, dtype=PRECISE[kernels], kernels=kernels)
     assert single.kernels.samples_at_once(on.steps, 1) == 1
     found = single.gradients(weights, batch, objective)
     for name, array in only_constants(whole.weights).items():
@@ -219,7 +234,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_formula_is_not_that_of_finite_differences(monkeypatch, name):
     case = CASES["learned, per neuron"]
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     monkeypatch.setattr(equations, "derivatives", wrong_derivatives(**WRONG[name]))
     assert check_gradients.exact_error(case, seed, directions=3) > 1e4 * check_gradients.TOLERANCE_EXACT
 
@@ -236,7 +251,7 @@ def grid_error(case, seed, exact):
 def solved():
     """One problem, its exact gradients, and how near the engine is."""
     case = CASES["learned, per neuron"]
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     weights, samples, labels = check_gradients.problem(case, seed)
     engine, objective = ExactEngine(check_gradients.network(case, 1.0)), check_gradients.exact_objective(case)
     exact = engine.gradients(weights, samples, labels, objective).weights
@@ -277,7 +292,7 @@ def test_a_wrong_product_does_not_converge(monkeypatch, solved, position, alter)
 
 def test_outputs_are_exact_on_any_grid(monkeypatch):
     case = CASES["learned, per neuron"]
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     assert check_gradients.output_error(case, "cpu", seed) < 1e-6
     monkeypatch.setattr(equations, "derivatives", wrong_derivatives(c_syn=1.0001))
     assert check_gradients.output_error(case, "cpu", seed) > 1e-6
@@ -347,7 +362,7 @@ def test_impossible_constants_are_refused(constants, message):
 def test_slow_weightings_leave_no_rest_at_the_step_of_the_study():
     """As with weights: lamV and lamI nearly cancel where the weight hardly changes within tau_syn."""
     case = check_gradients.Case("slow", Shape(kind="exponential"), recurrent=False, learned="neuron")
-    seed = check_gradients.problems(case, 1)[0]
+    seed = problems(case, 1)[0]
     weights, samples, labels = check_gradients.problem(case, seed)
     engine, objective = ExactEngine(check_gradients.network(case, 1.0)), check_gradients.exact_objective(case)
     exact = engine.gradients(weights, samples, labels, objective).weights
