@@ -9,6 +9,7 @@ import sys
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from support.studies import make
 
 from eventspeech import cli, workflow
@@ -91,7 +92,11 @@ def test_the_page_shows_the_numbers_of_the_files(rendered):
 def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
     root, study = ablated
     monkeypatch.chdir(root)
-    report.report(study.params, "params.yaml", "data/spikes", "results", "reports")
+    # every figure as SVG, too, is in `rendered`
+    written = yaml.safe_load((root / "params.yaml").read_text())
+    written["report"]["formats"] = ["png"]
+    (root / "one_format.yaml").write_text(yaml.safe_dump(written))
+    report.report(study.params, "one_format.yaml", "data/spikes", "results", "reports")
     page = (root / "reports" / "study.html").read_text(encoding="utf-8")
     assert len(re.findall("<h2[^>]*>Which pieces help: the ablation</h2>", page)) == 1
     assert (root / "reports" / "figures" / "png" / "ablation.png").exists()
