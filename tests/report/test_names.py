@@ -18,7 +18,8 @@ WORDS = [
 ]  # fmt: skip
 SPEAKERS = {"s01": "$\\alpha$", "s02": "a very long name of a speaker", "s13": "x, y", "s14": "<b>"}
 ALL = [
-    "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
+    "shapes", "cut_off", "early_spikes", "weightings", "inputs",
+    "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
     "speakers", "time_steps", "differences", "profile",
 ]  # fmt: skip
 

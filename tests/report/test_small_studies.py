@@ -14,7 +14,8 @@ from support.studies import compare, load, make
 from eventspeech.report import captions, claims, closing, figures, formats, published, show, tables, text
 
 FIGURES = [
-    "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
+    "shapes", "cut_off", "early_spikes", "weightings", "inputs",
+    "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
     "confusion_exponential", "confusion_gaussian", "speakers", "differences", "profile",
 ]  # fmt: skip
 

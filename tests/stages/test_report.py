@@ -18,7 +18,8 @@ from eventspeech.report import closing
 from eventspeech.stages import report
 
 FIGURES = [
-    "weightings", "inputs", "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
+    "hodgkin_huxley", "integrate_and_fire", "izhikevich", "shapes", "cut_off", "early_spikes", "weightings", "inputs",
+    "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
     "confusion_exponential", "confusion_gaussian", "speakers", "time_steps", "differences", "profile",
 ]  # fmt: skip
 

@@ -37,6 +37,36 @@ class Entry:
 _EXAMPLES = "results/evaluate/{loss}/{seed}/{fold}/examples.npz"
 
 FIGURES = {
+    "hodgkin_huxley": Entry(
+        "Current pulses of 5, 10 and 15 ms and the voltage of a Hodgkin-Huxley neuron (squid axon, 1952): a pulse "
+        "makes a spike, and only one long enough for the gates to recover makes a second.",
+        of_results=False,
+    ),
+    "integrate_and_fire": Entry(
+        "A leaky integrate-and-fire neuron: a current just below the threshold's leaves it silent, larger ones make it "
+        "fire the faster the larger they are.",
+        of_results=False,
+    ),
+    "izhikevich": Entry(
+        "Firing patterns of Izhikevich's neuron with his published constants (2003): the same two equations, six kinds "
+        "of cells.",
+        of_results=False,
+    ),
+    "shapes": Entry(
+        "Every weight of this package against t / T with its own parameters, the bell among them; those of the study's "
+        "losses are thick.",
+        of_results=False,
+    ),
+    "cut_off": Entry(
+        "What the end of the trial cuts off: the voltage of an output neuron with the study's time constants whose "
+        "input goes on to the end (computed), and of the kept test samples the output that has most left at the end.",
+        (_EXAMPLES,),
+    ),
+    "early_spikes": Entry(
+        "Spikes of the hidden neurons, all that the outputs hear, over the first fifth of a trial from the first such "
+        "spike on, and how many fall into each two-hundredth of the trial: one test sample, first seed.",
+        (_EXAMPLES,),
+    ),
     "weightings": Entry(
         "The weights under which the output voltage is summed; the legend gives each mean over the trial (for losses "
         "that read the outputs otherwise, what they read).",

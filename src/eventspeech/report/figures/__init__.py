@@ -1,5 +1,13 @@
 """The figures of the report: plain functions from results to matplotlib figures, nothing computed that a file holds."""
 
+from eventspeech.report.figures.background import (
+    cut_off,
+    early_spikes,
+    hodgkin_huxley,
+    integrate_and_fire,
+    izhikevich,
+    shapes,
+)
 from eventspeech.report.figures.comparison import ablation, differences
 from eventspeech.report.figures.cost import energy_by_time, profile
 from eventspeech.report.figures.data import example, inputs, weightings
@@ -8,7 +16,8 @@ from eventspeech.report.figures.style import for_phones, look, png, save
 from eventspeech.report.figures.tests import confusion, speakers, test_accuracy, time_steps
 
 __all__ = [
-    "ablation", "activity", "confusion", "differences", "energy_by_time", "example", "for_phones", "generalisation",
-    "inputs", "look", "mean_curves", "png", "profile", "save", "speakers", "test_accuracy", "time_steps",
-    "training_curves", "weightings",
+    "ablation", "activity", "confusion", "cut_off", "differences", "early_spikes", "energy_by_time", "example",
+    "for_phones", "generalisation", "hodgkin_huxley", "inputs", "integrate_and_fire", "izhikevich", "look",
+    "mean_curves", "png", "profile", "save", "shapes", "speakers", "test_accuracy", "time_steps", "training_curves",
+    "weightings",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from eventspeech.report.figures.style import (
     look,
     loss_label,
     panels,
+    raster,
     styled,
 )
 from eventspeech.report.results import Results
@@ -78,7 +79,7 @@ def inputs(results: Results) -> Figure:
             axes.grid(False)
             if len(found):
                 times, channels = data.sample(int(found[0]))
-                _raster(axes, times, channels)
+                raster(axes, times, channels)
             else:
                 axes.text(0.5, 0.5, "no recording", transform=axes.transAxes, ha="center", color=GREY)
     grid[0, 0].set(xlim=(0, data.trial_ms), ylim=(0, 700))
@@ -86,12 +87,6 @@ def inputs(results: Results) -> Figure:
     figure.supxlabel("time in the trial (ms)", fontsize=8)
     figure.supylabel("cochlea channel", fontsize=8)
     return figure
-
-
-def _raster(axes: Axes, times: np.ndarray, units: np.ndarray, colour: str = "black") -> None:
-    # drawn as pixels also in vector formats: ten thousand dots would make them slow to open
-    size = float(np.clip(2500 / max(1, len(times)), 0.25, 3.0))
-    axes.scatter(times, units, s=size, color=colour, linewidths=0, rasterized=True)
 
 
 @styled
@@ -123,7 +118,7 @@ def _example_column(column: Sequence[Axes], results: Results, loss: str) -> None
     names, actual, predicted = data["class_names"], int(data["labels"][0]), int(data["predictions"][0])
     for axes, kind, unit in ((column[0], "input", "channels"), (column[1], "hidden", "units")):
         events = slice(*data[f"{kind}_offsets"][:2])
-        _raster(axes, data[f"{kind}_times_ms"][events], data[f"{kind}_{unit}"][events], "black")
+        raster(axes, data[f"{kind}_times_ms"][events], data[f"{kind}_{unit}"][events], "black")
     voltage = data["output_voltage"][0]
     times = np.arange(len(voltage)) * float(data["step_ms"])
     column[2].plot(times, np.delete(voltage, [actual, predicted], axis=1), color="#c8c8c8", linewidth=0.6,

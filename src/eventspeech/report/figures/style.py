@@ -249,6 +249,13 @@ def sentence(text: str) -> Figure:
     return figure
 
 
+def raster(axes: Axes, times: np.ndarray, units: np.ndarray, colour: str = "black") -> None:
+    """Draw a dot a spike, the smaller the more there are."""
+    # drawn as pixels also in vector formats: ten thousand dots would make them slow to open
+    size = float(np.clip(2500 / max(1, len(times)), 0.25, 3.0))
+    axes.scatter(times, units, s=size, color=colour, linewidths=0, rasterized=True)
+
+
 def percent_axis(axes: Axes, label: str, low: float = 0.0) -> None:
     """Label the vertical axis, from ``low`` (a fraction) to all, in percent."""
     axes.set(ylabel=label, ylim=(100 * low, 102))
