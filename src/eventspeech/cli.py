@@ -86,6 +86,16 @@ def _report(arguments: argparse.Namespace) -> None:
     report.report(params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out)
 
 
+def _predict(arguments: argparse.Namespace) -> None:
+    from eventspeech import predict
+
+    words = [word.strip() for word in (arguments.words or "").split(",") if word.strip()]
+    predict.predict(
+        arguments.model, arguments.files, form=arguments.form, window_s=arguments.window, hop_s=arguments.hop,
+        words=words, figure=arguments.figure, study=arguments.params,
+    )  # fmt: skip
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from eventspeech import doctor
 
@@ -115,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"eventspeech {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_stages(verbs)
+    _add_uses(verbs)
     _add_tools(verbs)
     return parser
 
@@ -174,6 +185,25 @@ def _add_stages(verbs: argparse._SubParsersAction) -> None:
     paths(verb, spikes="training split", out="JSON to write")
     verb = stage("report", _report, "Execute and render the report.")
     paths(verb, spikes="folder of spike stores", results="folder of results", out="folder to write")
+
+
+def _add_uses(verbs: argparse._SubParsersAction) -> None:
+    """Add what is done with a trained network, outside the graph."""
+    text = "Say which words a trained network hears in recordings."
+    verb = verbs.add_parser("predict", help=text, description=text)
+    verb.add_argument("model", type=Path, metavar="MODEL", help="weights.npz made by train")
+    verb.add_argument("files", type=Path, nargs="+", metavar="FILE", help="sound file, folder, or - for standard input")
+    verb.add_argument("--window", type=float, metavar="S", help="go through long recordings in windows of S seconds")
+    verb.add_argument("--hop", type=float, metavar="S", help="a window every S seconds; default: half a window")
+    verb.add_argument("--words", metavar="WORD,...", help="answer with one of these words only")
+    form = verb.add_mutually_exclusive_group()
+    for name in ("json", "csv"):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="table",
+                          help=f"print {name.upper()} in place of a table")  # fmt: skip
+    verb.add_argument("--figure", type=Path, metavar="FILE", help="draw what happened (.png, .svg, .pdf)")
+    verb.add_argument("--params", type=Path, help="parameter file of the study, for models of version 0.2 or before")
+    verb.add_argument("--log", type=Path, help="file that gets everything this command says, tracebacks too")
+    verb.set_defaults(function=_predict)
 
 
 def _add_tools(verbs: argparse._SubParsersAction) -> None:

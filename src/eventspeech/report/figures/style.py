@@ -214,15 +214,18 @@ def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> lis
 
     No dates are written, so that equal results give equal files. Tools that show a folder of images show each once.
     """
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    written = []
-    with in_style():
-        for suffix in formats:
-            path = Path(folder) / suffix / f"{name}.{suffix}"
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, format=suffix, metadata=dates[suffix])
-            written.append(path)
+    written = [Path(folder) / suffix / f"{name}.{suffix}" for suffix in formats]
+    for path in written:
+        write(figure, path)
     return written
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the file's ending names."""
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    suffix = path.suffix.lower().removeprefix(".")
+    with in_style(), atomic_path(path) as temporary:
+        figure.savefig(temporary, format=suffix, metadata=dates[suffix])
 
 
 def png(figure: Figure) -> bytes:
