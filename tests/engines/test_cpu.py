@@ -268,7 +268,7 @@ def test_what_arrives_through_a_delay_line_may_be_kept_or_computed_again(monkeyp
     assert engine._forward(weights, batch, objective).layers[0].drive is None
     assert engine._forward(weights, batch, objective, training=True).layers[0].drive is not None
     kept = engine.gradients(weights, batch, objective).weights
-    monkeypatch.setattr(c_launches, "DRIVE_BYTES", 0)
+    monkeypatch.setattr(c_launches, "DRIVE_BYTES", 0)  # one sample at once
     assert engine._forward(weights, batch, objective, training=True).layers[0].drive is None
     again = engine.gradients(weights, batch, objective).weights
     for name in weights:

@@ -125,34 +125,48 @@ INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride,
     }
 }
 
-/* Hidden layer, samples first..last. weights: [P / TILE][U][K][TILE]; recurrent: [H][P] or null; drive: scratch [N][P],
-   or null if kept_drive, [B][P / TILE][N][TILE] and for delay lines only, is not; state: scratch [4 P + TILE]; other
-   arguments as numba/forward.py's forward_hidden, restarts zeros before. */
+/* What arrives through a delay line, [B][P / TILE][N][TILE], for items first..last: one of P / TILE tiles and one of
+   `parts` ranges of the samples each, ranges first. All samples in turn read a tile's weights [U][K][TILE], which stay in
+   the second-level cache; all tiles of a delay line would not. */
+CLONES void project_all(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t parts, int64_t first,
+                        int64_t last, int64_t steps, const int64_t *delays, int64_t copies, int64_t units,
+                        const float *weights, int64_t padded, float *drive)
+{
+    FLUSH_DENORMALS;
+    for (int64_t item = first; item < last; item++) {
+        int64_t t = item / parts, part = item % parts;
+        for (int64_t s = samples * part / parts; s < samples * (part + 1) / parts; s++)
+            project(rows, starts + s * (steps + 1), steps, delays, copies, weights + t * copies * units * TILE,
+                    drive + (s * padded + t * TILE) * steps);
+    }
+}
+
+/* Hidden layer, samples first..last. recurrent: [H][P] or null; projected: what project_all made of a delay line, or
+   null; then weights: [P / TILE][U][TILE], and drive: scratch [CHUNK][P]; state: scratch [4 P + TILE]; other arguments as
+   numba/forward.py's forward_hidden, restarts zeros before. */
 CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
-                           const int64_t *delays, int64_t copies, int64_t units, const float *weights,
-                           const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
-                           float *drive, float *state, int64_t capacity, int64_t refractory, int32_t *spikes,
-                           float *denominators, int64_t *spike_starts, float *restarts, float *kept_drive)
+                           int64_t units, const float *projected, const float *weights, const float *recurrent,
+                           const float *a, const float *b, const float *c, int64_t padded, float *drive, float *state,
+                           int64_t capacity, int64_t refractory, int32_t *spikes, float *denominators,
+                           int64_t *spike_starts, float *restarts)
 {
     FLUSH_DENORMALS;
     advance *step = advance_here();
-    /* a drive of some steps stays in the second-level cache; with a delay line events reach further than that */
-    const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps;
+    /* a drive of some steps stays in the second-level cache */
+    const int64_t chunk = projected ? steps : CHUNK;
     for (int64_t s = first; s < last; s++) {
         const int64_t *when = starts + s * (steps + 1);
         int64_t *fired_until = spike_starts + s * (steps + 1);
-        if (kept_drive) drive = kept_drive + s * steps * padded;
         memset(state, 0, 2 * padded * sizeof(float));
         fired_until[0] = fired_until[1] = 0; /* the state before the first step is 0 */
         for (int64_t begin = 0; begin < steps; begin += chunk) {
             int64_t size = begin + chunk < steps ? chunk : steps - begin;
-            for (int64_t t = 0; t < padded / TILE; t++)
-                project(rows, when + begin, size, delays, copies, weights + t * copies * units * TILE,
-                        drive + t * size * TILE);
+            for (int64_t t = 0; !projected && t < padded / TILE; t++)
+                project_now(rows, when + begin, size, weights + t * units * TILE, drive + t * size * TILE);
             /* after the last step nobody fires any more */
-            fire(drive, begin, begin + size < steps ? begin + size : steps - 1, size, padded, recurrent, a, b, c, step,
-                 state, capacity, refractory, spikes + s * capacity, denominators + s * capacity, fired_until,
-                 refractory ? restarts + s * capacity : 0);
+            fire(projected ? projected + s * steps * padded : drive, begin, begin + size < steps ? begin + size : steps - 1,
+                 size, padded, recurrent, a, b, c, step, state, capacity, refractory, spikes + s * capacity,
+                 denominators + s * capacity, fired_until, refractory ? restarts + s * capacity : 0);
         }
     }
 }

@@ -6,7 +6,6 @@ Plain threads run them side by side. Weights and adjoints are cut into tiles of 
 import ctypes
 import functools
 import itertools
-import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -28,8 +27,15 @@ not depend on the machine, since it decides the order of summation."""
 ADJOINT_BYTES = 2**27
 """Adjoints that are kept before they are summed; must not depend on the machine either."""
 
-DRIVE_BYTES = 2**28
-"""What arrives in a batch through a delay line is kept for the gradients of time constants if it is not larger."""
+DRIVE_BYTES = 2**27
+"""What arrives through a delay line and is computed at once. That of a batch that fits is kept for the gradients of
+time constants: to write and read it takes a fraction of the time of a second projection, unless there are no copies."""
+
+CHUNK = 256
+"""Steps of a drive without delays that are computed at once: CHUNK of project.h."""
+
+PARTS = 4
+"""Ranges of samples whose projection is shared out between threads, beside the tiles."""
 
 
 @functools.cache
@@ -98,29 +104,52 @@ class NativeKernels(HostKernels):
     ) -> Layer:  # fmt: skip
         """Run a hidden layer forward."""
         samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
-        padded = _padded(weights.shape[1])
-        kept = self._kept_drive((samples, padded // TILE, steps, TILE)) if keep_drive and len(delays) > 1 else None
+        padded, units = _padded(weights.shape[1]), weights.shape[0] // len(delays)
         layer = Layer(
             np.empty((samples, capacity), np.int32),
             np.empty((samples, capacity), np.float32),
             np.empty((samples, steps + 1), np.int64),
             np.zeros((samples if refractory else 0, capacity), np.float32),
-            kept,
         )
         tiled, inside = self._tiled(weights, len(delays)), self._recurrent(recurrent)
         a, b, c, _, _, _ = self._vectors(vectors)
-        units = weights.shape[0] // len(delays)
 
-        def work(first: int, last: int) -> None:
-            drive = self._scratch("drive", (padded // TILE, steps, TILE)) if kept is None else None
-            state = self._scratch("state", (4 * padded + TILE,))
-            self._call(
-                "forward_hidden", *events, first, last, steps, delays, len(delays), units, tiled, inside, a, b, c,
-                padded, drive, state, capacity, refractory, *layer,
-            )  # fmt: skip
+        def run(projected: np.ndarray | None, group: slice) -> None:
+            part, to = events.part(group), layer.part(group)
 
-        self._share(samples, work)
-        return layer
+            def work(first: int, last: int) -> None:
+                drive = self._scratch("drive", (CHUNK, padded)) if projected is None else None
+                state = self._scratch("state", (4 * padded + TILE,))
+                self._call(
+                    "forward_hidden", *part, first, last, steps, units, projected, tiled, inside, a, b, c, padded,
+                    drive, state, capacity, refractory, *to[:4],
+                )  # fmt: skip
+
+            self._share(len(part.starts), work)
+
+        if len(delays) == 1 and delays[0] == 0:
+            run(None, slice(samples))
+            return layer
+        group = max(1, DRIVE_BYTES // (4 * steps * padded))
+        for first in range(0, samples, group):
+            some = slice(first, first + group)
+            projected = self._project(events.part(some), delays, tiled, padded)
+            run(projected, some)
+        return layer._replace(drive=projected) if keep_drive and 0 < samples <= group else layer
+
+    def _project(self, events: Events, delays: np.ndarray, tiled: np.ndarray, padded: int) -> np.ndarray:
+        """Return what arrives through a delay line, float32[B, P / TILE, N, TILE], valid until the next call."""
+        samples, steps = events.starts.shape[0], events.starts.shape[1] - 1
+        drive = self._space.array("projected", (samples, padded // TILE, steps, TILE))
+        parts = min(samples, PARTS)
+        self._share(
+            parts * padded // TILE,
+            lambda first, last: self._call(
+                "project_all", *events, samples, parts, first, last, steps, delays, len(delays), tiled.shape[1], tiled,
+                padded, drive,
+            ),
+        )  # fmt: skip
+        return drive
 
     def counts(self, layer: Layer, size: int) -> np.ndarray:
         """Return int64[B, H]: spikes of each neuron."""
@@ -311,13 +340,6 @@ class NativeKernels(HostKernels):
             address(places), address(unit_starts), len(total) // copies, first, last, address(delays), copies,
             address(total), address(sums),
         ]  # fmt: skip
-
-    def _kept_drive(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Return an array for what arrives through a delay line, None where it would be too large.
-
-        Writing and reading it takes a fraction of the time of a second projection, which pays without copies.
-        """
-        return self._space.array("kept drive", shape) if 4 * math.prod(shape) <= DRIVE_BYTES else None
 
     def _vectors(self, vectors: Vectors) -> list[np.ndarray]:
         return list(self._aligned("vectors", np.stack(vectors)))

@@ -6,28 +6,28 @@
 
    rows to padded: as forward_hidden takes them; spikes, spike_starts: what it gave, or null for the outputs; refractory:
    while a neuron is held lamV is 0, so that its voltage matters from the restart on; inverse_k: [P]; adjoint: as
-   adjoint_output and adjoint_hidden gave it; kept_drive: as forward_hidden left it, or null, then weights and drive,
-   scratch [N][TILE], are not; sums: [B][3][P]. */
+   adjoint_output and adjoint_hidden gave it; projected: what project_all made of a delay line, or null, then weights and
+   drive, scratch [N][TILE], are not; sums: [B][3][P]. */
 CLONES void products(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t first, int64_t last,
                          int64_t steps, const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                          const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
                          const int32_t *spikes, const int64_t *spike_starts, int64_t capacity, int64_t refractory,
-                         const float *inverse_k, const float *adjoint, int64_t adjoint_rows, const float *kept_drive,
+                         const float *inverse_k, const float *adjoint, int64_t adjoint_rows, const float *projected,
                          float *drive, float *sums)
 {
     FLUSH_DENORMALS;
-    const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps; /* as in forward_hidden */
+    const int64_t chunk = copies == 1 && delays[0] == 0 ? CHUNK : steps; /* as where spikes were found */
     for (int64_t t = 0; t < padded / TILE; t++)
         for (int64_t s = first; s < last; s++) {
             const int64_t *arriving = starts + s * (steps + 1), *when = spikes ? spike_starts + s * (steps + 1) : 0;
             const int32_t *who = spikes ? spikes + s * capacity : 0;
             const float *lam = adjoint + (t * samples + s) * adjoint_rows * TILE;
             const float *within = recurrent ? recurrent + t * TILE : 0;
-            const float *arrived = kept_drive ? kept_drive + (s * padded + t * TILE) * steps : drive;
+            const float *arrived = projected ? projected + (s * padded + t * TILE) * steps : drive;
             float voltage[TILE];
             vec v[2] = {{0}}, i[2] = {{0}}, drift[2] = {{0}}, charge[2] = {{0}}, current[2] = {{0}};
             for (int64_t n = 0; n < steps; n++) {
-                if (!kept_drive && n % chunk == 0)
+                if (!projected && n % chunk == 0)
                     project(rows, arriving + n, n + chunk < steps ? chunk : steps - n, delays, copies,
                             weights + t * copies * units * TILE, drive);
 #pragma GCC unroll 2
