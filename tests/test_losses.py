@@ -53,6 +53,25 @@ def test_a_shape_of_negative_mean_cannot_be_scaled():
         losses.weight(shape, X)
 
 
+@pytest.mark.parametrize(("start", "expected"), [("exponential", np.exp(-X)), ("flat", np.ones_like(X))])
+def test_a_learned_weight_starts_as_it_was_told(start, expected):
+    shape = Shape(kind="learned", start=start)
+    np.testing.assert_allclose(losses.weight(shape, X), expected, atol=1e-6)
+    assert losses.mean_weight(shape) == pytest.approx(np.trapezoid(expected, X), rel=1e-6)
+    scaled = losses.weight(shape.model_copy(update={"mean_weight": 0.4}), X)
+    np.testing.assert_allclose(scaled / scaled[0], expected / expected[0], atol=1e-6)
+
+
+def test_theta_moves_what_the_weights_of_the_steps_move():
+    shape, steps = Shape(kind="learned", knots=4), 50
+    theta = losses.learned_weight(shape)[losses.LEARNED] + np.random.default_rng(0).normal(0, 1, 6)
+    by_weight, step = np.random.default_rng(1).normal(0, 1, steps), 1e-6
+    found = losses.theta_gradient(shape, theta, by_weight)
+    for k, by_one in enumerate(step * np.eye(6)):
+        ends = [losses.on_grid(shape, steps, theta + sign * by_one) @ by_weight for sign in (1, -1)]
+        assert found[k] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6)
+
+
 def test_cross_entropy_is_that_of_scipy():
     logits = np.random.default_rng(0).normal(0, 30, (7, 5))
     labels = np.array([0, 1, 2, 3, 4, 0, 1])

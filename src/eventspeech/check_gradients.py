@@ -6,8 +6,8 @@
    (but where outputs spike: on a grid the times of their spikes do not follow the weights). This takes float64, which
    `cuda` does not compute in; its tests compare it with `cpu`.
 
-Where time constants are learned, weights, tau_mem and tau_syn are checked apart, and the worst counts: their gradients
-differ in size, and together the largest would hide the others.
+Where time constants or the weight of the loss are learned, weights, tau_mem, tau_syn and theta of the weight are
+checked apart, and the worst counts: their gradients differ in size, and together the largest would hide the others.
 """
 
 import json
@@ -36,6 +36,9 @@ ORDER_RANGE = (0.7, 1.4)
 
 FIRST_SPIKE = Shape(kind="first_spike", tau0_ms=4.0, tau1_ms=20.0, alpha=0.05, output_mean=1.5, output_sd=1.0)
 """Constants for trials of 40 ms: several outputs and both terms of the loss matter."""
+
+
+LEARNED_WEIGHT = Shape(kind="learned", knots=4, start="exponential", mean_weight=0.8)
 
 
 class Case(NamedTuple):
@@ -73,6 +76,7 @@ def cases() -> list[Case]:
         Case("learned, per neuron", gaussian, learned="neuron"),
         Case("learned, equal", gaussian, learned="population", tau_mem_ms=10.0, tau_syn_ms=10.0),
         Case("learned, two layers, delays", gaussian, learned="neuron", hidden=(3, 2), delays_ms=(0.0, 5.0, 10.0)),
+        Case("learned weight", LEARNED_WEIGHT),
         Case("max", Shape(kind="max")),
         Case("max, feed-forward", Shape(kind="max"), recurrent=False),
         Case("first spike", FIRST_SPIKE),
@@ -108,7 +112,10 @@ def network(case: Case, step_ms: float) -> Network:
 
 
 def problem(case: Case, seed: int) -> tuple[Weights, list[Sample], np.ndarray]:
-    """Return float64 weights, four spike trains (one silent) and their labels."""
+    """Return float64 weights, four spike trains (one silent) and their labels.
+
+    Among the weights is theta of a learned loss, some way from its start.
+    """
     # equal time constants answer a current about twice as strongly as 20 and 5 ms
     gain = 0.5 if case.tau_mem_ms == case.tau_syn_ms else 1.0
     drawn = NetworkParams(
@@ -121,6 +128,8 @@ def problem(case: Case, seed: int) -> tuple[Weights, list[Sample], np.ndarray]:
     ).model_copy(update=case.shape.output_weights())
     weights = {k: v.astype(np.float64) for k, v in initial_weights(network(case, 1.0), drawn, seed).items()}
     weights |= time_constants(case, seed)
+    for name, start in losses.learned_weight(case.shape).items():
+        weights[name] = start + seeds.generator(seed, "learned weight").normal(0, 0.5, start.shape)
     rng = seeds.generator(seed, "gradient check")
     counts = (10, 14, 6, 0) if len(case.delays_ms) == 1 else (5, 7, 3, 0)
     samples = [Sample(np.sort(rng.uniform(0, 0.8 * TRIAL_MS, count)), rng.integers(0, 6, count)) for count in counts]
@@ -155,7 +164,7 @@ def problems(case: Case, count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         weights, samples, _ = problem(case, seed)
-        conditioning = engine.conditioning(weights, samples, exact_objective(case))
+        conditioning = engine.conditioning(losses.apart(weights)[0], samples, exact_objective(case))
         if conditioning > 0.2 and left_of_shared(case, seed) > 0.5:
             found.append(seed)
         seed += 1
@@ -167,47 +176,73 @@ def left_of_shared(case: Case, seed: int) -> float:
     if case.learned != "population":
         return 1.0
     weights, samples, labels = problem(case, seed)
-    on, sizes = network(case, 1.0), populations(network(case, 1.0))
+    sizes = populations(network(case, 1.0))
     apart = {
         name: np.full(sizes[name.split("_")[0]], array[0]) if is_time_constant(name) else array
         for name, array in weights.items()
     }
-    shared, own = (
-        ExactEngine(on).gradients(given, samples, labels, exact_objective(case)).weights for given in (weights, apart)
-    )
-    return min(_norm(shared, names) / _norm(own, names) for names in parts(weights)[1:])
+    shared, own = (exact_gradients(case, given, samples, labels) for given in (weights, apart))
+    return min(_norm(shared, names) / _norm(own, names) for names in parts(time_constants(case, seed)))
 
 
 def _norm(arrays: Weights, names: list[str]) -> float:
     return float(np.sqrt(sum(np.sum(arrays[name] ** 2) for name in names)))
 
 
-def exact_objective(case: Case) -> ExactObjective:
-    """Return the case's loss in continuous time."""
+def exact_objective(case: Case, theta: np.ndarray | None = None) -> ExactObjective:
+    """Return the case's loss in continuous time, ``theta`` [K] that of a learned one."""
     weighted = case.shape.kind in WEIGHTED
     return ExactObjective(
-        (lambda x: losses.weight(case.shape, x)) if weighted else None,
+        (lambda x: losses.weight(case.shape, x, theta)) if weighted else None,
         case.regulariser_strength,
         2.0,
         case.regulariser_batch,
         losses.readout(case.shape),
         losses.first_spike_constants(case.shape),
+        None if theta is None else lambda x: losses.by_theta(case.shape, theta, x),
     )
 
 
-def on_grid(case: Case, samples: list[Sample], labels: np.ndarray, step_ms: float) -> tuple[Batch, losses.Objective]:
+def exact_gradients(case: Case, weights: Weights, samples: list[Sample], labels: np.ndarray) -> Weights:
+    """Return the gradients of `exact` by all that is learned."""
+    own, theta = losses.apart(weights)
+    engine, objective = ExactEngine(network(case, 1.0)), exact_objective(case, theta)
+    found = engine.gradients(own, samples, labels, objective)
+    return found.weights | ({} if found.weighting is None else {losses.LEARNED: found.weighting})
+
+
+def exact_loss(case: Case, weights: Weights, samples: list[Sample], labels: np.ndarray) -> float:
+    """Return the mean loss of `exact`."""
+    own, theta = losses.apart(weights)
+    found = ExactEngine(network(case, 1.0)).infer(own, samples, labels, exact_objective(case, theta))
+    return float(found.losses.mean())
+
+
+def on_grid(
+    case: Case, samples: list[Sample], labels: np.ndarray, step_ms: float, theta: np.ndarray | None = None
+) -> tuple[Batch, losses.Objective]:
     """Return the case's batch and loss on a grid of steps of ``step_ms``; ``labels`` are int64[B]."""
     steps = round(TRIAL_MS / step_ms)
     spikes = store.from_samples(samples, labels, np.zeros(len(labels), np.int64), ["0", "1", "2", "3"], ["0"], TRIAL_MS)
     regulariser = Regulariser(
         strength=case.regulariser_strength, target_spikes=2.0, counts="batch" if case.regulariser_batch else "sample"
     )
-    return batches.on_grid(spikes, step_ms, steps), losses.objective(case.shape, steps, regulariser)
+    return batches.on_grid(spikes, step_ms, steps), losses.objective(case.shape, steps, regulariser, theta)
+
+
+def grid_gradients(case: Case, engine: Engine, weights: Weights, samples: list[Sample], labels: np.ndarray) -> Weights:
+    """Return the gradients of a grid engine by all that is learned."""
+    own, theta = losses.apart(weights)
+    batch, objective = on_grid(case, samples, labels, engine.network.step_ms, theta)
+    found = engine.gradients(own, batch, objective)
+    if theta is None or found.weighting is None:
+        return found.weights
+    return found.weights | {losses.LEARNED: losses.theta_gradient(case.shape, theta, found.weighting)}
 
 
 def parts(weights: Weights) -> list[list[str]]:
-    """Return the names of the connections, and those of the membrane and of the synaptic time constants, if any."""
-    kinds = [[name for name in weights if name.endswith(kind)] for kind in TIME_CONSTANTS]
+    """Return the names of the connections, of both kinds of time constants and of the loss's weight, if any."""
+    kinds = [[name for name in weights if name.endswith(kind)] for kind in (*TIME_CONSTANTS, losses.LEARNED)]
     connections = [name for name in weights if not any(name in kind for kind in kinds)]
     return [part for part in (connections, *kinds) if part]
 
@@ -226,8 +261,7 @@ def exact_error(case: Case, seed: int, directions: int = 5, step: float = 1e-6) 
     """
     case = case._replace(regulariser_strength=0.0)
     weights, samples, labels = problem(case, seed)
-    engine, objective = ExactEngine(network(case, 1.0)), exact_objective(case)
-    gradients = engine.gradients(weights, samples, labels, objective).weights
+    gradients = exact_gradients(case, weights, samples, labels)
     rng = seeds.generator(seed, "directions")
     worst = 0.0
     for names in parts(weights):
@@ -237,7 +271,7 @@ def exact_error(case: Case, seed: int, directions: int = 5, step: float = 1e-6) 
             loss = []
             for sign in (1, -1):
                 moved = {name: weights[name] + sign * step * direction[name] for name in names}
-                loss.append(engine.infer(weights | moved, samples, labels, objective).losses.mean())
+                loss.append(exact_loss(case, weights | moved, samples, labels))
             slope = sum(np.sum(gradients[name] * direction[name]) for name in names)
             errors.append((loss[0] - loss[1]) / (2 * step) - slope)
             sizes.append(slope)
@@ -248,13 +282,9 @@ def exact_error(case: Case, seed: int, directions: int = 5, step: float = 1e-6) 
 def grid_errors(case: Case, engine_name: str, seed: int, steps_ms: tuple[float, ...] = STEPS_MS) -> list[float]:
     """Compare a grid engine (`cpu` in float64) with `exact`: relative errors by step."""
     weights, samples, labels = problem(case, seed)
-    exact = ExactEngine(network(case, 1.0)).gradients(weights, samples, labels, exact_objective(case))
-    errors = []
-    for step_ms in steps_ms:
-        batch, objective = on_grid(case, samples, labels, step_ms)
-        found = _engine(engine_name, network(case, step_ms)).gradients(weights, batch, objective)
-        errors.append(relative(found.weights, exact.weights))
-    return errors
+    exact = exact_gradients(case, weights, samples, labels)
+    engines_ = (_engine(engine_name, network(case, step_ms)) for step_ms in steps_ms)
+    return [relative(grid_gradients(case, engine, weights, samples, labels), exact) for engine in engines_]
 
 
 def order(steps_ms: tuple[float, ...], errors: np.ndarray) -> float:
@@ -273,21 +303,23 @@ def _engine(name: str, on: Network) -> Engine:
 def output_error(case: Case, engine_name: str, seed: int, step_ms: float = 1.0, step: float = 1e-5) -> float:
     """Compare output weights' gradients with finite differences of the grid engine's own loss.
 
-    So with the outputs' time constants, where they are learned; the worst counts.
+    So with the outputs' time constants and the weight of the loss, where they are learned; the worst counts.
     """
     weights, samples, labels = problem(case, seed)
-    batch, objective = on_grid(case, samples, labels, step_ms)
     engine = _engine(engine_name, network(case, step_ms))
-    gradients = engine.gradients(weights, batch, objective).weights
+    gradients = grid_gradients(case, engine, weights, samples, labels)
     worst = 0.0
-    for name in [f"hidden{len(case.hidden)}_output"] + [name for name in weights if name.startswith("output_")]:
+    learned = [name for name in weights if name.startswith("output_") or name == losses.LEARNED]
+    for name in [f"hidden{len(case.hidden)}_output", *learned]:
         found = np.zeros_like(gradients[name])
         for index in np.ndindex(found.shape):
             loss = []
             for sign in (1, -1):
                 moved = {**weights, name: weights[name].copy()}
                 moved[name][index] += sign * step
-                loss.append(engine.infer(moved, batch, objective).losses.mean())
+                own, theta = losses.apart(moved)
+                batch, objective = on_grid(case, samples, labels, step_ms, theta)
+                loss.append(engine.infer(own, batch, objective).losses.mean())
             found[index] = (loss[0] - loss[1]) / (2 * step)
         worst = max(worst, float(np.linalg.norm(found - gradients[name]) / np.linalg.norm(gradients[name])))
     return worst

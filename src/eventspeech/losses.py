@@ -13,9 +13,13 @@ the loss is the cross-entropy of softmax(S), mean over the batch, and the predic
     gaussian     w(x) = gain [offset + slope (x - centre) exp(-(x - centre)^2 / (2 width^2))]
                  the study's bump; the thesis writes a - b x exp(-x^2 / (2 c^2))
     bell         w(x) = height exp(-(x - centre)^2 / (2 width^2))
+    learned      w(x) = a cubic spline that is never negative, learned with the network (:mod:`eventspeech.spline`)
 
 Each can be scaled to a given mean over [0, 1] (`mean_weight`): the mean weight sets how sharp the softmax is and how
-strong the regulariser is beside it, so shapes of unequal mean differ by more than their shape.
+strong the regulariser is beside it, so shapes of unequal mean differ by more than their shape. The learned weight keeps
+its mean, given or that of its start, whatever it becomes: its free numbers theta decide when to listen, not how loud.
+They follow the gradient of the same loss, dL/dtheta = (1/T) \int dw/dtheta \sum_o (p_o - y_o) V_o dt, mean over the
+batch, and are kept as float32[K + 2] among a model's weights, under the name `learned_weight`.
 
 Two losses weigh no voltage (both published beside the sums; neither takes `mean_weight`):
 
@@ -31,14 +35,22 @@ Published gradients of the sums are the true ones divided by tau_mem, those of `
 `first_spike` are the true ones: strengths of the regulariser and Adam's epsilon belong to these scales.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from eventspeech import spline
 from eventspeech.errors import ParameterError
 from eventspeech.params import SHAPE_DEFAULTS, WEIGHTED, Regulariser, Shape
 
 _PANELS, _NODES = 256, 8
+
+LEARNED = "learned_weight"
+"""Name of theta among the weights that are learned."""
+
+STARTS = {"exponential": Shape(kind="exponential"), "flat": Shape(kind="sum")}
+"""The weights that a learned one may start from."""
 
 Readout = Literal["sum", "max", "first_spike"]
 """What is read of the outputs."""
@@ -62,6 +74,7 @@ class Objective(NamedTuple):
         regulariser_batch: the count is the mean over the batch (else the sample's own).
         readout: what is read of the outputs.
         first_spike: constants of that readout, None for others.
+        learned: dL/dw(n/N) is wanted beside the gradients.
     """
 
     weighting: np.ndarray | None
@@ -70,14 +83,22 @@ class Objective(NamedTuple):
     regulariser_batch: bool = True
     readout: Readout = "sum"
     first_spike: FirstSpike | None = None
+    learned: bool = False
 
 
-def weight(shape: Shape, x: np.ndarray) -> np.ndarray:
+def weight(shape: Shape, x: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
     """Return w(x) as float64 for x = t/T in [0, 1], any array shape.
+
+    Args:
+        shape: the loss.
+        x: where.
+        theta: what a learned weight has become, [K + 2]; without it, its start.
 
     Raises:
         ParameterError: the weight's mean is not above zero, so that it cannot be scaled to ``mean_weight``.
     """
+    if shape.kind == "learned":
+        return spline.weight(*_spline(shape), _start(shape) if theta is None else theta, x)
     unscaled = _unscaled(shape, np.asarray(x, np.float64))
     if shape.mean_weight is None:
         return unscaled
@@ -94,24 +115,52 @@ def mean_weight(shape: Shape) -> float | None:
     """Return the mean of w over [0, 1], None for a loss that weighs no voltage."""
     if shape.kind not in WEIGHTED:
         return None
-    return shape.mean_weight if shape.mean_weight is not None else _mean(shape)
+    if shape.mean_weight is not None:
+        return shape.mean_weight
+    return _mean(shape) if shape.start is None else _mean_of_start(shape.start)
 
 
-def on_grid(shape: Shape, steps: int) -> np.ndarray:
-    """Return w(n / N) for n = 0..N-1: float64[N], the weight of the voltage before step n."""
-    return weight(shape, np.arange(steps) / steps)
+def on_grid(shape: Shape, steps: int, theta: np.ndarray | None = None) -> np.ndarray:
+    """Return w(n / N) for n = 0..N-1: float64[N], the weight of the voltage before step n; see :func:`weight`."""
+    return weight(shape, _grid(steps), theta)
 
 
-def objective(shape: Shape, steps: int, regulariser: Regulariser | None = None) -> Objective:
-    """Return what an engine minimises for this loss, on a grid of ``steps``; by default without regulariser."""
+def learned_weight(shape: Shape) -> dict[str, np.ndarray]:
+    """Return theta of the weight at its start, float32[K + 2] by name; nothing for a loss that learns none."""
+    return {LEARNED: _start(shape).astype(np.float32)} if shape.kind == "learned" else {}
+
+
+def by_theta(shape: Shape, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return dw(x)/dtheta_k of a learned weight, float64[K + 2, *x.shape]."""
+    return spline.derivatives(*_spline(shape), theta, x)
+
+
+def theta_gradient(shape: Shape, theta: np.ndarray, by_weight: np.ndarray) -> np.ndarray:
+    """Return dL/dtheta, float64[K + 2], of dL/dw(n/N), float64[N]."""
+    return by_theta(shape, theta, _grid(len(by_weight))) @ by_weight
+
+
+def apart(weights: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Return the network's part of what is learned, and theta of the weight, None if that is not learned."""
+    return {name: array for name, array in weights.items() if name != LEARNED}, weights.get(LEARNED)
+
+
+def objective(
+    shape: Shape, steps: int, regulariser: Regulariser | None = None, theta: np.ndarray | None = None
+) -> Objective:
+    """Return what an engine minimises for this loss, on a grid of ``steps``; by default without regulariser.
+
+    ``theta`` is what a learned weight has become; by default it is at its start.
+    """
     pull = regulariser or Regulariser()
     return Objective(
-        on_grid(shape, steps) if shape.kind in WEIGHTED else None,
+        on_grid(shape, steps, theta) if shape.kind in WEIGHTED else None,
         pull.strength,
         pull.target_spikes,
         pull.counts == "batch",
         readout(shape),
         first_spike_constants(shape),
+        shape.kind == "learned",
     )
 
 
@@ -168,6 +217,23 @@ def _constants(shape: Shape) -> list[float]:
     return [getattr(shape, name) for name in SHAPE_DEFAULTS[shape.kind]]
 
 
+def _spline(shape: Shape) -> tuple[int, float]:
+    """Return the knots of a learned weight and the mean that it keeps."""
+    mean = mean_weight(shape)
+    assert shape.knots is not None and mean is not None
+    return shape.knots, mean
+
+
+def _start(shape: Shape) -> np.ndarray:
+    """Return theta of a learned weight before training, float64[K + 2]."""
+    assert shape.knots is not None and shape.start is not None
+    return spline.like(shape.knots, functools.partial(weight, STARTS[shape.start]))
+
+
+def _grid(steps: int) -> np.ndarray:
+    return np.arange(steps) / steps
+
+
 def _unscaled(shape: Shape, x: np.ndarray) -> np.ndarray:
     match shape.kind:
         case "sum":
@@ -188,6 +254,12 @@ def _unscaled(shape: Shape, x: np.ndarray) -> np.ndarray:
             height, centre, width = _constants(shape)
             return height * np.exp(-0.5 * ((x - centre) / width) ** 2)
     raise AssertionError(shape.kind)
+
+
+@functools.cache
+def _mean_of_start(name: str) -> float:
+    """Return the mean of one of `STARTS`; a learned weight asks for it in every batch."""
+    return _mean(STARTS[name])
 
 
 def _mean(shape: Shape) -> float:

@@ -48,6 +48,9 @@ def assert_same(found, expected):
     assert list(found.weights) == list(expected.weights)
     assert found.floored == expected.floored
     cases.assert_close(found.weights, expected.weights, 1e-5)
+    assert (found.weighting is None) == (expected.weighting is None)
+    if expected.weighting is not None:
+        cases.assert_close({"weighting": found.weighting}, {"weighting": expected.weighting}, 1e-5)
 
 
 @everywhere

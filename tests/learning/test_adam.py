@@ -174,3 +174,13 @@ def test_gradients_of_other_shapes_or_types_are_not_read(wrong):
     with pytest.raises(ValueError, match=r"where Adam has float32\(4, 2\)"):
         optimiser.step(weights, {"0": wrong}, RATE)
     assert optimiser.updates == 0
+
+
+def test_a_factor_is_of_the_learning_rate():
+    gradients = {name: np.random.default_rng(0).normal(0, 1, 9).astype(np.float32) for name in ("slow", "other")}
+    weights = {name: np.zeros(9, np.float32) for name in gradients}
+    optimiser = Adam(weights, BETA1, BETA2, EPSILON, {"slow": 0.25})
+    for _ in range(3):
+        optimiser.step(weights, gradients, RATE)
+    np.testing.assert_allclose(weights["slow"], 0.25 * weights["other"], rtol=1e-6)
+    assert np.all(weights["other"] != 0)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support import TESTS, tiny
-from support.training import DRAWN, OWN, RECIPE, SHARED, equal, interrupt, on_call, outputs, rows, run
+from support.training import DRAWN, LEARNED_WEIGHT, OWN, RECIPE, SHARED, equal, interrupt, on_call, outputs, rows, run
 
 from eventspeech.data import store
 from eventspeech.engines.cpu import CpuEngine
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 @pytest.mark.parametrize(
     "groups",
-    [{}, SHARED, OWN, DRAWN, RECIPE],
-    ids=["weights", "and shared constants", "and neurons' own", "drawn constants", "the recipe"],
+    [{}, SHARED, OWN, DRAWN, RECIPE, LEARNED_WEIGHT],
+    ids=["weights", "and shared constants", "and neurons' own", "drawn constants", "the recipe", "a learned weight"],
 )
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, spikes, whole, monkeypatch, caplog, groups):
     if groups:

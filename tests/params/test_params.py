@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import yaml
+from support import tiny
 
 from eventspeech import cli, params, paths
 from eventspeech.errors import ParameterError
@@ -104,6 +105,21 @@ REFUSED = {
     "overflow": (
         "shape.exponential", {"kind": "first_spike", "tau1_ms": 2.0},
         r"shape\.exponential\.tau1_ms = 2 makes exp\(T / tau1\) overflow .* = 1000; make it at least 20",
+    ),
+    "no knots": (
+        "shape.exponential", {"kind": "learned", "knots": 0},
+        r"shape\.exponential\.knots = 0 is not valid: .* greater than or equal to 2",
+    ),
+    "an unknown start": (
+        "shape.exponential", {"kind": "learned", "start": "gaussian"},
+        r"shape\.exponential\.start = 'gaussian' is not valid: .*'exponential' or 'flat'",
+    ),
+    "a negative mean": (
+        "shape.exponential", {"kind": "learned", "mean_weight": -0.6},
+        r"shape\.exponential\.mean_weight = -0\.6 is not valid",
+    ),
+    "knots of another kind": (
+        "shape.exponential", {"kind": "exponential", "knots": 8}, r"kind exponential takes no knots .*; remove it",
     ),
     "negative spread": (
         "shape.exponential", {"kind": "max", "output_sd": -1.0}, r"shape\.exponential\.output_sd = -1\.0 is not valid",
@@ -314,6 +330,13 @@ MOVED = {
         "learn_output_time_constants", "tau_mem_min_ms", "tau_syn_min_ms", "regulariser", "ease_in",
     )},
 }  # fmt: skip
+
+
+def test_a_spline_has_at_most_a_knot_a_step():
+    most = tiny.make_params(shape={"learned": {"kind": "learned", "knots": 60}})
+    assert most.shape["learned"].knots == 60
+    with pytest.raises(ParameterError, match=r"shape\.learned\.knots = 61 is more than the 60 steps of .*; take fewer"):
+        tiny.make_params(shape={"learned": {"kind": "learned", "knots": 61}})
 
 
 @pytest.mark.parametrize("key", MOVED)

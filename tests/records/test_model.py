@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import tiny
 
-from eventspeech import network, params
+from eventspeech import losses, network, params
 from eventspeech.data import store
 from eventspeech.errors import DataError
 from eventspeech.files import write_npz
@@ -19,12 +19,12 @@ from eventspeech.stages import baseline
 CHANGES = {"delays": {"copies": 2, "interval_ms": 10}}
 
 
-def spiking():
+def spiking(given=None, loss="exponential"):
     """Arrays and meta data of a network that has not learned anything."""
-    given = tiny.make_params(network=CHANGES, optimiser={"learn_time_constants": "neuron"})
-    trainer = Trainer(given, "exponential", 0, tiny.make_store(takes=1))
+    given = given or tiny.make_params(network=CHANGES, optimiser={"learn_time_constants": "neuron"})
+    trainer = Trainer(given, loss, 0, tiny.make_store(takes=1))
     meta = {
-        "kind": "spiking", "loss": "exponential", "seed": 0, "fold": "held_out", "epoch": 1,
+        "kind": "spiking", "loss": loss, "seed": 0, "fold": "held_out", "epoch": 1,
         "network": trainer.network.as_dict(), "shape": trainer.shape.model_dump(mode="json"),
         "class_names": list(tiny.CLASSES), "heard_speakers": ["s0"], "validation_speakers": ["s3"], "spike_count": None,
         "origin": {"source": "synthetic", "cochlea": {"seed": 3, "level": 0.3, "fibres": 40}},
@@ -230,3 +230,32 @@ def test_bins_that_cannot_be_are_refused(tmp_path, logistic, name, value):
 
 def test_a_network_goes_to_json_and_back(made):
     assert network.from_dict(made[1]["network"]).as_dict() == made[1]["network"]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """Arrays and meta data of a network whose loss is learned."""
+    return spiking(tiny.make_params(shape={"learned": {"kind": "learned", "knots": 4}}), "learned")
+
+
+WEIGHTS = {
+    "none": lambda weights: None,
+    "of another spline": lambda weights: weights[:-1],
+    "not finite": lambda weights: changed(weights, 0, np.nan),
+    "of double precision": lambda weights: weights.astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTS)
+def test_a_learned_loss_comes_with_its_weight_and_others_with_none(tmp_path, learned, made, case):
+    arrays, meta = learned
+    model.save(tmp_path / "m.npz", arrays, meta)
+    assert model.load(tmp_path / "m.npz").arrays[losses.LEARNED].tobytes() == arrays[losses.LEARNED].tobytes()
+    wrong = {losses.LEARNED: WEIGHTS[case](arrays[losses.LEARNED])}
+    kept = {name: array for name, array in (arrays | wrong).items() if array is not None}
+    model.save(tmp_path / "m.npz", kept, meta)
+    with pytest.raises(DataError, match=r"is damaged: learned_weight .*; train the model again\."):
+        model.load(tmp_path / "m.npz")
+    model.save(tmp_path / "m.npz", made[0] | {losses.LEARNED: arrays[losses.LEARNED]}, made[1])
+    with pytest.raises(DataError, match="learned_weight is not what a loss of kind exponential learns"):
+        model.load(tmp_path / "m.npz")

@@ -53,6 +53,32 @@ def test_a_run_is_what_its_files_say(study):
     assert found.confusion.sum() == found.metrics["samples"]
 
 
+THETAS = {
+    "none": ({"learned_weight": ...}, "lacks the field learned_weight"),
+    "of one moment": ({"learned_weight/last": ...}, "lacks the field learned_weight.last"),
+    "of another spline": ({"learned_weight/chosen": [0.5] * 9}, "learned_weight.chosen is [0.5, 0.5, 0.5, 0.5, 0.5, 0"),
+    "text": ({"learned_weight/chosen": "no"}, "learned_weight.chosen is 'no', not a list of 10 finite numbers"),
+    "not a number": ({"learned_weight/last": [float("nan")] * 10}, "learned_weight.last is [nan, nan, nan"),
+    "beyond all numbers": ({"learned_weight/last": [10**400] * 10}, "learned_weight.last is [1000"),
+}
+
+
+@pytest.mark.parametrize("case", THETAS)
+def test_what_a_learned_weight_became_is_told(tmp_path, case):
+    chosen = fake_results.params(losses=["exponential", "learned"], seeds=[0], shapes={"learned": {"kind": "learned"}})
+    for loss in chosen.study.losses:
+        job = loss, 0, "held_out"
+        model, tested = (tmp_path.joinpath(stage, *map(str, job)) for stage in ("train", "evaluate"))
+        fake_results.training(model, loss, 0, np.array([0.25, 0.75, 0.5]), chosen.shape[loss])
+        fake_results.evaluation(tested, {"loss": loss}, 0.8, 0)
+    _, found = run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
+    assert len(found.summary["learned_weight"]["last"]) == 10
+    changes, sentence = THETAS[case]
+    edit(tmp_path / "train" / "learned" / "0" / "held_out" / "summary.json", **changes)
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        run.read_all(chosen, tmp_path / "train", tmp_path / "evaluate")
+
+
 SUMMARY = {
     "an accuracy above one": ({"best_validation_accuracy": 1.7}, "best_validation_accuracy is 1.7, not a finite numb"),
     "an accuracy below zero": ({"final_validation_accuracy": -0.1}, "final_validation_accuracy is -0.1, not"),

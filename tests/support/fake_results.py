@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eventspeech import losses
 from eventspeech import params as parameters
 from eventspeech.data import store
 from eventspeech.files import write_csv, write_json, write_npz
@@ -50,7 +51,7 @@ def curve(loss: str, seed: int, epochs: int = 30) -> np.ndarray:
     return np.round(np.clip(rising + draws.normal(0, 0.012, epochs), 0, 1) * 120) / 120
 
 
-def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
+def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray, shape: parameters.Shape | None = None) -> None:
     """Write history.csv and summary.json of a training with these validation accuracies."""
     rows = [
         [epoch, 3 * (1 - a) + 0.05, min(1.0, a * 1.12), 3 * (1 - a) + 0.2, a, 6 + 6 * a + seed, 0.005, 0.01, 5.0, 0.5]
@@ -65,6 +66,9 @@ def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray) -> None:
     summary |= {"heard_speakers": HEARD, "validation_speakers": ["s11", "s12"]}
     summary |= {"validation_samples": 120, "parameters": 915000, "duration_s": 150.0, "ms_per_sample": 3.1}
     summary |= {"engine": "cpu", "threads": 2, "machine": MACHINE}
+    for name, theta in losses.learned_weight(shape).items() if shape else ():
+        moved = np.random.default_rng(seed).normal(0, 0.3, len(theta))
+        summary[name] = {"chosen": (theta + moved).tolist(), "last": (theta + 2 * moved).tolist()}
     write_json(folder / "summary.json", summary)
 
 
@@ -224,7 +228,7 @@ def study(
     for place, loss in enumerate(chosen.study.losses):
         for seed, fold in itertools.product(chosen.study.seeds, chosen.study.folds):
             accuracy = curve(loss, seed + 100 * chosen.study.folds.index(fold))
-            training(results / "train" / loss / str(seed) / fold, loss, seed, accuracy)
+            training(results / "train" / loss / str(seed) / fold, loss, seed, accuracy, chosen.shape[loss])
             tested = results / "evaluate" / loss / str(seed) / fold
             model = {"kind": "spiking", "loss": loss, "seed": seed}
             evaluation(tested, model, float(accuracy.max()) + 0.03, seed, words, called)

@@ -24,6 +24,8 @@ SHARED = {"optimiser": {"learn_time_constants": "population"}}
 
 OWN = {"optimiser": {"learn_time_constants": "neuron"}, "network": {"time_constants": "heterogeneous"}}
 
+LEARNED_WEIGHT = {"loss": "learned", "shape": {"learned": {"kind": "learned", "knots": 5}}}
+
 DRAWN = {"network": {"time_constants": "heterogeneous"}}
 
 

@@ -38,11 +38,13 @@ class Gradients(NamedTuple):
         weights: gradient of the mean loss (and the regulariser) for every connection, and for the time constants
             that the weights hold.
         floored: how many denominators were bounded from below.
+        weighting: dL/dw(n/N), float64[N], if the objective says that the weight is learned.
     """
 
     inference: Inference
     weights: Weights
     floored: int
+    weighting: np.ndarray | None = None
 
 
 class Recording(NamedTuple):

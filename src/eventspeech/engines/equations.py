@@ -28,6 +28,10 @@ made lamV[n+1] the adjoint of just that; the next step starts from V = 0. As D g
 lamV dV/dt (without the resets) and of -lamI I / tau_syn. A constant that a population shares has the sum of its
 neurons' gradients.
 
+Where the weight is learned, S_o being linear in it,
+
+    dL/dw(n/N) = sum over samples and outputs of (p_o - y_o) V_o[n] D / (T B)
+
 Between spikes this is the transpose of the forward step, so gradients of the output weights are those of the discrete
 loss itself; the jump is Eventprop's (Wunderlich & Pehle 2021), exact as D goes to 0. In continuous time R has
 lamV - lamI, which is -tau_syn dlamI/dt. Here it is what lamI changes by over a step, with p = k tau_syn / D and
@@ -165,6 +169,17 @@ def set_time_constant_gradients(
         total = gradients.get(f"{population}_{kind}")
         if total is not None:
             total[:] = gradient if len(total) > 1 else gradient.sum()
+
+
+def weighting_gradient(slopes: np.ndarray, voltages: np.ndarray) -> np.ndarray:
+    """Return dL/dw(n/N), float64[N], of a batch.
+
+    Args:
+        slopes: float64[B, O], p - y, the derivatives of each sample's loss by S_o.
+        voltages: float32 or float64[B, N, O], V_o before each step.
+    """
+    samples, steps, _ = voltages.shape
+    return np.einsum("so,sno->n", slopes, voltages) / (steps * samples)  # in one order, whatever the threads
 
 
 def count_penalty(counts: np.ndarray, objective: Objective) -> np.ndarray:

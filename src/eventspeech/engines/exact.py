@@ -41,6 +41,9 @@ _PIECE_MS = 2.0
 _Pair = tuple[np.ndarray, np.ndarray]
 """Voltages and currents, their adjoints, or nodes and weights of a quadrature."""
 
+_Weight = Callable[[np.ndarray], np.ndarray]
+"""Of x = t/T."""
+
 
 class Sample(NamedTuple):
     """One spike train in continuous time: times_ms float64[E] in [0, T), channels int64[E]."""
@@ -50,14 +53,20 @@ class Sample(NamedTuple):
 
 
 class ExactObjective(NamedTuple):
-    """What is minimised; ``weight`` maps x = t/T to w(x), the rest is as in `losses.Objective`."""
+    """What is minimised; the rest is as in `losses.Objective`.
 
-    weight: Callable[[np.ndarray], np.ndarray] | None
+    Attributes:
+        weight: maps x = t/T, float64[Q], to w(x).
+        by_theta: maps x to dw(x)/dtheta_k, float64[K, Q], if the gradient of these K numbers is wanted.
+    """
+
+    weight: _Weight | None
     regulariser_strength: float = 0.0
     regulariser_target: float = 14.0
     regulariser_batch: bool = True
     readout: Readout = "sum"
     first_spike: FirstSpike | None = None
+    by_theta: _Weight | None = None
 
 
 class _Event(NamedTuple):
@@ -103,6 +112,7 @@ class _Trial(NamedTuple):
         values: float64[O], S_o or times of first spikes.
         counts: of every neuron of the population.
         peaks: of each output, for readout `max`.
+        by_theta: float64[K, O], dS_o/dtheta_k; 0 unless the objective asks for it.
     """
 
     events: list[_Event]
@@ -110,6 +120,7 @@ class _Trial(NamedTuple):
     values: np.ndarray
     counts: np.ndarray
     peaks: list[list[_Peak]]
+    by_theta: np.ndarray
 
 
 class _Constants(NamedTuple):
@@ -154,7 +165,10 @@ class ExactEngine:
     def gradients(
         self, weights: Weights, samples: list[Sample], labels: np.ndarray, objective: ExactObjective
     ) -> Gradients:
-        """Return the gradients of the mean loss, float64, by the adjoint method; ``labels`` are int64[B]."""
+        """Return the gradients of the mean loss, float64, by the adjoint method; ``labels`` are int64[B].
+
+        Their ``weighting`` is dL/dtheta, float64[K], of `ExactObjective`.
+        """
         trials = self._run(weights, samples, objective)
         inference, slopes = self._inference(trials, labels, objective)
         counts = np.stack([trial.counts for trial in trials]).astype(float)
@@ -165,7 +179,10 @@ class ExactEngine:
         totals = {name: np.zeros(array.shape) for name, array in weights.items()}
         for index, trial in enumerate(trials):
             self._backward(weights, trial, slopes[index] / len(samples), penalty[index], objective, totals)
-        return Gradients(inference, totals, 0)
+        by_theta = None
+        if objective.by_theta is not None:
+            by_theta = np.einsum("sko,so->k", [trial.by_theta for trial in trials], slopes) / len(samples)
+        return Gradients(inference, totals, 0, by_theta)
 
     def conditioning(self, weights: Weights, samples: list[Sample], objective: ExactObjective | None = None) -> float:
         """Return how far the trials stay from where the loss jumps or its gradient jumps or diverges.
@@ -246,6 +263,7 @@ class ExactEngine:
         counts = np.zeros(len(model.within), np.int64)
         done, held = np.zeros((2, len(model.within)), bool)
         peaks = [[_Peak(0.0, 0.0)] for _ in logits] if objective.readout == "max" else []
+        by_theta: list[np.ndarray] = []
         arrivals, restarts = self._arrivals(sample), deque[_Event]()
         arrivals.reverse()
         while True:
@@ -254,7 +272,10 @@ class ExactEngine:
             restart = restarts[0].time_ms if restarts else np.inf
             then = min(arrival, restart, now + wait, self.network.trial_ms)
             if objective.readout == "sum":
-                logits += self._integrate_output(out_voltage, out_current, model.outputs, now, then, objective)
+                span = out_voltage, out_current, model.outputs, now, then
+                logits += self._integrate_output(*span, objective.weight)
+                if objective.by_theta is not None:
+                    by_theta.append(self._integrate_output(*span, objective.by_theta))
             for o, found in enumerate(peaks):
                 start = out_voltage[o], out_current[o], *(float(x[o]) for x in model.outputs)
                 found += _smooth_peak(now, then, *start)
@@ -264,7 +285,7 @@ class ExactEngine:
             now = then
             if now >= self.network.trial_ms:
                 values = self._read(events, logits, peaks, (out_voltage, out_current), objective)
-                return _Trial(events, states, values, counts, peaks)
+                return _Trial(events, states, values, counts, peaks, np.sum(by_theta, axis=0))
             if arrivals and now == arrival:
                 events.append(arrivals.pop())
                 current = current + model.into[events[-1].unit]
@@ -329,18 +350,18 @@ class ExactEngine:
         half = 0.5 * np.diff(edges)[:, None]
         return (edges[:-1, None] + half * (1 + _NODES)).ravel(), (half * _WEIGHTS).ravel()
 
-    def _shaped(self, start_ms: float, end_ms: float, objective: ExactObjective) -> tuple[np.ndarray, np.ndarray]:
-        """Return durations since ``start`` [Q, 1], and quadrature weights times w [Q], for integrals up to ``end``."""
-        assert objective.weight is not None
+    def _shaped(self, start_ms: float, end_ms: float, weight: _Weight | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return durations since ``start`` [Q, 1], and quadrature weights times w [..., Q], of integrals to ``end``."""
+        assert weight is not None
         times, weights = self._pieces(start_ms, end_ms)
-        return (times - start_ms)[:, None], weights * objective.weight(times / self.network.trial_ms)
+        return (times - start_ms)[:, None], weights * weight(times / self.network.trial_ms)
 
     def _integrate_output(
         self, voltage: np.ndarray, current: np.ndarray, over: _Constants, start_ms: float, end_ms: float,
-        objective: ExactObjective,
+        weight: _Weight | None,
     ) -> np.ndarray:  # fmt: skip
-        """Return (1/T) times the integral of w V_o over [start, end]."""
-        durations, shaped = self._shaped(start_ms, end_ms, objective)
+        """Return (1/T) times the integral of w V_o over [start, end], [O]; or of several w, [K, O]."""
+        durations, shaped = self._shaped(start_ms, end_ms, weight)
         response = coefficients(durations, *over)
         return shaped @ (response.a * voltage + response.c * current) / self.network.trial_ms
 
@@ -368,7 +389,7 @@ class ExactEngine:
             out_v, out_i = _retreat(out_v, out_i, duration, model.outputs)
             if objective.readout == "sum":
                 drive = -slopes / self.network.trial_ms
-                shaped = self._shaped(event.time_ms, now, objective)
+                shaped = self._shaped(event.time_ms, now, objective.weight)
                 driven = _driven(out_state, drive, shaped, model.outputs, learned)
             else:
                 driven = _driven_by_peaks(out_state, slopes, event.time_ms, now, peaks, model.outputs)

@@ -8,7 +8,7 @@ import numpy as np
 from eventspeech import engines, losses, machine, network, seeds
 from eventspeech.data import augmentation, batches
 from eventspeech.data.store import SpikeStore
-from eventspeech.engines.contract import Inference
+from eventspeech.engines.contract import Gradients, Inference
 from eventspeech.errors import UserError
 from eventspeech.learning import schedule
 from eventspeech.learning.adam import Adam
@@ -70,7 +70,8 @@ class Trainer:
         batch_size: overrides ``params.train.batch_size``.
 
     Attributes:
-        weights: weights and time constants, as they are now.
+        weights: weights and time constants, as they are now, and what a learned loss has become
+            (`losses.LEARNED`).
         learning_rate: the full one; :func:`eventspeech.learning.schedule.ease_in` lowers it for the first batches.
         last_rate: the one of the last batch.
         silent: bool[H] for each hidden layer, the neurons that did not fire in the last epoch.
@@ -83,15 +84,17 @@ class Trainer:
         self.shape = params.shape[loss]
         self.network = network.build(params.network, len(training.class_names), training.trial_ms)
         _require_room(self.network)
-        self.objective = losses.objective(self.shape, self.network.steps, settings.regulariser)
+        self._objective = losses.objective(self.shape, self.network.steps, settings.regulariser)
         self.learning_rate = self.last_rate = self.shape.learning_rate or settings.learning_rate
         drawn = params.network.model_copy(update=self.shape.output_weights())
         connections = network.initial_weights(self.network, drawn, seed)
-        self.weights = connections | _initial_time_constants(self.network, params, seed)
+        constants, theta = _initial_time_constants(self.network, params, seed), losses.learned_weight(self.shape)
+        self.weights = connections | constants | theta
         # heterogeneous time constants are there without being learned, too
         self.learns_constants = settings.learn_time_constants != "none"
-        learned = self.weights if self.learns_constants else connections
-        self.optimiser = Adam(learned, settings.adam_beta1, settings.adam_beta2, settings.adam_epsilon)
+        learned = self.weights if self.learns_constants else connections | theta
+        factors = dict.fromkeys(theta, self.shape.rate_factor or 0.0)
+        self.optimiser = Adam(learned, settings.adam_beta1, settings.adam_beta2, settings.adam_epsilon, factors)
         self.silent: list[np.ndarray] = []
         self._settings, self._lift, self._seed = settings, params.train.silent_lift, seed
         self._batch_size = batch_size or params.train.batch_size
@@ -122,7 +125,7 @@ class Trainer:
         tally = Tally()
         for batch in batches.ahead(self.presented(number)):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, in one sentence
-                found = self.engine.gradients(self.weights, batch, self.objective)
+                found = self._gradients(batch)
                 self.last_rate = self.learning_rate * schedule.ease_in(self._settings.ease_in, self.optimiser.updates)
                 self.optimiser.step(self.weights, found.weights, self.last_rate)
                 self._bound_time_constants()
@@ -130,6 +133,21 @@ class Trainer:
             require_finite(number, found.inference.losses, *self.weights.values())
         self.silent = [counts == 0 for counts in tally.counts]
         return tally.result()
+
+    def given(self) -> tuple[network.Weights, losses.Objective]:
+        """Return what the engine computes now: the network's weights, and the loss, which may be learned."""
+        weights, theta = losses.apart(self.weights)
+        if theta is None:
+            return weights, self._objective
+        return weights, self._objective._replace(weighting=losses.on_grid(self.shape, self.network.steps, theta))
+
+    def _gradients(self, batch: batches.Batch) -> Gradients:
+        weights, objective = self.given()
+        found, theta = self.engine.gradients(weights, batch, objective), self.weights.get(losses.LEARNED)
+        if theta is None or found.weighting is None:
+            return found
+        by_theta = losses.theta_gradient(self.shape, theta, found.weighting).astype(np.float32)
+        return found._replace(weights=found.weights | {losses.LEARNED: by_theta})
 
     def lift_silent(self) -> None:
         """Raise the weights from the layer before to neurons that were silent in the last epoch, or to all.
@@ -151,11 +169,11 @@ class Trainer:
 
     def validate(self, samples: batches.Batch) -> EpochResult:
         """Run samples forward, without augmentation."""
-        tally = Tally()
+        tally, (weights, objective) = Tally(), self.given()
         for first in range(0, len(samples), self._batch_size):
             batch = batches.take(samples, np.arange(first, min(first + self._batch_size, len(samples))))
             with np.errstate(over="ignore", invalid="ignore"):
-                tally.add(self.engine.infer(self.weights, batch, self.objective), batch.labels)
+                tally.add(self.engine.infer(weights, batch, objective), batch.labels)
         return tally.result()
 
 

@@ -7,17 +7,19 @@ from pydantic import Field
 
 from eventspeech.params.groups import Group, Milliseconds, NotNegative, Positive, Real, Unit
 
-SHAPE_DEFAULTS: dict[str, dict[str, float]] = {
+SHAPE_DEFAULTS: dict[str, dict[str, Any]] = {
     "sum": {},
     "exponential": {},
     "linear": {},
     "gaussian": {"gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2},
     "bell": {"height": 1.0, "centre": 0.3, "width": 0.2},
     "sigmoid": {"centre": 0.5, "width": 0.2},
+    "learned": {"knots": 8, "start": "exponential", "rate_factor": 0.1},
     "max": {},
     "first_spike": {"tau0_ms": 1.0, "tau1_ms": 100.0, "alpha": 5e-5},
 }
-"""The parameters that each kind takes; those of `gaussian`, `sigmoid` and `first_spike` are the published ones."""
+"""The parameters that each kind takes; those of `gaussian`, `sigmoid` and `first_spike` are the published ones.
+That of the learning rate keeps the weight slower than the network (docs/measurements/learned_weight.csv)."""
 
 WEIGHTED = tuple(kind for kind in SHAPE_DEFAULTS if kind not in ("max", "first_spike"))
 """The kinds that sum the output voltage under a weight."""
@@ -27,6 +29,9 @@ OUTPUT_DEFAULTS: dict[str, dict[str, float]] = {"first_spike": {"output_mean": 1
 
 MOST_TRIALS_OF_TAU1 = 50.0
 """Largest T / tau1 of `first_spike`: exp(T / tau1) must fit single precision (which ends at exp(88)) with room."""
+
+MOST_KNOTS = 100
+"""A spline of more follows single steps; a smooth one takes a few."""
 
 
 class Changes(Group):
@@ -38,7 +43,7 @@ class Changes(Group):
     augmentation: dict[str, Any] = Field({}, description="keys of augmentation")
 
 
-Kind = Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "max", "first_spike"]
+Kind = Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "learned", "max", "first_spike"]
 """What a loss may be."""
 
 
@@ -50,11 +55,11 @@ class Shape(Group):
 
     kind: Kind = Field(
         description="sum: w = 1; exponential: exp(-x); gaussian: g (o + d (x - m) exp(-(x - m)^2 / (2 s^2))); bell: "
-        "a exp(-(x - b)^2 / (2 c^2)); linear: 1 - x; sigmoid; max: the largest voltage; first_spike: the"
-        " first spike"
+        "a exp(-(x - b)^2 / (2 c^2)); linear: 1 - x; sigmoid; learned: a spline that is learned with the network; max: "
+        "the largest voltage; first_spike: the first spike"
     )
     mean_weight: Annotated[Positive | None, Unit("")] = Field(
-        None, description="scale w so that its mean over [0, 1] is this"
+        None, description="scale w so that its mean over [0, 1] is this; learned: the mean it keeps"
     )
     learning_rate: Annotated[Positive | None, Unit("")] = Field(
         None, description="overrides optimiser.learning_rate for this loss"
@@ -69,6 +74,14 @@ class Shape(Group):
         None, description="gaussian: s; bell: c; sigmoid: scale of the fall"
     )
     height: Annotated[Positive | None, Unit("")] = Field(None, description="bell: a")
+    knots: Annotated[Annotated[int, Field(ge=2, le=MOST_KNOTS)] | None, Unit("knots")] = Field(
+        None,
+        description="learned: of the cubic spline, at equal distances from 0 to 1; at most one a step of the trial",
+    )
+    start: Literal["exponential", "flat"] | None = Field(None, description="learned: the weight before training")
+    rate_factor: Annotated[NotNegative | None, Unit("")] = Field(
+        None, description="learned: of the learning rate, for the weight; 0 = it stays as it starts"
+    )
     tau0_ms: Annotated[Milliseconds | None, Unit("ms")] = Field(
         None, description="first_spike: differences of spike times that matter"
     )
@@ -96,7 +109,7 @@ class Shape(Group):
     @pydantic.model_validator(mode="after")
     def _refuse_parameters_of_other_kinds(self) -> "Shape":
         taken = SHAPE_DEFAULTS[self.kind]
-        for key in {key for defaults in SHAPE_DEFAULTS.values() for key in defaults}:
+        for key in dict.fromkeys(key for defaults in SHAPE_DEFAULTS.values() for key in defaults):
             if key not in taken and getattr(self, key) is not None:
                 known = ", ".join(taken) or "none"
                 raise ValueError(f"kind {self.kind} takes no {key} (it takes: {known}); remove it")

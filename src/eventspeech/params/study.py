@@ -231,6 +231,17 @@ class Params(Group):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _splines_have_steps(self) -> "Params":
+        steps = self.preprocess.trial_ms / self.network.step_ms
+        for name, shape in self.shape.items():
+            if shape.knots is not None and shape.knots > steps:
+                raise ValueError(
+                    f"shape.{name}.knots = {shape.knots} is more than the {steps:g} steps of the trial "
+                    "(preprocess.trial_ms / network.step_ms); take fewer"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _source_is_described(self) -> "Params":
         source, synthetic = self.download.source, self.download.synthetic
         if source == "synthetic" and synthetic.test_takes >= synthetic.takes:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pydantic
 
-from eventspeech import network
+from eventspeech import losses, network
 from eventspeech.data.store import Origin, origin_of
 from eventspeech.errors import DataError
 from eventspeech.files import read_npz, write_npz
@@ -35,9 +35,9 @@ class Model(NamedTuple):
     """A model as its file has it.
 
     Attributes:
-        arrays: a network's weights and time constants (float32, shapes: :mod:`eventspeech.network`); or, of logistic
-            regression on F features with R rows for K classes, mean and scale float64[F], coefficients float64[R, F],
-            intercepts float64[R] and classes int64[K].
+        arrays: a network's weights and time constants (float32, shapes: :mod:`eventspeech.network`), and what a learned
+            loss has become (`losses.LEARNED`); or, of logistic regression on F features with R rows for K classes, mean
+            and scale float64[F], coefficients float64[R, F], intercepts float64[R] and classes int64[K].
         meta: kind, loss, seed, fold, names of classes and of speakers, and what else the kind needs.
     """
 
@@ -109,15 +109,23 @@ def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) ->
     meta.count("epoch", least=1)
     meta.unless_null("spike_count", meta.count)
     _check_origin(meta)
-    _check_shape(meta)
+    shape = _check_shape(meta)
     found = _check_network(meta.object("network"), classes)
     for name, array in arrays.items():
         if array.dtype != np.float32:
             raise DataError(f"{meta.path} is damaged: {name} is of type {array.dtype}, not float32; {REMEDY}.")
+    weights, theta = losses.apart(arrays)
     try:
-        network.check(found, arrays)
+        network.check(found, weights)
     except ValueError as error:
         raise DataError(f"{meta.path} is damaged: {error}; {REMEDY}.") from error
+    expected = losses.learned_weight(shape).get(losses.LEARNED)
+    if (None if theta is None else theta.shape) != (None if expected is None else expected.shape):
+        raise DataError(
+            f"{meta.path} is damaged: {losses.LEARNED} is not what a loss of kind {shape.kind} learns; {REMEDY}."
+        )
+    if theta is not None and not np.isfinite(theta).all():
+        raise DataError(f"{meta.path} is damaged: {losses.LEARNED} holds NaN or infinity; {REMEDY}.")
 
 
 def _check_origin(meta: Fields) -> None:
@@ -129,9 +137,9 @@ def _check_origin(meta: Fields) -> None:
         raise DataError(f"{meta.path} is damaged: of its origin, {error}; {REMEDY}.") from error
 
 
-def _check_shape(meta: Fields) -> None:
+def _check_shape(meta: Fields) -> Shape:
     try:
-        Shape(**meta.object("shape").content)
+        return Shape(**meta.object("shape").content)
     except (pydantic.ValidationError, TypeError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else error
         raise DataError(f"{meta.path} is damaged: shape is no loss of this version ({reason}); {REMEDY}.") from error

@@ -119,6 +119,15 @@ class Fields:
         self.require(name, whole and len(value) > 0, "a list of whole numbers" + _within(least, most))
         return value
 
+    def numbers(self, name: str, length: int) -> list[float]:
+        """Take a list of so many finite numbers."""
+        value = self.raw(name)
+        finite = isinstance(value, list) and all(
+            type(item) in (int, float) and abs(item) <= sys.float_info.max for item in value
+        )
+        self.require(name, finite and len(value) == length, f"a list of {length} finite numbers")
+        return value
+
     def unless_null(self, name: str, take: Callable[..., Any], *bounds: float) -> None:
         """Take a field by one of these methods unless it is JSON's null: unknown."""
         if self.raw(name) is not None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from eventspeech import losses
 from eventspeech.errors import DataError
-from eventspeech.params import Params
+from eventspeech.params import Params, Shape
 from eventspeech.records import history, metrics
 from eventspeech.records.reading import fields
 
@@ -132,16 +133,19 @@ def _read(job: tuple[str, int, str], model: Path, evaluation: Path, params: Para
             )
     confusion, classes = metrics.read_confusion(evaluation / "confusion.csv")
     columns = history.read(model / "history.csv")
-    summary = _read_summary(model / "summary.json", columns, names)
+    summary = _read_summary(model / "summary.json", columns, names, params.shape[job[0]])
     _require_all_folds(params, summary)
     tested = metrics.read(evaluation / "metrics.json", model / "weights.npz", confusion, **names)
     return Run(**names, history=columns, summary=summary, metrics=tested, confusion=confusion, classes=classes)
 
 
-def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any]) -> dict[str, Any]:
-    """Read summary.json, which has to tell what the history tells."""
+def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Read summary.json, which has to tell what the history tells, and of a learned loss what it became."""
     found, accuracies = fields(path, "train"), columns["validation_accuracy"]
     found.belongs(**job)
+    for name, theta in losses.learned_weight(shape).items():
+        for moment in ("chosen", "last"):
+            found.object(name).numbers(moment, len(theta))
     epochs = len(accuracies)
     found.require("epochs", found.count("epochs") == epochs, f"the {epochs} epochs of history.csv")
     found.unless_null("collapsed_at_epoch", found.count, 1, epochs)

@@ -53,8 +53,8 @@ FIGURES = {
         of_results=False,
     ),
     "shapes": Entry(
-        "Every weight of this package against t / T with its own parameters, the bell among them; those of the study's "
-        "losses are thick.",
+        "Every fixed weight of this package against t / T with its own parameters, the bell among them; those of the "
+        "study's losses are thick.",
         of_results=False,
     ),
     "cut_off": Entry(
@@ -88,6 +88,11 @@ FIGURES = {
         "Mean validation accuracy over seeds with {intervals} (bands): losses as they are, and those whose mean weight "
         "equals the reference's.",
         ("results/compare/curves.csv",),
+    ),
+    "learned_weights": Entry(
+        "What the learned weights became in the chosen epoch, every run a line, beside their start and the two fixed "
+        "weights of the study, scaled to the same mean.",
+        ("results/train",),
     ),
     "generalisation": Entry(
         "Training against validation accuracy, means over seeds: the gap is what does not carry over to what was held "
@@ -154,6 +159,11 @@ TABLES = {
         "First epoch that reaches a validation accuracy, with {intervals}; a run that never does counts as infinitely "
         "late in the median.",
         ("results/compare/time_to_accuracy.csv",),
+    ),
+    "learned_weights": Entry(
+        "The learned weights in the chosen epoch of every run, at eleven moments x = t / T of the trial, after their "
+        "start and the two fixed weights of the study, scaled to the same mean.",
+        ("results/train",),
     ),
     "accuracies": Entry(
         "Accuracies in percent, mean over seeds with {intervals} in brackets, beside the published numbers on SHD.",

@@ -11,7 +11,7 @@ import numpy as np
 from eventspeech import losses, paths
 from eventspeech.data import sources, store
 from eventspeech.errors import DataError
-from eventspeech.params import Changes, Params
+from eventspeech.params import Changes, Params, Shape
 from eventspeech.records import comparison, examples, measurement, statistics
 from eventspeech.records.reading import again
 from eventspeech.records.run import Run, read_all, read_baseline
@@ -85,6 +85,25 @@ class Results:
     def compared(self) -> list[str]:
         """The losses that are trained like the reference, itself included."""
         return [loss for loss in self.losses if loss not in self.ablated]
+
+    @property
+    def learned(self) -> list[str]:
+        """The losses whose weight is learned."""
+        return [loss for loss in self.losses if self.params.shape[loss].kind == "learned"]
+
+    def weights_learned(self, loss: str, x: np.ndarray, epoch: str = "chosen") -> np.ndarray:
+        """Return w(x) of each run of a learned loss, [runs, *x.shape], in the chosen epoch or after the ``last``."""
+        shape, runs = self.params.shape[loss], self.of(loss)
+        thetas = (np.array(run["summary"][losses.LEARNED][epoch]) for run in runs)
+        return np.stack([losses.weight(shape, x, theta) for theta in thetas])
+
+    def fixed_weights(self, loss: str) -> dict[str, Shape]:
+        """Return the exponential and the study's Gaussian, scaled to the mean that a learned weight keeps."""
+        mean = losses.mean_weight(self.params.shape[loss])
+        return {
+            "exponential": Shape(kind="exponential", mean_weight=mean),
+            "Gaussian": Shape(kind="gaussian", mean_weight=mean),
+        }
 
     @property
     def seeds(self) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eventspeech import machine
+from eventspeech import losses, machine
 from eventspeech.report import published
 from eventspeech.report.results import Results, ablation_measures, ablation_order, plain
 from eventspeech.report.words import measure_name, percent, short, signed, title, with_interval
@@ -132,6 +132,21 @@ def time_to_accuracy(results: Results) -> pd.DataFrame:
             "mean epoch of those that do": mean,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def learned_weights(results: Results) -> pd.DataFrame:
+    """Return learned weights at eleven moments of the trial, one row a run, after their start and fixed weights."""
+    x = np.linspace(0, 1, 11)
+    rows: list[tuple[tuple[str, str, str], np.ndarray]] = []
+    for loss in results.learned:
+        name, shape = title(loss), results.params.shape[loss]
+        found = {f"{kind} of the same mean": fixed for kind, fixed in results.fixed_weights(loss).items()}
+        rows += [((name, what, ""), losses.weight(fixed, x)) for what, fixed in ({"start": shape} | found).items()]
+        learned = zip(results.of(loss), results.weights_learned(loss, x), strict=True)
+        rows += [((name, f"seed {run['seed']}", run["fold"]), w) for run, w in learned]
+    columns = ["loss", "weight", "fold", *(f"x = {moment:.1f}" for moment in x)]
+    table = pd.DataFrame([[*names, *(f"{value:.3f}" for value in w)] for names, w in rows], columns=columns)
+    return table if len(results.folds) > 1 else table.drop(columns="fold")
 
 
 def differences(results: Results) -> pd.DataFrame:

@@ -1,8 +1,11 @@
 """The words of the report: its header, and the findings beside the figures they judge."""
 
 import html
+from collections.abc import Sequence
 
-from eventspeech import machine
+import numpy as np
+
+from eventspeech import losses, machine
 from eventspeech.records.metrics import KEPT
 from eventspeech.report.claims import FAILS, HOLDS, Finding
 from eventspeech.report.formats import inline
@@ -10,6 +13,12 @@ from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
 from eventspeech.report.published import Claim
 from eventspeech.report.results import Results
 from eventspeech.report.words import HELD_OUT, capital, percent, short, title, with_interval
+
+LEARNED_WEIGHTS = """\
+### The weight that was learned
+
+Here the weight itself is learned: a smooth, never negative function of time that follows the gradient of the same loss
+as the network's weights. Its mean over the trial stays what it was, so that what it becomes says when to listen."""
 
 ABLATION = """\
 ## Which pieces help: the ablation
@@ -40,7 +49,7 @@ def header(results: Results) -> str:
     commit = facts["git_commit"][:10] if facts["git_commit"] else "unknown"
     if facts["git_modified"]:
         commit += " (with uncommitted changes)"
-    losses = ", ".join(inline(title(loss)) for loss in results.losses)
+    names = ", ".join(inline(title(loss)) for loss in results.losses)
     seeds, folds = len(results.seeds), len(results.folds)
     jobs = f"{seeds} seed{'s' if seeds > 1 else ''}"
     if folds > 1:
@@ -49,7 +58,7 @@ def header(results: Results) -> str:
         f"# {inline(results.params.report.title)}",
         f"**Data:** {results.source.data}; {len(results.classes)} words, "
         f"{results.training_samples} training samples, {results.validation_samples} more held out for validation.  ",
-        f"**Losses:** {losses}; {jobs}.  ",
+        f"**Losses:** {names}; {jobs}.  ",
         f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
         f"on {inline(facts['cpu'] or 'an unknown processor')} "
         f"({facts['cores']} cores{', ' + inline(facts['gpu']) if facts['gpu'] else ''}).",
@@ -122,6 +131,33 @@ def _at_another_step(results: Results, loss: str, dead_time: str) -> str:
         f"{short(other['hidden_spikes_mean'])} in place of {short(trained['hidden_spikes_mean'])} spikes per neuron "
         f"and trial, {percent(agreement)} % of the predictions are those of {home})"
     )
+
+
+def learned_weights(results: Results) -> str:
+    """Return how much of each learned weight lies in each third of the trial, before and after."""
+    told = []
+    for loss in results.learned:
+        before = [f"{100 * share:.0f}" for share in _thirds(losses.weight(results.params.shape[loss], _MOMENTS))]
+        shares = zip(*(_thirds(w) for w in results.weights_learned(loss, _MOMENTS)), strict=True)
+        after = [_range(of_runs) for of_runs in shares]
+        told.append(
+            f"{title(loss)}: at the start {before[0]}, {before[1]} and {before[2]} % of the weight lie in the first, "
+            f"second and last third of the trial, in the chosen epoch {after[0]}, {after[1]} and {after[2]} %."
+        )
+    return " ".join(inline(capital(sentence)) for sentence in told)
+
+
+_MOMENTS = (np.arange(3000) + 0.5) / 3000
+
+
+def _thirds(w: np.ndarray) -> np.ndarray:
+    """Return the shares of the thirds of the trial, [3]."""
+    return w.reshape(3, -1).sum(axis=1) / w.sum()
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = (f"{100 * end(shares):.0f}" for end in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def sources() -> str:

@@ -43,9 +43,10 @@ class _Outcome(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """What runs a network on a time grid: its engine there, its loss and its S samples."""
+    """What runs a network on a time grid: its engine there, its weights, its loss and its S samples."""
 
     engine: Engine
+    weights: network.Weights
     objective: Objective
     samples: batches.Batch
 
@@ -79,7 +80,7 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
                 f"{samples.trial_ms:g} ms; train the model on this source."
             )
         grids = _grids(params, model, on)
-        outcome = _run_network(params, on, arrays, meta, samples, outputs.examples)
+        outcome = _run_network(params, on, found, samples, outputs.examples)
         of_steps = {"step_ms": on.step_ms, "steps": _at_steps(params, on, grids, found, samples, outcome)}
     else:
         logits, predictions = logistic.predict(arrays, meta, samples)
@@ -91,29 +92,29 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
 
 
 def _run_network(
-    params: Params, on: network.Network, weights: network.Weights, meta: dict[str, Any], samples: SpikeStore,
-    kept: Path,
-) -> _Outcome:  # fmt: skip
-    grid = _on_grid(params.evaluate.engine, on, meta, samples)
-    outcome = _outcome(grid, weights, params.evaluate.batch_size)
-    examples.write(kept, _examples(grid, weights, samples, params.evaluate.examples))
+    params: Params, on: network.Network, model: model_file.Model, samples: SpikeStore, kept: Path
+) -> _Outcome:
+    grid = _on_grid(params.evaluate.engine, on, model, samples)
+    outcome = _outcome(grid, params.evaluate.batch_size)
+    examples.write(kept, _examples(grid, samples, params.evaluate.examples))
     return outcome
 
 
-def _on_grid(engine: str, on: network.Network, meta: dict[str, Any], samples: SpikeStore) -> _Grid:
+def _on_grid(engine: str, on: network.Network, model: model_file.Model, samples: SpikeStore) -> _Grid:
+    meta, (weights, theta) = model.meta, losses.apart(model.arrays)
     binned = batches.on_grid(samples, on.step_ms, on.steps)
     if meta.get("spike_count") is not None:  # the network knows samples with as many spikes only
         rng = seeds.generator(meta["seed"], "normalise", "test")
         binned = augmentation.normalise(binned, meta["spike_count"], rng)
-    objective = losses.objective(Shape(**meta["shape"]), on.steps)
-    return _Grid(engines.create(engine, on, machine.threads()), objective, binned)
+    objective = losses.objective(Shape(**meta["shape"]), on.steps, theta=theta)
+    return _Grid(engines.create(engine, on, machine.threads()), weights, objective, binned)
 
 
-def _outcome(grid: _Grid, weights: network.Weights, batch_size: int) -> _Outcome:
+def _outcome(grid: _Grid, batch_size: int) -> _Outcome:
     found, spikes, count = [], 0.0, len(grid.samples)
     for first in range(0, count, batch_size):
         batch = batches.take(grid.samples, np.arange(first, min(first + batch_size, count)))
-        found.append(grid.engine.infer(weights, batch, grid.objective))
+        found.append(grid.engine.infer(grid.weights, batch, grid.objective))
         spikes += float(sum(counts.sum() for counts in found[-1].spike_counts))
     sample_losses, predictions = (
         np.concatenate([getattr(one, name) for one in found]) for name in ("losses", "predictions")
@@ -181,14 +182,14 @@ def _at_step(params: Params, on: network.Network, model: model_file.Model, sampl
     """Return the engine that could compute the network on a grid, and what came out."""
     engine, size = params.evaluate.engine, params.evaluate.batch_size
     try:
-        return engine, _outcome(_on_grid(engine, on, model.meta, samples), model.arrays, size)
+        return engine, _outcome(_on_grid(engine, on, model, samples), size)
     except DataError:
         raise
     except UserError as error:
         if engine == ANY_STEP:
             raise
         logger.warning("steps of %g ms are computed by engine %s: %s", on.step_ms, ANY_STEP, error)
-        return ANY_STEP, _outcome(_on_grid(ANY_STEP, on, model.meta, samples), model.arrays, size)
+        return ANY_STEP, _outcome(_on_grid(ANY_STEP, on, model, samples), size)
 
 
 def _require_finite(outcome: _Outcome) -> None:
@@ -196,13 +197,13 @@ def _require_finite(outcome: _Outcome) -> None:
         raise DataError("The model's outputs on the test split are not finite numbers; train the model again.")
 
 
-def _examples(grid: _Grid, weights: network.Weights, samples: SpikeStore, count: int) -> dict[str, np.ndarray]:
+def _examples(grid: _Grid, samples: SpikeStore, count: int) -> dict[str, np.ndarray]:
     """Return what the network does with the first sample of each of ``count`` classes."""
     present = np.unique(samples.labels)
     classes = present[np.linspace(0, len(present) - 1, min(count, len(present))).round().astype(int)]
     chosen = np.array([np.flatnonzero(samples.labels == label)[0] for label in classes])
     on, batch = grid.engine.network, batches.take(grid.samples, chosen)
-    seen = grid.engine.record(weights, batch, grid.objective)
+    seen = grid.engine.record(grid.weights, batch, grid.objective)
     hidden = seen.hidden[-1]
     return {
         "input_offsets": batch.offsets,

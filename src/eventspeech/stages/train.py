@@ -176,6 +176,7 @@ def _summary(
         **counts,
         "weights": int(sum(array.size for array in progress.best.values())),
         **_mean_time_constants(trainer, progress.best),
+        **_learned_weight(trainer, progress.best),
         "duration_s": sum(row.training_s + row.validation_s for row in progress.rows),
         "ms_per_sample": 1000 * sum(row.training_s for row in progress.rows) / presented,
         "threads": machine.threads(),
@@ -189,3 +190,14 @@ def _mean_time_constants(trainer: Trainer, weights: Weights) -> dict[str, dict[s
         return {}
     constants = {name: array for name, array in weights.items() if network.is_time_constant(name)}
     return {"time_constants": {name: float(array.mean(dtype=np.float64)) for name, array in constants.items()}}
+
+
+def _learned_weight(trainer: Trainer, best: Weights) -> dict[str, dict[str, list[float]]]:
+    """Return theta of a learned loss (:mod:`eventspeech.spline`) in the chosen epoch and after the last; else nothing.
+
+    Single precision, whose value double precision has in full: a reader gets the same weight, to the bit.
+    """
+    if losses.LEARNED not in best:
+        return {}
+    found = {"chosen": best, "last": trainer.weights}
+    return {losses.LEARNED: {epoch: weights[losses.LEARNED].tolist() for epoch, weights in found.items()}}

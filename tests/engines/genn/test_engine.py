@@ -65,6 +65,9 @@ def assert_equal_to_cpu(network, weights, batch, objective, backend=install.CPU)
     assert found.floored == expected.floored
     assert list(found.weights) == list(expected.weights)
     assert_close(found.weights, expected.weights, 1e-4)
+    assert (found.weighting is None) == (expected.weighting is None)
+    if expected.weighting is not None:
+        assert_close({"weighting": found.weighting}, {"weighting": expected.weighting}, 1e-4)
     return found
 
 

@@ -12,7 +12,13 @@ from eventspeech import losses
 from eventspeech.data.batches import Batch
 from eventspeech.engines import bounds
 from eventspeech.engines.contract import Gradients, Inference, Recording
-from eventspeech.engines.equations import Products, coefficients, count_penalty, set_time_constant_gradients
+from eventspeech.engines.equations import (
+    Products,
+    coefficients,
+    count_penalty,
+    set_time_constant_gradients,
+    weighting_gradient,
+)
 from eventspeech.engines.event_driven.kernels import Adjoint, Events, Kernels, Layer, Peaks, Source, Vectors
 from eventspeech.losses import Objective
 from eventspeech.network import (
@@ -42,12 +48,14 @@ class _Output(NamedTuple):
         peaks: of readout `max`.
         layer: of readout `first_spike`, with
         first: int64[B, O], which of its sample's spikes is each output's first, -1 without one.
+        voltages: [B, N, O], before each step, where the weight is learned.
     """
 
     values: np.ndarray
     peaks: Peaks | None = None
     layer: Layer | None = None
     first: np.ndarray | None = None
+    voltages: np.ndarray | None = None
 
 
 class _Forward(NamedTuple):
@@ -106,7 +114,8 @@ class EventDrivenEngine:
         else:
             events, none = run.layers[-1].as_events(), np.zeros(self.network.steps)
             _, trace = self.kernels.forward_output(events, run.weights[name], output.vectors, none, True)
-        return Recording(run.inference, tuple(_spikes(layer, batch.labels) for layer in layers), trace)
+        hidden = tuple(_spikes(layer, batch.labels) for layer in layers)
+        return Recording(run.inference, hidden, trace.astype(np.float32, copy=False))
 
     def gradients(self, weights: Weights, batch: Batch, objective: Objective) -> Gradients:
         """Run the batch forward and backward."""
@@ -125,7 +134,9 @@ class EventDrivenEngine:
         for name, sums in totals.products.items():
             constants_ms = run.populations[name].tau_mem_ms, run.populations[name].tau_syn_ms
             set_time_constant_gradients(gradients, name, self.network.step_ms, constants_ms, Products(*sums))
-        return Gradients(run.inference, gradients, floored)
+        voltages = run.output.voltages
+        by_weight = None if voltages is None else weighting_gradient(run.slopes, voltages)
+        return Gradients(run.inference, gradients, floored, by_weight)
 
     def _populations(self, weights: Weights) -> dict[str, _Population]:
         return {
@@ -164,7 +175,7 @@ class EventDrivenEngine:
             layers.append(self._run_layer(events, delays, into, recurrent, population.vectors, keep))
             events, delays = layers[-1].as_events(), self._no_delay
         out = weights[self._names(len(network.hidden) - 1)[1]]
-        output = self._read(events, out, found["output"].vectors, objective)
+        output = self._read(events, out, found["output"].vectors, objective, training and objective.learned)
         logits, sample_losses, slopes = losses.score(output.values, batch.labels, objective.first_spike)
         counts = tuple(self.kernels.counts(*pair) for pair in zip(layers, network.hidden, strict=True))
         inference = Inference(logits, sample_losses, logits.argmax(axis=1), counts)
@@ -173,8 +184,10 @@ class EventDrivenEngine:
             slopes=slopes,
         )  # fmt: skip
 
-    def _read(self, events: Events, weights: np.ndarray, vectors: Vectors, objective: Objective) -> _Output:
-        """Run the outputs and read them as the objective says."""
+    def _read(
+        self, events: Events, weights: np.ndarray, vectors: Vectors, objective: Objective, keep_voltages: bool
+    ) -> _Output:
+        """Run the outputs and read them as the objective says; their voltages are kept of readout `sum` alone."""
         match objective.readout:
             case "max":
                 peaks = self.kernels.forward_max(events, weights, vectors)
@@ -184,7 +197,8 @@ class EventDrivenEngine:
                 first, steps = _first_spikes(self.kernels.fetch_layer(layer), self.network.outputs)
                 return _Output(steps * self.network.step_ms, layer=layer, first=first)
         scaled = np.asarray(objective.weighting, np.float64) / self.network.steps
-        return _Output(self.kernels.forward_output(events, weights, vectors, scaled, False)[0])
+        logits, trace = self.kernels.forward_output(events, weights, vectors, scaled, keep_voltages)
+        return _Output(logits, voltages=trace if keep_voltages else None)
 
     def _run_layer(
         self, events: Events, delays: np.ndarray, into: np.ndarray, recurrent: np.ndarray | None, vectors: Vectors,

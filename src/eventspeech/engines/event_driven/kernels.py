@@ -179,7 +179,7 @@ class Kernels(Protocol):
     def forward_output(
         self, events: Events, weights: np.ndarray, vectors: Vectors, weighting: np.ndarray, keep_trace: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Run the outputs forward; return logits float64[B, O] and, if asked for, voltages float32[B, N, O].
+        """Run the outputs forward; return logits float64[B, O] and, if asked for, voltages [B, N, O].
 
         ``weights`` are [M, O], ``weighting`` is w(n/N) / N, float64[N].
         """

@@ -6,6 +6,7 @@ whole batch are known (by `losses.score`, as in the other engines), and it goes 
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,13 @@ from eventspeech.data import batches
 from eventspeech.data.batches import Batch
 from eventspeech.engines import bounds
 from eventspeech.engines.contract import Gradients, Inference, Recording
-from eventspeech.engines.equations import Products, coefficients, count_penalty, set_time_constant_gradients
+from eventspeech.engines.equations import (
+    Products,
+    coefficients,
+    count_penalty,
+    set_time_constant_gradients,
+    weighting_gradient,
+)
 from eventspeech.engines.genn import install
 from eventspeech.engines.genn.compose import Plan
 from eventspeech.engines.genn.model import Arrays, Model
@@ -88,7 +95,7 @@ class GennEngine:
     def record(self, weights: Weights, batch: Batch, objective: Objective) -> Recording:
         """Run the batch forward and keep hidden spikes and output voltages."""
         model = self._model(weights, batch, objective)
-        chunks = self._forward(model, batch, record=True)
+        chunks = self._forward(model, batch, record=populations(self.network))
         found = {name: np.concatenate([chunk.recorded[name] for chunk in chunks]) for name in chunks[0].recorded}
         voltage = found.pop("output")
         hidden = tuple(_spikes(found[f"hidden{n + 1}"], batch.labels) for n in range(len(self.network.hidden)))
@@ -98,7 +105,7 @@ class GennEngine:
         """Run the batch forward and backward."""
         self._refuse_batch(len(batch))
         model = self._model(weights, batch, objective)
-        chunks = self._forward(model, batch, backward=True)
+        chunks = self._forward(model, batch, backward=True, record=("output",) if objective.learned else ())
         inference, slopes = self._score(chunks, batch, objective)
         penalties = [count_penalty(counts, objective) for counts in inference.spike_counts]
         tau_mem_ms = time_constants(self.network, weights, "output")[0]
@@ -113,7 +120,11 @@ class GennEngine:
             model.backward()
             for name, found in products.items():
                 found.append(model.products(name))
-        return Gradients(inference, self._collect(model, weights, products), sum(chunk.floored for chunk in chunks))
+        gradients, by_weight = self._collect(model, weights, products), None
+        if objective.learned:
+            voltages = np.concatenate([chunk.recorded["output"] for chunk in chunks])
+            by_weight = weighting_gradient(slopes, voltages)
+        return Gradients(inference, gradients, sum(chunk.floored for chunk in chunks), by_weight)
 
     def _refuse_batch(self, size: int) -> None:
         if size > 1 and self._samples == 1 and self.backend == install.CPU and not self._accumulate:
@@ -139,8 +150,11 @@ class GennEngine:
             model.set_weighting(np.asarray(objective.weighting))
         return model
 
-    def _forward(self, model: Model, batch: Batch, backward: bool = False, record: bool = False) -> list[_Chunk]:
-        """Run the batch forward; what its backward phase will need is kept if there are several chunks."""
+    def _forward(self, model: Model, batch: Batch, backward: bool = False, record: Iterable[str] = ()) -> list[_Chunk]:
+        """Run the batch forward; what its backward phase will need is kept if there are several chunks.
+
+        ``record`` are the populations of which `_Chunk.recorded` is wanted.
+        """
         found, several = [], len(batch) > model.plan.samples
         hidden = [f"hidden{layer}" for layer in range(1, len(self.network.hidden) + 1)]
         for first in range(0, len(batch), model.plan.samples):
@@ -150,8 +164,8 @@ class GennEngine:
             model.forward()
             outputs = {name: model.get("output", name)[:count] for name in READ[model.plan.readout]}
             floored = sum(int(model.get(name, "Floored").sum()) for name in hidden)
-            recorded = {name: model.trace(name, "Z")[:count] for name in hidden} if record else {}
-            recorded |= {"output": model.trace("output", "VoltageTrace")[:count]} if record else {}
+            traces = {name: "VoltageTrace" if name == "output" else "Z" for name in record}
+            recorded = {name: model.trace(name, trace)[:count] for name, trace in traces.items()}
             found.append(
                 _Chunk(
                     samples,

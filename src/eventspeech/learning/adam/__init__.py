@@ -28,6 +28,7 @@ class Adam:
         weights: float32, of the names and shapes that every step will have; only these are learned.
         beta1, beta2: how much of the averages of gradients and of their squares stays at each step.
         epsilon: added to the root of the average square, in the unit of true gradients.
+        factors: of the learning rate, by name; 1 where there is none.
 
     w -= rate * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon), t counting updates from 1.
 
@@ -35,8 +36,11 @@ class Adam:
     damps more. It belongs to the scale of true gradients; the published 1e-8 belongs to gradients divided by tau_mem.
     """
 
-    def __init__(self, weights: Weights, beta1: float, beta2: float, epsilon: float):
+    def __init__(
+        self, weights: Weights, beta1: float, beta2: float, epsilon: float, factors: dict[str, float] | None = None
+    ):
         self._beta1, self._beta2, self._epsilon = np.float32(beta1), np.float32(beta2), np.float32(epsilon)
+        self._factors = factors or {}
         self.updates = 0
         self.first = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
         self.second = {name: np.zeros(array.shape, np.float32) for name, array in weights.items()}
@@ -57,9 +61,10 @@ class Adam:
                 if array.shape != first.shape or array.dtype != np.float32:
                     raise ValueError(f"{name} has {array.dtype}{array.shape} where Adam has float32{first.shape}")
         self.updates += 1
-        rate = np.float32(learning_rate / (1 - float(self._beta1) ** self.updates))
+        full_rate = learning_rate / (1 - float(self._beta1) ** self.updates)
         root = np.float32(1 / np.sqrt(1 - float(self._beta2) ** self.updates))
         for name, first in self.first.items():
+            rate = np.float32(full_rate * self._factors.get(name, 1.0))
             parts = (weights[name], first, self.second[name], gradients[name])
             if (built := library()) is not None and all(part.flags.c_contiguous for part in parts):
                 constants = self._beta1, self._beta2, self._epsilon, rate, root

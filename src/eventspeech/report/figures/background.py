@@ -103,11 +103,11 @@ def _draw_current(axes: Axes, current: neurons.Steps, end_ms: float) -> None:
 
 @background
 def shapes(results: Results) -> Figure:
-    """Draw every kind of weight against t/T with its own parameters; those of the study's losses are thick."""
+    """Draw every kind of fixed weight against t/T with its own parameters; those of the study's losses are thick."""
     of_study = {results.params.shape[loss].kind: loss for loss in reversed(results.losses)}
     figure, grid = panels(1, 1, 3.0, width=5.0)
     axes, x = grid[0, 0], np.linspace(0, 1, 501)
-    for place, kind in enumerate(WEIGHTED):
+    for place, kind in enumerate(kind for kind in WEIGHTED if kind != "learned"):
         shape = Shape(kind=cast(Kind, kind))
         style: dict[str, Any] = {"color": "#555555", "linestyle": LINES[place], "linewidth": 1.0}
         text = f"{kind} (mean {losses.mean_weight(shape):.2f})"

@@ -1,6 +1,8 @@
 """Figures of what goes in and what comes out: weightings, input spikes, one sample through the trained networks."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,6 +16,8 @@ from eventspeech.params import WEIGHTED
 from eventspeech.report.figures.style import (
     GREY,
     RED,
+    WIDTH,
+    is_narrow,
     label,
     legend,
     look,
@@ -41,13 +45,45 @@ def weightings(results: Results) -> Figure:
         if mean is None:
             axes.plot([], [], " ", label=f"{loss_label(loss)} (no weight: {WITHOUT_WEIGHT[shape.kind]})")
         else:
-            axes.plot(x, losses.weight(shape, x), label=f"{loss_label(loss)} (mean {mean:.3f})", **look(results, loss))
+            name = f"{loss_label(loss)}, at its start" if loss in results.learned else loss_label(loss)
+            axes.plot(x, losses.weight(shape, x), label=f"{name} (mean {mean:.3f})", **look(results, loss))
     axes.set(xlabel="time in the trial, x = t / T", ylabel="weight w(x) of the output voltage", xlim=(0, 1))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     # names of what has no weight are long
     short = all(results.params.shape[loss].kind in WEIGHTED for loss in drawn)
     marks, texts = axes.get_legend_handles_labels()
     legend(figure, marks, texts, most=2 if short else 1)
+    return figure
+
+
+@styled
+def learned_weights(results: Results) -> Figure:
+    """Draw what each learned weight became, a panel a loss, a line a run, beside its start and two fixed ones."""
+    count = len(results.learned)
+    columns = 1 if is_narrow() else min(2, count)
+    rows = math.ceil(count / columns)
+    figure, grid = panels(
+        rows, columns, 2.2 * rows + 0.6, width=WIDTH if columns > 1 else 4.6, sharex=True, sharey=True
+    )
+    for axes in grid[:, 0]:
+        axes.set_ylabel("weight w(x)")
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    x = np.linspace(0, 1, 501)
+    fixed: dict[str, Literal["--", ":"]] = {"exponential": "--", "Gaussian": ":"}
+    for axes, loss in zip(grid.flat, results.learned, strict=False):
+        for w in results.weights_learned(loss, x):
+            axes.plot(x, w, color=look(results, loss)["color"], linewidth=0.9, alpha=0.85)
+        axes.plot(x, losses.weight(results.params.shape[loss], x), color="black", linewidth=1.4)
+        for name, shape in results.fixed_weights(loss).items():
+            axes.plot(x, losses.weight(shape, x), color=GREY, linestyle=fixed[name], linewidth=1.1)
+        axes.set(title=loss_label(loss), xlabel="time in the trial, x = t / T", xlim=(0, 1))
+    grid[0, 0].set_ylim(bottom=0)
+    marks = [Line2D([], [], color=look(results, results.learned[0])["color"], linewidth=0.9)]
+    marks += [Line2D([], [], color="black", linewidth=1.4)]
+    marks += [Line2D([], [], color=GREY, linestyle=style, linewidth=1.1) for style in fixed.values()]
+    texts = [results.one_run, "its start", *(f"{name} of the same mean" for name in fixed)]
+    legend(figure, marks, texts, most=2)
     return figure
 
 

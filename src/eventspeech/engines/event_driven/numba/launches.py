@@ -54,7 +54,7 @@ class NumbaKernels(HostKernels):
         """Run the outputs forward."""
         numba.set_num_threads(self._threads)
         samples, steps = events.starts.shape[0] if keep_trace else 0, events.starts.shape[1] - 1
-        trace = np.zeros((samples, steps, weights.shape[1]), np.float32)
+        trace = np.zeros((samples, steps, weights.shape[1]), weights.dtype)
         arguments = (weights, vectors.a, vectors.b, vectors.c, weighting, trace)
         logits = forward.forward_output(*events, *arguments)
         return logits, trace
