@@ -93,7 +93,7 @@ REFUSED = {
     "a model that is a text": (["speech", "--csv"], "notes.txt cannot be read: it is no NPZ file; check the path."),
     "no model": (["speech"], "nothing.npz does not exist"),
     "of a later version": (["speech"], "later.npz has the field attention, which this version does not know; use the"),
-    "of an earlier version": (["speech"], "older.npz was made by version 0.2 or before and does not say how"),
+    "of an earlier version": (["speech"], "older.npz does not say how its speech became spikes, as models up"),
     "a word that it does not know": (["speech", "--words", "2,ten"], "weights.npz does not know the word 'ten'; it kn"),
     "no such recording": (["speech/11.wav"], "speech/11.wav does not exist; check the path."),
     "a hop alone": (["speech", "--hop", "1"], "--hop says how often a window comes; give its length, too"),

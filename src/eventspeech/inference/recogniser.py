@@ -35,7 +35,7 @@ class Recogniser:
         weights: weights and time constants, as :mod:`eventspeech.network` names and shapes them, float32.
         meta: what the file says of itself (:mod:`eventspeech.records.model`).
         network: on the time grid that it was trained on; at other steps it would give other answers.
-        cochlea: parameters of the cochlea model that it heard through.
+        heard_through: parameters of the cochlea model; ``None`` if neither its file nor anybody else says them.
         digest: SHA-256 of weights and meta data.
         engine_name: of the engine that computes it.
     """
@@ -44,7 +44,7 @@ class Recogniser:
     weights: Weights
     meta: dict[str, Any]
     network: Network
-    cochlea: Cochlea
+    heard_through: Cochlea | None
     digest: str
     engine_name: str = "cpu"
 
@@ -57,6 +57,20 @@ class Recogniser:
     def trial_ms(self) -> float:
         """How much of a recording it hears."""
         return self.network.trial_ms
+
+    @property
+    def cochlea(self) -> Cochlea:
+        """Parameters of the cochlea model that it hears through.
+
+        Raises:
+            UserError: they are unknown.
+        """
+        if self.heard_through is None:
+            raise UserError(
+                f"{self.path} does not say how its speech became spikes, as models up to version 0.2; give the "
+                "parameter file of its study (--params), or train the model again."
+            )
+        return self.heard_through
 
     @property
     def source(self) -> str | None:
@@ -85,31 +99,26 @@ def load_model(path: Path | str, cochlea: Cochlea | None = None, engine: str = "
 
     Args:
         path: ``weights.npz`` made by `train`.
-        cochlea: through which it hears, for files of versions up to 0.2, which do not say it.
+        cochlea: through which it hears, if the file does not say it, as those of versions up to 0.2; else it is not
+            asked for.
         engine: that computes it.
 
     Raises:
         DataError: the file is missing, damaged or of logistic regression.
-        UserError: the file does not say through which cochlea the network hears, and ``cochlea`` does not, either.
     """
     path = Path(path)
     model = model_file.load(path)
     if model.meta["kind"] != "spiking":
         raise DataError(f"{path} holds logistic regression, the baseline; give the weights.npz of a trained network.")
-    found = _cochlea(path, model, cochlea)
+    found = _cochlea(model) or cochlea
     digest = model_file.digest(model.arrays, model.meta)
     return Recogniser(path, model.arrays, model.meta, model_file.network_of(model), found, digest, engine)
 
 
-def _cochlea(path: Path, model: model_file.Model, given: Cochlea | None) -> Cochlea:
+def _cochlea(model: model_file.Model) -> Cochlea | None:
     origin = model_file.origin(model)
     if origin is None:
-        if given is None:
-            raise UserError(
-                f"{path} was made by version 0.2 or before and does not say how its speech became spikes; give the "
-                "parameter file of its study (--params), or train the model again."
-            )
-        return given
+        return None
     # SHD and SSC were made by the published cochlea, which the defaults are
     return Cochlea() if origin.cochlea is None else origin.cochlea
 
@@ -128,6 +137,7 @@ def encode(recogniser: Recogniser, audio: np.ndarray, rate_hz: int, seed: int | 
 
     Raises:
         DataError: the audio is silent, too short, or holds NaN or infinity.
+        UserError: nobody says through which cochlea the network hears.
     """
     audio = np.asarray(audio, np.float64)
     if seed is None:
