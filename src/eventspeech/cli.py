@@ -12,7 +12,6 @@ from pathlib import Path
 from eventspeech import __version__, console
 from eventspeech.benchmarks import run as benchmarks
 from eventspeech.errors import UserError
-from eventspeech.paths import BENCHMARKS
 
 
 def _download(arguments: argparse.Namespace) -> None:
@@ -52,6 +51,19 @@ def _train(arguments: argparse.Namespace) -> None:
     )
 
 
+def _tune(arguments: argparse.Namespace) -> None:
+    from eventspeech import params
+    from eventspeech.stages import tune
+
+    tune.tune(
+        params.load(arguments.params),
+        arguments.loss,
+        arguments.spikes,
+        tune.Outputs(arguments.trials, arguments.curves, arguments.best, arguments.summary, arguments.storage),
+        arguments.workers,
+    )
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from eventspeech import params
     from eventspeech.stages import evaluate
@@ -84,10 +96,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from eventspeech import params
     from eventspeech.stages import report
 
-    report.report(
-        params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out,
-        arguments.benchmarks,
-    )  # fmt: skip
+    report.report(params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -171,6 +180,18 @@ def _add_stages(verbs: argparse._SubParsersAction) -> None:
         summary="JSON to write",
         checkpoint="NPZ that lets an interrupted training go on; kept beside, not among, the outputs",
     )
+    verb = stage("tune", _tune, "Look for better parameters of one loss, by validation alone.")
+    verb.add_argument("--loss", required=True, help="an entry of `tune.losses` in the parameter file")
+    verb.add_argument("--workers", type=_workers, help="trials at a time; default `tune.workers`")
+    paths(
+        verb,
+        spikes="training split",
+        trials="CSV to write: one row a trial",
+        curves="CSV to write: one row an epoch",
+        best="YAML to write: the best values, laid over a parameter file by `snakemake --configfile`",
+        summary="JSON to write",
+        storage="journal of the search; the same command, here or on another machine, goes on with it or helps",
+    )
     verb = stage("evaluate", _evaluate, "Test a trained model, once.")
     paths(
         verb,
@@ -189,8 +210,6 @@ def _add_stages(verbs: argparse._SubParsersAction) -> None:
     paths(verb, spikes="training split", out="JSON to write")
     verb = stage("report", _report, "Execute and render the report.")
     paths(verb, spikes="folder of spike stores", results="folder of results", out="folder to write")
-    text = "folder in which Snakemake keeps the time and memory of each job; may be missing"
-    verb.add_argument("--benchmarks", type=Path, default=BENCHMARKS, help=text)
 
 
 def _add_uses(verbs: argparse._SubParsersAction) -> None:
@@ -231,6 +250,13 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     check.set_defaults(function=_check_gradients)
 
     benchmarks.add_parser(verbs)
+
+
+def _workers(text: str) -> int:
+    """Return a number of workers; argparse tells what is none."""
+    if not text.isdecimal() or not 0 < int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text} is no number of workers; give one from 1 to 1024")
+    return int(text)
 
 
 def _filled(given: list[str]) -> list[str]:

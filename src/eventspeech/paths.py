@@ -10,8 +10,6 @@ RESULTS = Path("results")
 GENN = RESULTS / "genn"
 """Code that GeNN has generated and compiled; can be deleted at any time."""
 REPORTS = Path("reports")
-BENCHMARKS = Path("benchmarks")
-"""Time and memory of each job, as Snakemake measures them."""
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -38,6 +36,11 @@ def evaluation(results: Path, loss: str, seed: int, fold: str) -> Path:
 def baseline(results: Path, fold: str) -> Path:
     """Folder of one baseline: model.npz, summary.json."""
     return results / "baseline" / fold
+
+
+def tuning(results: Path, loss: str) -> Path:
+    """Folder of one search: trials.csv, curves.csv, best.yaml, summary.json."""
+    return results / "tune" / loss
 
 
 def profile(results: Path, device: str, batch_size: int) -> Path:

@@ -130,6 +130,7 @@ def _job(name: str, parameters: Params, file: str) -> dict[str, str]:
     each: dict[str, Sequence] = {"loss": study.losses, "seed": study.seeds, "fold": study.folds}
     axes: dict[str, dict[str, Sequence]] = {
         "baseline": {"fold": study.folds},
+        "tune": {"loss": parameters.tune.losses},
         "train": each,
         "evaluate": each,
         "evaluate_baseline": {"fold": study.folds},

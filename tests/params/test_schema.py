@@ -1,5 +1,6 @@
 """What is made of the parameters' types and descriptions: every key has both, and the files are current."""
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -41,7 +42,7 @@ def test_every_parameter_has_a_description_and_every_number_a_unit(name):
     field = LEAVES[name]
     assert field.description
     units = [part.name for part in field.metadata if isinstance(part, Unit)]
-    is_number = "int" in str(field.annotation) or "float" in str(field.annotation)
+    is_number = re.search(r"\b(int|float)\b", str(field.annotation)) is not None
     assert len(units) == is_number
     for suffix, unit in {"_ms": "ms", "_s": "s", "_w": "W"}.items():
         assert not name.endswith(suffix) or units == [unit]

@@ -34,7 +34,7 @@ def test_a_preset_holds_what_differs_and_no_more(name):
 
 def differs(values, below) -> bool:
     """Whether each leaf of ``values`` is another one in ``below``."""
-    if isinstance(values, dict):
+    if isinstance(values, dict) and below is not None:
         return all(differs(value, below.get(key)) for key, value in values.items())
     return values != below
 

@@ -15,7 +15,7 @@ if "--job" in rest:  # as eventspeech.workflow.filled does
     at = rest.index("--job")
     stage, _, of = rest[at + 1].partition("@")
     names = {"train": ["loss", "seed", "fold"], "evaluate": ["loss", "seed", "fold"]}.get(stage)
-    names = names or (["batch"] if stage.startswith("profile") else ["fold"])
+    names = names or (["loss"] if stage == "tune" else None) or (["batch"] if stage.startswith("profile") else ["fold"])
     del rest[at : at + 2]
     for name, value in zip(names, of.split("-", len(names) - 1), strict=True):
         rest = [text.replace(f"{{{name}}}", value) for text in rest]
@@ -27,6 +27,7 @@ OUTPUTS = {
     "preprocess": ["--spikes", "--statistics"],
     "baseline": ["--model", "--summary"],
     "train": ["--checkpoint", "--weights", "--history", "--summary"],
+    "tune": ["--storage", "--trials", "--curves", "--best", "--summary"],
     "evaluate": ["--metrics", "--predictions", "--confusion", "--examples"],
     "compare": [f"{options.get('--out')}/{name}" for name in ("metrics.json", "training.csv")],
     "profile": ["--out"],

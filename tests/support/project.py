@@ -30,6 +30,8 @@ def tiny_parameters() -> dict:
     content["study"] = {"losses": ["exponential", "gaussian"], "seeds": [0, 1], "folds": FOLDS}
     content["validation"] = {"protocol": "leave_one_out"}
     content["profile"] |= {"cpu_batch_sizes": [1], "cuda_batch_sizes": [1]}
+    rate = {"kind": "log", "low": 0.001, "high": 0.03}
+    content["tune"] |= {"losses": ["gaussian"], "space": {"optimiser.learning_rate": rate}}
     return content
 
 

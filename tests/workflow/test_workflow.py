@@ -122,12 +122,14 @@ def test_paths_are_those_of_the_package(finished):
     expected |= {paths.baseline(paths.RESULTS, fold) / "model.npz" for fold in FOLDS}
     expected |= {paths.RESULTS / "evaluate" / "baseline" / fold / "metrics.json" for fold in FOLDS}
     expected |= {paths.profile(paths.RESULTS, device, 1) for device in ("cpu", "cuda")}
+    expected |= {paths.tuning(paths.RESULTS, "gaussian") / name for name in ("trials.csv", "best.yaml")}
     expected |= {paths.REPORTS / name for name in ("study.ipynb", "study.html", "figures", "tables")}
     assert {path.as_posix() for path in expected} <= outputs
 
 
 def test_checkpoints_are_no_outputs(finished):
     assert (finished.folder / "results/checkpoints/gaussian/1/s2.npz").is_file()
+    assert (finished.folder / "results/checkpoints/tune/gaussian.journal").is_file()
     assert not any("checkpoints" in output for output in snakemake_jobs(finished))
 
 
@@ -165,6 +167,9 @@ def test_every_preset_makes_a_graph_in_both_tools(edited, name):
     with edited.repo() as repo:
         stages = {stage.addressing for stage in repo.index.stages}
     assert {stage for stage in stages if stage.startswith("train@")} == set(jobs)
+    tuned = validated.tune.losses
+    assert {stage for stage in stages if stage.startswith("tune")} == {f"tune@{loss}" for loss in tuned}
+    assert ("\ntune  " in said) == bool(tuned), "planned where something is looked for, and only there"
 
 
 # --- an edit reruns exactly what reads it ----------------------------------------------------------------------------
@@ -186,9 +191,10 @@ def comment_and_layout(content: dict) -> str:
 
 
 BELL = {"kind": "bell", "centre": 0.4}
-TRAINED = "train@* evaluate@* compare report"
+TRAINED = "train@* tune@* evaluate@* compare report"
 BASELINE = "baseline@* evaluate_baseline@*"
 EVERYTHING = f"preprocess@* {BASELINE} profile_* {TRAINED}"
+SPACE = {"optimiser.adam_beta1": {"kind": "continuous", "low": 0.5, "high": 0.95}}
 
 EDITS = {
     "a comment, another order, 1000.0 for 1000": (comment_and_layout, ""),
@@ -205,11 +211,11 @@ EDITS = {
     ),
     "gaussian's width": (
         change(shape={"gaussian": {"width": 0.3}}),
-        "train@gaussian-* evaluate@gaussian-* compare report",
+        "train@gaussian-* tune@gaussian evaluate@gaussian-* compare report",
     ),
     "gaussian's changes": (
         change(shape={"gaussian": {"changes": {"augmentation": {"shift_channels": 1}, "train": {"epochs": 3}}}}),
-        "train@gaussian-* evaluate@gaussian-* compare report",
+        "train@gaussian-* tune@gaussian evaluate@gaussian-* compare report",
     ),
     "the measured loss's changes": (
         change(shape={"exponential": {"changes": {"network": {"delays": {"copies": 1}}}}}),
@@ -229,12 +235,17 @@ EDITS = {
     "a batch size more": (change(profile={"cpu_batch_sizes": [1, 8]}), "profile_cpu@8 report"),
     "a fold more": (
         change(study={"folds": ["s1", "s2", "s3"]}),
-        "train@*-s3 evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
+        "train@*-s3 tune@* evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
     ),
     "another fold": (
         change(study={"folds": ["s3", "s1"]}),
-        "train@*-s3 evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
+        "train@*-s3 tune@* evaluate@*-s3 baseline@s3 evaluate_baseline@s3 compare report",
     ),
+    "more trials": (change(tune={"trials": 40}), "tune@* report"),
+    "another space": (change(tune={"space": SPACE}), "tune@* report"),
+    "a tuned loss more": (change(tune={"losses": ["gaussian", "exponential"]}), "tune@exponential report"),
+    "other workers": (change(tune={"workers": 2}), "report"),
+    "nothing tuned": (change(tune={"losses": []}), "report"),
     "the protocol": (
         lambda content: {
             **content,

@@ -34,6 +34,11 @@ TRAINED = expand(
     file=["weights.npz", "history.csv", "summary.json"],
     **STUDY,
 )
+TUNED = expand(
+    "results/tune/{loss}/{file}",
+    file=["trials.csv", "curves.csv", "best.yaml", "summary.json"],
+    loss=PARAMETERS.tune.losses,
+)
 EVALUATION_FILES = ["metrics.json", "predictions.csv", "confusion.csv", "examples.npz"]
 EVALUATED = [
     *expand("results/evaluate/{loss}/{seed}/{fold}/{file}", file=EVALUATION_FILES, **STUDY),

@@ -8,6 +8,7 @@ rule report:
         TRAINED,
         EVALUATED,
         PROFILED,
+        TUNED,
         "results/compare",
     output:
         "reports/study.ipynb",
@@ -40,8 +41,7 @@ rule report:
         *read_by("report"),
         file=parameters_file,
     shell:
-        "eventspeech report --params {params.file} --log {log}"
-        " --spikes data/spikes --results results --benchmarks benchmarks --out reports"
+        "eventspeech report --params {params.file} --log {log}" " --spikes data/spikes --results results --out reports"
 
 
 tell_at_the_end()

@@ -58,3 +58,38 @@ rule train:
         " --loss {wildcards.loss:q} --seed {wildcards.seed:q} --fold {wildcards.fold:q} --spikes {input.spikes}"
         " --weights {output.weights} --history {output.history} --summary {output.summary}"
         " --checkpoint results/checkpoints/{wildcards.loss}/{wildcards.seed}/{wildcards.fold}.npz"
+
+
+# Planned for the losses of `tune.losses` alone, of which the default study has none. What is found is laid over the
+# parameters of the next run by --configfile. The storage is no output for the same reason as a checkpoint.
+rule tune:
+    input:
+        spikes="data/spikes/train.npz",
+    output:
+        trials=report(
+            "results/tune/{loss}/trials.csv",
+            caption="../report/trials.rst",
+            category="Tuning",
+            labels={"loss": "{loss}"},
+        ),
+        curves="results/tune/{loss}/curves.csv",
+        best="results/tune/{loss}/best.yaml",
+        summary="results/tune/{loss}/summary.json",
+    log:
+        "logs/tune/{loss}.log",
+    benchmark:
+        "benchmarks/tune/{loss}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: PARAMETERS.tune.workers
+    resources:
+        mem_mb=lambda wildcards, attempt: PARAMETERS.tune.workers * memory_mb(wildcards, attempt),
+        runtime="24h",
+        gpu=lambda wildcards: gpus(PARAMETERS.for_loss(wildcards.loss).optimiser.engine),
+    params:
+        *read_by("tune"),
+        file=parameters_file,
+    shell:
+        "eventspeech tune --params {params.file} --log {log}"
+        " --loss {wildcards.loss:q} --spikes {input.spikes} --trials {output.trials} --curves {output.curves}"
+        " --best {output.best} --summary {output.summary} --storage results/checkpoints/tune/{wildcards.loss}.journal"

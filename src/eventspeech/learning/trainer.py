@@ -14,6 +14,11 @@ from eventspeech.learning import schedule
 from eventspeech.learning.adam import Adam
 from eventspeech.params import Optimiser, Params
 
+
+class Diverged(UserError):
+    """A loss or weight is no longer finite."""
+
+
 BYTES_OF_A_WEIGHT = 20
 """In single precision: the weight, its gradient, Adam's two means, and its value in the best epoch."""
 
@@ -211,10 +216,10 @@ def require_finite(number: int, *arrays: np.ndarray) -> None:
     """Refuse to go on with numbers that are none.
 
     Raises:
-        UserError: some array of epoch ``number`` holds NaN or infinity.
+        Diverged: some array of epoch ``number`` holds NaN or infinity.
     """
     if not all(np.isfinite(array).all() for array in arrays):
-        raise UserError(
+        raise Diverged(
             f"The training diverged in epoch {number} (a loss or weight is not finite); lower optimiser.learning_rate "
             "or the initial weights in the parameter file."
         )

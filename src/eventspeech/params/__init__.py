@@ -6,7 +6,7 @@ Groups are named like the stages that read them (:data:`READ_BY`), so that a cha
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
 from eventspeech.params.file import load, validate
 from eventspeech.params.groups import CHANNELS, Group, steps_in
-from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Kind, Shape
+from eventspeech.params.losses import SHAPE_DEFAULTS, WEIGHTED, Changes, Kind, Shape, Tuned
 from eventspeech.params.network import Delays, Network
 from eventspeech.params.reads import READ_BY, select
 from eventspeech.params.speech import Cochlea, Download, Preprocess, Recordings, Synthetic
@@ -23,6 +23,7 @@ from eventspeech.params.training import (
     Train,
     Validation,
 )
+from eventspeech.params.tune import Range, Tune
 
 __all__ = [
     "CHANNELS",
@@ -47,6 +48,7 @@ __all__ = [
     "Params",
     "Preprocess",
     "Profile",
+    "Range",
     "Recordings",
     "Regulariser",
     "Report",
@@ -56,6 +58,8 @@ __all__ = [
     "Study",
     "Synthetic",
     "Train",
+    "Tune",
+    "Tuned",
     "Validation",
     "load",
     "select",

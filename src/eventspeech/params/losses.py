@@ -43,6 +43,12 @@ class Changes(Group):
     augmentation: dict[str, Any] = Field({}, description="keys of augmentation")
 
 
+class Tuned(Changes):
+    """What `tune` found best for one loss; it lies over `changes`, but makes no entry of an ablation of the loss."""
+
+    shape: dict[str, Any] = Field({}, description="keys of this entry of shape, such as width")
+
+
 Kind = Literal["sum", "exponential", "gaussian", "bell", "linear", "sigmoid", "learned", "max", "first_spike"]
 """What a loss may be."""
 
@@ -96,6 +102,7 @@ class Shape(Group):
         None, description="overrides network.output_sd for this loss"
     )
     changes: Changes = Changes()
+    tuned: Tuned = Tuned()
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from eventspeech.params.after import Profile
+from eventspeech.params.groups import Group
 from eventspeech.params.study import Params
 
 
-def _without(kind: type[Profile], *keys: str) -> tuple[str, ...]:
-    return tuple(f"profile.{key}" for key in kind.model_fields if key not in keys)
+def _without(group: str, *keys: str) -> tuple[str, ...]:
+    kind = Params.model_fields[group].annotation
+    assert isinstance(kind, type) and issubclass(kind, Group)
+    return tuple(f"{group}.{key}" for key in kind.model_fields if key not in keys)
 
 
 READ_BY: dict[str, tuple[str, ...]] = {
@@ -19,10 +21,21 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "compare": ("study", "compare"),
     # a measurement knows nothing of other batch sizes
     "profile": (
-        *_without(Profile, "cpu_batch_sizes", "cuda_batch_sizes"),
+        *_without("profile", "cpu_batch_sizes", "cuda_batch_sizes"),
         "optimiser",
         "network",
         "augmentation",
+        "shape.{loss}",
+    ),
+    # a loss's tuning knows nothing of other losses', and is the same with any number of workers, but for the draws
+    "tune": (
+        *_without("tune", "losses", "workers"),
+        "study.folds",
+        "train",
+        "optimiser",
+        "network",
+        "augmentation",
+        "validation",
         "shape.{loss}",
     ),
     "report": tuple(Params.model_fields),
@@ -35,7 +48,7 @@ def select(params: Params, verb: str, loss: str | None = None) -> dict[str, Any]
     loss = params.profile.loss if verb == "profile" else loss
     if any("{loss}" in template for template in READ_BY[verb]):
         assert loss is not None, f"{verb} reads the parameters of one loss"
-        params = params.for_loss(loss)
+        params = (params.untuned() if verb == "tune" else params).for_loss(loss)
     content = params.model_dump(mode="json")
     selected = {}
     for template in READ_BY[verb]:

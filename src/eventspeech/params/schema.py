@@ -4,6 +4,7 @@
 of a study; an editor with a YAML language server completes and checks `params.yaml` by the first.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from eventspeech import files
 from eventspeech.params.groups import LARGEST, LARGEST_SEED, LEAST, MOST
-from eventspeech.params.losses import Changes
+from eventspeech.params.losses import Changes, Tuned
 from eventspeech.params.study import Params
 
 COMMAND = "python -m eventspeech.params.schema"
@@ -35,8 +36,9 @@ EVERYWHERE = (-LARGEST, LARGEST, MOST, LARGEST_SEED)
 def schema() -> dict[str, Any]:
     """Return the JSON schema of `params.yaml`, with `unit` beside each number's bounds."""
     found = Params.model_json_schema()
-    for group in Changes.model_fields:  # any of the group's keys; all have defaults, so that none is required there
-        place = found["$defs"]["Changes"]["properties"][group]
+    # any of the group's keys; all have defaults, so that none is required there
+    for name, group in itertools.product((Changes.__name__, Tuned.__name__), Changes.model_fields):
+        place = found["$defs"][name]["properties"][group]
         for key in ("type", "additionalProperties"):
             place.pop(key, None)
         model = Params.model_fields[group].annotation
@@ -99,6 +101,9 @@ def _leaves(content: dict[str, Any], group: dict[str, Any], prefix: str = "") ->
             yield from _leaves(content, _target(content, node), f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", node
+            many = node.get("additionalProperties")
+            if isinstance(many, dict) and "$ref" in many:
+                yield from _leaves(content, _target(content, many), f"{prefix}{key}.KEY.")
 
 
 def _row(key: str, leaf: dict[str, Any]) -> str:
@@ -113,6 +118,8 @@ def _values(leaf: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in leaf["enum"])
     if leaf.get("type") == "array":
         return f"list of {_values(leaf['items'])}"
+    if not leaf:
+        return "values"
     words = {
         "integer": "whole number",
         "number": "number",

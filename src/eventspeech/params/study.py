@@ -9,11 +9,15 @@ from pydantic import Field
 from eventspeech.errors import ParameterError
 from eventspeech.params.after import Baseline, Compare, Evaluate, Profile, Report
 from eventspeech.params.groups import MOST_STEPS, Fold, Group, Name, Seed, Unit, composed, steps_in
-from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape
+from eventspeech.params.losses import MOST_TRIALS_OF_TAU1, Changes, Shape, Tuned
 from eventspeech.params.network import Network
 from eventspeech.params.refusals import sentence
 from eventspeech.params.speech import Cochlea, Download, Preprocess
 from eventspeech.params.training import Augmentation, Optimiser, Train, Validation
+from eventspeech.params.tune import Tune
+
+OF_LOSS = {"learning_rate": "optimiser", "output_mean": "network", "output_sd": "network"}
+"""Keys that an entry of `shape` may have of its own, which then hold in place of those of these groups."""
 
 
 class Study(Group):
@@ -47,6 +51,7 @@ class Params(Group):
     baseline: Baseline = Baseline()
     compare: Compare = Compare()
     profile: Profile = Profile()
+    tune: Tune = Tune()
     report: Report = Report()
 
     @pydantic.model_validator(mode="before")
@@ -269,10 +274,46 @@ class Params(Group):
             try:
                 self.for_loss(name)
             except pydantic.ValidationError as error:
-                problems += [sentence(problem, Params, ("shape", name, "changes")) for problem in error.errors()]
+                problems += [self._sentence_of_loss(name, problem) for problem in error.errors()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _sentence_of_loss(self, loss: str, problem: Any) -> str:
+        """Return what is wrong with what a loss changes, and where that stands."""
+        if problem["loc"][:1] == ("shape",):
+            return sentence(problem, Params)
+        place: Any = self.shape[loss].tuned.model_dump(exclude_defaults=True) or None
+        for part in problem["loc"]:
+            place = place.get(part) if isinstance(place, dict) else None
+        return sentence(problem, Params, ("shape", loss, "changes" if place is None else "tuned"))
+
+    @pydantic.model_validator(mode="after")
+    def _space_is_possible(self) -> "Params":
+        for where, names in {
+            "tune.losses": self.tune.losses,
+            **{f"tune.space.{key}.losses": one.losses or [] for key, one in self.tune.space.items()},
+        }.items():
+            for name in names:
+                if name not in self.shape:
+                    raise ValueError(f"{where} names '{name}', which is not in shape ({', '.join(self.shape)})")
+        for loss in self.tune.losses:
+            searched = self.tune.of(loss)
+            if not searched:
+                raise ValueError(
+                    f"tune.losses names '{loss}', but tune.space has no key for it; add one, or take the loss out"
+                )
+            for key, one in searched.items():
+                for value in one.probes():
+                    self._require_possible(loss, key, value)
+        return self
+
+    def _require_possible(self, loss: str, key: str, value: Any) -> None:
+        try:
+            self.with_values(loss, {key: value})
+        except pydantic.ValidationError as error:
+            found = sentence(error.errors()[0], Params)
+            raise ValueError(f"tune.space leads to {key} = {value} of the loss {loss}, but {found}") from error
 
     def for_loss(self, loss: str) -> "Params":
         """Return the parameters with which ``loss`` is trained: its changes are made and stand there no longer.
@@ -282,12 +323,61 @@ class Params(Group):
         """
         if loss not in self.shape:
             raise ParameterError(f"There is no loss '{loss}' in shape; choose from {', '.join(self.shape)}.")
-        changes = self.shape[loss].changes
-        if changes == Changes():
+        own = self.shape[loss]
+        if own.changes == Changes() and own.tuned == Tuned():
             return self
-        content = laid_over(self.model_dump(), changes.model_dump())
+        tuned = own.tuned.model_dump()
+        of_shape = tuned.pop("shape") | {
+            key: tuned[group][key]
+            for key, group in OF_LOSS.items()
+            if key in tuned[group] and getattr(own, key) is not None
+        }
+        content = laid_over(laid_over(self.model_dump(), own.changes.model_dump()), tuned)
+        content["shape"][loss] |= of_shape
         for shape in content["shape"].values():
-            del shape["changes"]
+            del shape["changes"], shape["tuned"]
+        # the space was looked at already, and would be once more for each loss
+        return Params.model_validate(content | {"tune": {}}).model_copy(update={"tune": self.tune})
+
+    def untuned(self) -> "Params":
+        """Return the parameters without what `tune` found earlier."""
+        shapes = {name: shape.model_copy(update={"tuned": Tuned()}) for name, shape in self.shape.items()}
+        return self.model_copy(update={"shape": shapes})
+
+    def value(self, loss: str, key: str) -> Any:
+        """Return what a key of `tune.space` is for ``loss`` in this file, without what `tune` found earlier."""
+        found = self.untuned().for_loss(loss)
+        group, *path = key.split(".")
+        own = getattr(found.shape[loss], path[-1], None) if OF_LOSS.get(path[-1]) == group else None
+        if own is not None:
+            return own
+        place: Any = found.shape[loss] if group == "shape" else getattr(found, group)
+        for part in path:
+            place = getattr(place, part)
+        return place
+
+    def with_values(self, loss: str, values: dict[str, Any]) -> "Params":
+        """Return the parameters of a trial: those of ``loss``, without what `tune` found earlier, with these values.
+
+        Args:
+            loss: an entry of ``shape``.
+            values: key of `tune.space` to value.
+
+        Raises:
+            pydantic.ValidationError: a key is unknown or a value impossible.
+        """
+        content = self.untuned().for_loss(loss).model_dump() | {"tune": {}}
+        for key, value in values.items():
+            group, *path, last = key.split(".")
+            own = content["shape"][loss]
+            if OF_LOSS.get(last) == group and own[last] is not None:
+                own[last] = value
+                continue
+            place = own if group == "shape" else content[group]
+            for part in path:
+                place[part] = place[part] if isinstance(place.get(part), dict) else {}
+                place = place[part]
+            place[last] = value
         return Params.model_validate(content)
 
 

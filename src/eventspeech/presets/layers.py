@@ -7,7 +7,7 @@ value. What a key's lines say is not read here; a test holds the text made here 
 import re
 from dataclasses import dataclass, field
 
-KEY = re.compile(r"(?P<indent> *)(?P<key>\w+):(?P<rest>.*)$")
+KEY = re.compile(r"(?P<indent> *)(?P<key>[\w.]+):(?P<rest>.*)$")
 
 
 @dataclass

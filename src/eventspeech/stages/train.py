@@ -68,7 +68,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
     fingerprint = checkpoint.fingerprint_of(params, loss, seed, fold, spikes)
     progress = checkpoint.Progress(params.train.select)
     checkpoint.resume(outputs.checkpoint, fingerprint, trainer, progress, params.train.epochs)
-    for number in _course(params.train, name, trainer, progress, trainer.for_validation(held_out)):
+    for number in course(params.train, name, trainer, progress, trainer.for_validation(held_out)):
         if number < params.train.epochs:
             checkpoint.save(outputs.checkpoint, fingerprint, trainer, progress)
     job, who = {"loss": loss, "seed": seed, "fold": fold}, speakers(training, held_out)
@@ -83,10 +83,18 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
     outputs.checkpoint.unlink(missing_ok=True)
 
 
-def _course(
+def course(
     settings: Train, name: str, trainer: Trainer, progress: checkpoint.Progress, validation: batches.Batch
 ) -> Iterator[int]:
-    """Run the epochs that are left, and yield the number of each when all about it is done."""
+    """Run the epochs that are left, and yield the number of each when all about it is done.
+
+    Args:
+        settings: how long the course is.
+        name: of the training, for what is said of it.
+        trainer: learns.
+        progress: knows the epochs so far, and gets the others.
+        validation: the samples held out.
+    """
     start, said, resumed = time.monotonic(), 0.0, len(progress.rows)
     full_rate = trainer.learning_rate
     for number in range(resumed + 1, settings.epochs + 1):

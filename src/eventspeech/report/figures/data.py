@@ -89,7 +89,9 @@ def learned_weights(results: Results) -> Figure:
 
 def _with_own_shape(results: Results) -> list[str]:
     """Return the losses but for entries of an ablation that have the weight of a loss before them."""
-    shapes = {loss: results.params.shape[loss].model_copy(update={"changes": None}) for loss in results.losses}
+    shapes = {
+        loss: results.params.shape[loss].model_copy(update={"changes": None, "tuned": None}) for loss in results.losses
+    }
     return [
         loss
         for place, loss in enumerate(results.losses)
