@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support import speech, tiny, trained
 
+from eventspeech import losses
 from eventspeech.data import encoding, store
 from eventspeech.data.sources import recordings
 from eventspeech.errors import DataError, UserError
@@ -55,7 +56,14 @@ def test_logistic_regression_is_no_network(tmp_path):
         recogniser.load_model(tmp_path / "m.npz")
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "max", "first_spike"])
+def test_a_learned_loss_weighs_as_it_was_left(tmp_path):
+    learned = recogniser.load_model(trained.make_model(tmp_path / "weights.npz", kind="learned"))
+    expected = losses.on_grid(learned.shape, 40, model.load(learned.path).arrays[losses.LEARNED])
+    np.testing.assert_array_equal(learned.objective.weighting, expected)
+    assert np.ptp(expected / losses.on_grid(learned.shape, 40)) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "learned", "max", "first_spike"])
 def test_the_same_answers_file_by_file_as_through_the_source(tmp_path, folder, kind):
     by = recogniser.load_model(trained.make_model(tmp_path / "weights.npz", kind=kind, trial_ms=20.0))
     recordings.index(Recordings(folder=str(folder), test_speakers=["cy"]), tmp_path / "raw")

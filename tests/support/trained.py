@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import network, params
+from eventspeech import losses, network, params
 from eventspeech.params import Cochlea, Shape
 from eventspeech.records import model
 
@@ -25,7 +25,10 @@ def make_model(path: Path, *, kind: str = "gaussian", trial_ms: float = 40.0, st
         "shape": Shape(kind=kind).model_dump(mode="json"), "class_names": WORDS, "heard_speakers": ["ann"],
         "validation_speakers": ["bob"], "spike_count": None, "origin": ORIGIN,
     }  # fmt: skip
-    model.save(path, network.initial_weights(built, given, 1), content | meta)
+    arrays = network.initial_weights(built, given, 1)
+    for name, start in losses.learned_weight(Shape(kind=kind)).items():
+        arrays[name] = start + np.linspace(-1, 1, len(start), dtype=np.float32)
+    model.save(path, arrays, content | meta)
     return path
 
 

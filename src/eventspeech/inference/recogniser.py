@@ -38,6 +38,7 @@ class Recogniser:
         heard_through: parameters of the cochlea model; ``None`` if neither its file nor anybody else says them.
         digest: SHA-256 of weights and meta data.
         engine_name: of the engine that computes it.
+        theta: what the weight of a learned loss became, float32[K + 2] (`losses.apart`).
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Recogniser:
     heard_through: Cochlea | None
     digest: str
     engine_name: str = "cpu"
+    theta: np.ndarray | None = None
 
     @property
     def words(self) -> list[str]:
@@ -86,7 +88,7 @@ class Recogniser:
     @cached_property
     def objective(self) -> Objective:
         """What is read of its outputs."""
-        return losses.objective(self.shape, self.network.steps)
+        return losses.objective(self.shape, self.network.steps, theta=self.theta)
 
     @cached_property
     def engine(self) -> Engine:
@@ -112,7 +114,8 @@ def load_model(path: Path | str, cochlea: Cochlea | None = None, engine: str = "
         raise DataError(f"{path} holds logistic regression, the baseline; give the weights.npz of a trained network.")
     found = _cochlea(model) or cochlea
     digest = model_file.digest(model.arrays, model.meta)
-    return Recogniser(path, model.arrays, model.meta, model_file.network_of(model), found, digest, engine)
+    weights, theta = losses.apart(model.arrays)
+    return Recogniser(path, weights, model.meta, model_file.network_of(model), found, digest, engine, theta)
 
 
 def _cochlea(model: model_file.Model) -> Cochlea | None:
