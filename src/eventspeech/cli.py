@@ -12,6 +12,7 @@ from pathlib import Path
 from eventspeech import __version__, console
 from eventspeech.benchmarks import run as benchmarks
 from eventspeech.errors import UserError
+from eventspeech.paths import BENCHMARKS
 
 
 def _download(arguments: argparse.Namespace) -> None:
@@ -96,7 +97,10 @@ def _report(arguments: argparse.Namespace) -> None:
     from eventspeech import params
     from eventspeech.stages import report
 
-    report.report(params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out)
+    report.report(
+        params.load(arguments.params), arguments.params, arguments.spikes, arguments.results, arguments.out,
+        arguments.benchmarks,
+    )  # fmt: skip
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -210,6 +214,8 @@ def _add_stages(verbs: argparse._SubParsersAction) -> None:
     paths(verb, spikes="training split", out="JSON to write")
     verb = stage("report", _report, "Execute and render the report.")
     paths(verb, spikes="folder of spike stores", results="folder of results", out="folder to write")
+    text = "folder in which Snakemake keeps the time and memory of each job; may be missing"
+    verb.add_argument("--benchmarks", type=Path, default=BENCHMARKS, help=text)
 
 
 def _add_uses(verbs: argparse._SubParsersAction) -> None:

@@ -10,6 +10,8 @@ RESULTS = Path("results")
 GENN = RESULTS / "genn"
 """Code that GeNN has generated and compiled; can be deleted at any time."""
 REPORTS = Path("reports")
+BENCHMARKS = Path("benchmarks")
+"""Time and memory of each job, as Snakemake measures them."""
 PRESETS = Path(__file__).parent / "presets"
 
 

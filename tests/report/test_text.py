@@ -2,9 +2,11 @@
 
 import copy
 import dataclasses
+import re
 
 import pytest
 
+from eventspeech import statistics
 from eventspeech.report import text
 
 
@@ -50,3 +52,31 @@ def test_where_no_step_is_finer_the_coarsest_is_told(study):
     found = dataclasses.replace(study, compare=copy.deepcopy(study.compare))
     found.compare["steps"]["trained"] = (found.compare["steps"]["step_ms"] == 0.1).astype(int)
     assert "at steps of 1 ms (" in text.time_steps(found)
+
+
+def test_what_could_be_seen_is_told_with_the_seeds_that_a_point_takes(study):
+    found = dataclasses.replace(study, compare=copy.deepcopy(study.compare))
+    table = found.compare["differences"]
+    row = (table["loss"] == "gaussian") & (table["measure"] == "test")
+    table.loc[row, "detectable"] = 0.05
+    told = text.power(found)
+    assert "these 3 seeds" in told and "gaussian 5.0 points (one point would take " in told
+    seeds = int(re.search(r"would take (\d+) seeds", told)[1])
+    spread = 5.0 / statistics.detectable_difference(1.0, 3, 0.95)
+    assert statistics.detectable_difference(spread, seeds, 0.95) <= 1.0
+    assert statistics.detectable_difference(spread, seeds - 1, 0.95) > 1.0
+    table.loc[row, "detectable"] = 20.0
+    assert "would take more than 1000 seeds" in text.power(found)
+    table["detectable"] = float("nan")
+    assert "no difference, however large" in text.power(found)
+
+
+def test_one_loss_has_no_difference_to_see(study):
+    alone = study.params.study.model_copy(update={"losses": ["exponential"]})
+    found = dataclasses.replace(study, params=study.params.model_copy(update={"study": alone}))
+    assert "no difference to see" in text.power(found)
+
+
+def test_the_date_is_that_of_the_source_where_it_is_given(study, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert ", 2 January 1970." in text.header(study)

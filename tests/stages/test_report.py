@@ -21,11 +21,13 @@ FIGURES = [
     "hodgkin_huxley", "integrate_and_fire", "izhikevich", "shapes", "cut_off", "early_spikes", "weightings", "inputs",
     "example", "training_curves", "mean_curves", "generalisation", "activity", "test_accuracy",
     "confusion_exponential", "confusion_gaussian", "speakers", "time_steps", "differences", "profile",
+    "graph", "stage_costs",
 ]  # fmt: skip
 
 
 TABLES = [
     "claims", "data_set", "time_to_accuracy", "accuracies", "runs", "differences", "profile", "machines", "parameters",
+    "checksums",
 ]  # fmt: skip
 
 
@@ -79,7 +81,7 @@ def test_the_notebook_was_executed_and_keeps_no_times(rendered):
     assert "papermill" not in notebook["metadata"]
     assert not [cell for cell in code if {"papermill", "execution"} & set(cell["metadata"])]
     sentences = [line for line in code[0]["source"] if "=" in line]
-    assert len(sentences) == 4
+    assert len(sentences) == 5
 
 
 def test_the_page_shows_the_numbers_of_the_files(rendered):

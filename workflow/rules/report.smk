@@ -41,7 +41,8 @@ rule report:
         *read_by("report"),
         file=parameters_file,
     shell:
-        "eventspeech report --params {params.file} --log {log}" " --spikes data/spikes --results results --out reports"
+        "eventspeech report --params {params.file} --log {log}"
+        " --spikes data/spikes --results results --benchmarks benchmarks --out reports"
 
 
 tell_at_the_end()

@@ -143,6 +143,16 @@ FIGURES = {
         "of the trials.",
         ("results/profile",),
     ),
+    "graph": Entry(
+        "The graph of the study: each box a stage with the number of its jobs, an arrow from each to those that need "
+        "what it makes.",
+        of_results=False,
+    ),
+    "stage_costs": Entry(
+        "What the stages of this study took: time of all jobs added up, and the most memory of any.",
+        ("benchmarks",),
+        of_results=False,
+    ),
 }
 
 TABLES = {
@@ -189,6 +199,16 @@ TABLES = {
         "Time, power, energy and memory of training, and what the batch size does to learning; what was not measured "
         "is empty or left out, and the reason says why.",
         ("results/profile",),
+    ),
+    "steps_of_study": Entry(
+        "Time and memory of every stage as Snakemake measured them; jobs may have run side by side.",
+        ("benchmarks",),
+        of_results=False,
+    ),
+    "checksums": Entry(
+        "Checksums of the spikes and of every trained model, each as the stage that read or tested it told.",
+        ("data/spikes/test.json", "results/evaluate"),
+        of_results=False,
     ),
     "machines": Entry(
         "Machine, versions and commit of this report, of the trainings and of the measurements.",

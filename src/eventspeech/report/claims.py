@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from eventspeech.params import Kind, Shape
+from eventspeech.params import Shape
 from eventspeech.report import published
 from eventspeech.report.published import Claim, Part
 from eventspeech.report.quantities import QUANTITIES, Measured, Missing, data_of, no_interval
@@ -133,7 +133,7 @@ def _tested_with(results: Results, claim: Claim) -> list[str] | Missing:
     """Return the study's losses that a claim about losses is tested with, or why there is none."""
     shapes = results.params.shape
     if claim in published.OF_LEVELS:
-        kind: Kind = "exponential" if claim is published.ACCURACY_OF_EXPONENTIAL else "gaussian"
+        kind = published.OF_LEVELS[claim]
         published_shape = Shape(kind=kind)
         as_published = [
             loss for loss in results.compared

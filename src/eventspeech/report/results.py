@@ -13,6 +13,8 @@ from eventspeech.data import sources, store
 from eventspeech.errors import DataError
 from eventspeech.params import Changes, Params, Shape
 from eventspeech.records import comparison, examples, measurement, statistics
+from eventspeech.records.costs import Cost
+from eventspeech.records.costs import read as read_costs
 from eventspeech.records.reading import again
 from eventspeech.records.run import Run, read_all, read_baseline
 
@@ -47,6 +49,7 @@ class Results:
         profile: one JSON object a measurement, in the order of the parameter file.
         examples: loss to arrays of examples.npz, of the first seed and fold.
         statistics: split to its JSON file.
+        costs: time and memory of the study's jobs; empty where Snakemake did not run it.
     """
 
     params: Params
@@ -59,6 +62,7 @@ class Results:
     profile: list[dict[str, Any]]
     examples: dict[str, dict[str, np.ndarray]]
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    costs: list[Cost] = field(default_factory=list)
 
     @property
     def losses(self) -> list[str]:
@@ -205,13 +209,14 @@ class Results:
         return table[table["loss"] == loss].iloc[0]
 
 
-def load(params: Params, spikes: Path, results: Path) -> Results:
+def load(params: Params, spikes: Path, results: Path, benchmarks: Path | None = None) -> Results:
     """Read a finished study.
 
     Args:
         params: says which losses, seeds, devices and batch sizes belong to the study.
         spikes: folder of ``train.npz``, ``train.json`` and ``test.json``; the test's spikes cannot be opened here.
         results: folder of the other stages' results.
+        benchmarks: folder of what Snakemake tells of time and memory; may be missing.
 
     Raises:
         DataError: a file is missing or damaged; names it and the stage that makes it.
@@ -241,6 +246,7 @@ def load(params: Params, spikes: Path, results: Path) -> Results:
             for loss in params.study.losses
         },
         statistics={split: statistics.read(spikes / f"{split}.json", split) for split in ("train", "test")},
+        costs=[] if benchmarks is None else read_costs(params, Path(benchmarks)),
     )
 
 

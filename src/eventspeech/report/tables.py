@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from eventspeech import losses, machine
+from eventspeech.files import sha256
 from eventspeech.report import published
 from eventspeech.report.results import Results, ablation_measures, ablation_order, plain
 from eventspeech.report.words import measure_name, percent, short, signed, title, with_interval
@@ -294,6 +295,8 @@ def data_set(results: Results) -> pd.DataFrame:
 def _statistics(results: Results, split: str) -> dict[str, str]:
     content: dict[str, Any] = {}
     for name, value in results.statistics[split].items():
+        if name == "spikes_sha256":
+            continue  # has a table of its own
         content[name] = value
         if name == "samples" and split == "train":
             content["samples_learned_from"] = results.training_samples
@@ -310,3 +313,51 @@ def _summarised(value: Any) -> Any:
         least, most = min(value.values()), max(value.values())
         return str(least) if least == most else f"{least} to {most}"
     return value
+
+
+def steps_of_study(results: Results) -> pd.DataFrame:
+    """Return time and memory of the jobs of each stage, in the order in which stages run."""
+    rows = []
+    for stage in stages_that_ran(results):
+        jobs = [cost for cost in results.costs if cost.stage == stage]
+        known = [cost for cost in jobs if math.isfinite(cost.wall_s)]
+        longest = max(known, key=lambda cost: cost.wall_s, default=None)
+        rows.append({
+            "stage": stage,
+            "jobs": str(len(jobs)),
+            "time in all (s)": short(sum(cost.wall_s for cost in known)),
+            "of the longest (s)": short(longest.wall_s if longest else None),
+            "which": longest.job if longest and len(jobs) > 1 else "",
+            "time of all cores (s)": short(_sum_of_known([cost.cpu_s for cost in jobs])),
+            "most memory (MiB)": short(max((c.memory_mib for c in jobs if math.isfinite(c.memory_mib)), default=None)),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _sum_of_known(values: list[float]) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) if known else None
+
+
+def stages_that_ran(results: Results) -> list[str]:
+    """Return the stages whose time is known, in the order of the graph, those it does not know last."""
+    found = {cost.stage for cost in results.costs}
+    return [*(stage for stage in STAGES if stage in found), *sorted(found - set(STAGES) - {"report"})]
+
+
+STAGES = (
+    "download", "preprocess", "baseline", "train", "evaluate_baseline", "evaluate", "compare", "profile_cpu",
+    "profile_cuda",
+)  # fmt: skip
+"""Stages before the report, in the order in which they run."""
+
+
+def checksums(results: Results) -> pd.DataFrame:
+    """Return the SHA-256 of the data and of every trained model, as the stages told them."""
+    rows = [{"file": "data/spikes/train.npz", "SHA-256": sha256(results.spikes / "train.npz")}]
+    if told := results.statistics["test"].get("spikes_sha256"):  # this file itself is not for the report to open
+        rows.append({"file": "data/spikes/test.npz", "SHA-256": told})
+    for (loss, seed, fold), run in results.runs.items():
+        file = f"results/train/{loss}/{seed}/{fold}/weights.npz"
+        rows.append({"file": file, "SHA-256": run["metrics"]["model"]["sha256"]})
+    return pd.DataFrame(rows)

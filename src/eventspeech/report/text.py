@@ -1,6 +1,10 @@
 """The words of the report: its header, and the findings beside the figures they judge."""
 
+import bisect
 import html
+import math
+import os
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +14,10 @@ from eventspeech.records.metrics import KEPT
 from eventspeech.report.claims import FAILS, HOLDS, Finding
 from eventspeech.report.formats import inline
 from eventspeech.report.published import SOURCES as SOURCES_OF_CLAIMS
-from eventspeech.report.published import Claim
+from eventspeech.report.published import UNTESTED, Claim
 from eventspeech.report.results import Results
 from eventspeech.report.words import HELD_OUT, capital, percent, short, title, with_interval
+from eventspeech.statistics import detectable_difference
 
 LEARNED_WEIGHTS = """\
 ### The weight that was learned
@@ -61,7 +66,7 @@ def header(results: Results) -> str:
         f"**Losses:** {names}; {jobs}.  ",
         f"**Made by:** eventspeech {facts['eventspeech']}, commit {commit}, "
         f"on {inline(facts['cpu'] or 'an unknown processor')} "
-        f"({facts['cores']} cores{', ' + inline(facts['gpu']) if facts['gpu'] else ''}).",
+        f"({facts['cores']} cores{', ' + inline(facts['gpu']) if facts['gpu'] else ''}), {_today()}.",
     ]
     text = "\n".join([lines[0], "", *lines[1:]])
     if results.label:
@@ -76,6 +81,13 @@ def header(results: Results) -> str:
             "they had learned; they stay in the means, and the table of runs names them.</div>"
         )
     return text
+
+
+def _today() -> str:
+    """Return the date (UTC), that of SOURCE_DATE_EPOCH where it is set (reproducible-builds.org)."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now_s = int(given) if given.isdecimal() else time.time()
+    return time.strftime("%-d %B %Y", time.gmtime(now_s))
 
 
 def findings(found: list[Finding], *chosen: Claim) -> str:
@@ -162,7 +174,46 @@ def _range(shares: Sequence[float]) -> str:
 
 def sources() -> str:
     """Return what the published numbers rest on, as a list."""
-    return "\n".join(f"- *{name}*: {text}." for name, text in SOURCES_OF_CLAIMS.items())
+    listed = "\n".join(f"- *{name}*: {text}." for name, text in SOURCES_OF_CLAIMS.items())
+    return f"{listed}\n\n{UNTESTED}"
+
+
+SEEDS_AT_MOST = 1000
+"""More than anyone trains: a difference that takes more is as good as none."""
+
+
+def power(results: Results) -> str:
+    """Return how large a true difference from the reference these seeds would have shown, and what a point takes."""
+    reference, told = results.params.compare.reference, []
+    for loss in results.compared:
+        if loss == reference:
+            continue
+        row = results.difference(loss, "test")
+        detectable, pairs = 100 * row["detectable"], int(row["pairs"])
+        if math.isfinite(detectable):
+            seeds = _seeds_for_a_point(detectable, pairs, results.params.compare.confidence)
+            told.append(f"{title(loss)} {detectable:.1f} points (one point would take {seeds} seeds)")
+    if len(results.compared) == 1:
+        return "**What could be seen.** One loss is trained alike, so that there is no difference to see."
+    if not told:
+        return (
+            "**What could be seen.** With these seeds no difference, however large, can be told from chance: it takes "
+            "at least two that differ."
+        )
+    return (
+        f"**What could be seen.** With these {len(results.seeds)} seeds a true difference in test accuracy from "
+        f"{inline(title(reference))} would have been seen with a probability of 80 % from this size on: "
+        f"{inline('; '.join(told))}. A smaller one would likely go unseen: *undecided* is no sign that there is none."
+    )
+
+
+def _seeds_for_a_point(detectable: float, pairs: int, confidence: float) -> str:
+    """Return how many seeds of the same spread show a difference of one point, from what ``pairs`` show (points)."""
+    spread = detectable / detectable_difference(1.0, pairs, confidence)
+    enough = bisect.bisect_left(
+        range(2, SEEDS_AT_MOST + 1), -1.0, key=lambda seeds: -detectable_difference(spread, seeds, confidence)
+    )
+    return str(enough + 2) if enough + 2 <= SEEDS_AT_MOST else f"more than {SEEDS_AT_MOST}"
 
 
 def _voices(results: Results) -> str:

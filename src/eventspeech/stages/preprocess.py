@@ -54,7 +54,7 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
     facts = {"source": kind, "split": split, **describe(whole, cropped)}
     facts |= {"warnings": warnings} if warnings else {}
     store.save(cropped, spikes, split)
-    files.write_json(statistics, facts)
+    files.write_json(statistics, facts | {"spikes_sha256": files.sha256(spikes)})
     logger.info(
         "preprocess: %s, %d samples, %d classes, %d speakers, %.0f spikes a sample, %s %% cut off at %g ms, in %s",
         split, len(cropped), len(facts["samples_per_class"]), len(facts["samples_per_speaker"]),

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eventspeech import workflow
+from eventspeech import paths, workflow
 from eventspeech.files import write_text
 from eventspeech.params import Params
 from eventspeech.report import NOTEBOOK
@@ -23,7 +23,9 @@ NAME = "study"
 FAILED = "study.failed.ipynb"
 
 
-def report(params: Params, params_path: Path, spikes: Path, results: Path, out: Path) -> None:
+def report(
+    params: Params, params_path: Path, spikes: Path, results: Path, out: Path, benchmarks: Path = paths.BENCHMARKS
+) -> None:
     """Write ``study.html``, ``study.ipynb``, ``figures/`` and ``tables/`` under ``out``.
 
     Args:
@@ -33,6 +35,7 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
         results: folder of all other stages' results.
         out: folder to write; figures and tables of an earlier report that are not made again are removed. Until the
             new page is whole, the earlier one stays.
+        benchmarks: folder of what Snakemake tells of each job's time and memory; may be missing.
 
     Raises:
         DataError: a result is missing or damaged; names the file and the stage that makes it.
@@ -45,8 +48,8 @@ def report(params: Params, params_path: Path, spikes: Path, results: Path, out: 
     start = time.monotonic()
     # a missing result is told before a kernel is started, and by the sentence of the error itself
     study = study_results.load(params, spikes, results)
-    paths = {"params_path": params_path, "spikes": spikes, "results": results, "out": out}
-    arguments = {name: Path(path).as_posix() for name, path in paths.items()}
+    places = {"params_path": params_path, "spikes": spikes, "results": results, "benchmarks": benchmarks, "out": out}
+    arguments = {name: Path(path).as_posix() for name, path in places.items()}
     check_arguments(NOTEBOOK, arguments)
     out = Path(out)
     earlier = _earlier(out)

@@ -46,6 +46,7 @@ def differences(results: Results) -> Figure:
         _forest(right, rows_of_loss[~points], 1.0, early)
         between = "\nminus " if is_narrow() else " minus "
         left.set_title(f"{loss_label(loss)}{between}{loss_label(results.params.compare.reference)}")
+        right.set_title(left.get_title("left") if is_narrow() else "")
     if not np.isfinite(table.loc[table["unit"] == "epochs", "mean"]).any():
         grid[-1, 1].set_xticks([])
     grid[-1, 0].set_xlabel("difference (points)" if is_narrow() else "difference of accuracy (percentage points)")
