@@ -59,7 +59,7 @@ def test_training_end_to_end(project, monkeypatch):
     log = (project / "logs" / "train.log").read_text()
     assert "INFO train exponential/0  epoch 6/6" in log and "DEBUG train took" in log
     assert sorted(path.name for path in project.iterdir()) == [
-        "history.csv", "logs", "params.yaml", "summary.json", "text.npz", "train.npz", "weights.npz",
+        "history.csv", "last.npz", "logs", "params.yaml", "summary.json", "text.npz", "train.npz", "weights.npz",
     ]  # fmt: skip
     # another process, another number of threads: the same bits
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -12,7 +12,7 @@ from pathlib import Path
 from eventspeech import __version__, console
 from eventspeech.benchmarks import run as benchmarks
 from eventspeech.errors import UserError
-from eventspeech.paths import BENCHMARKS
+from eventspeech.paths import BENCHMARKS, PARAMS, RESULTS, SPIKES
 
 
 def _download(arguments: argparse.Namespace) -> None:
@@ -123,6 +123,19 @@ def _init(arguments: argparse.Namespace) -> None:
     from eventspeech import init
 
     init.init(arguments.folder, arguments.preset)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from eventspeech import verify
+
+    return verify.run(sys.stdout, arguments.manifest, arguments.params, arguments.spikes, arguments.results)
+
+
+def _mend(arguments: argparse.Namespace) -> None:
+    from eventspeech import mending
+
+    for sentence in mending.mend(Path()) or ["there is nothing to put right in this folder."]:
+        sys.stdout.write(f"mend: {sentence}\n")
 
 
 def _preset(arguments: argparse.Namespace) -> None:
@@ -245,6 +258,16 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     init.add_argument("folder", type=Path, metavar="FOLDER", help="new or empty folder")
     init.add_argument("--preset", default="default", metavar="NAME", help="as of `eventspeech preset`")
     init.set_defaults(function=_init)
+
+    verify = verbs.add_parser("verify", help="Say whether a study came out bit by bit as another one did.")
+    verify.add_argument("manifest", type=Path, metavar="MANIFEST", help="its checksums: reports/tables/manifest.json")
+    for option, place in (("params", PARAMS), ("spikes", SPIKES), ("results", RESULTS)):
+        verify.add_argument(f"--{option}", type=Path, default=place, help=f"of the study here (default {place})")
+    verify.set_defaults(function=_verify)
+
+    text = "Put right what a killed DVC, a killed job or a clock that was set back left in this folder."
+    mend = verbs.add_parser("mend", help=text, description=text)
+    mend.set_defaults(function=_mend)
 
     preset = verbs.add_parser("preset", help="Print a parameter file.")
     preset.add_argument("name", help="default, recordings, thesis, ...; an unknown name lists them")

@@ -6,6 +6,8 @@ onto a file that exists, layered ones in containers refuse to rename a folder of
 
 import contextlib
 import errno
+import fcntl
+import logging
 import os
 import platform
 import re
@@ -16,6 +18,8 @@ from pathlib import Path
 
 from eventspeech.errors import UserError
 
+logger = logging.getLogger("eventspeech")
+
 LITTLE_BYTES = 64 << 10
 """A disk with less room than this is full: what failed on it failed for that."""
 LONGEST_NAME = 255
@@ -24,7 +28,7 @@ LONGEST_NAME = 255
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EBADF)
 _HOST = re.sub(r"\W", "_", platform.node())[:20]
-_UNFINISHED = re.compile(r"\.(?P<host>\w*)-(?P<pid>\d+)-[0-9a-f]{8}\.(part|old)$")
+_UNFINISHED = re.compile(r"(?P<start>\..+)\.(?P<host>\w*)-(?P<pid>\d+)-[0-9a-f]{8}\.(part|old)")
 
 
 @contextlib.contextmanager
@@ -130,12 +134,49 @@ def set_aside(folder: Path, old: Path) -> None:
         shutil.rmtree(folder)  # of a lower layer, which cannot be renamed; what takes its place is whole already
 
 
+@contextlib.contextmanager
+def alone(lock: Path, otherwise: str) -> Iterator[bool]:
+    """Let one process at a time do something; others wait, and say so. The system frees what a killed one held.
+
+    Args:
+        lock: file to make and remove; its folder, too, is made.
+        otherwise: what is said while waiting, as a clause.
+
+    Yields:
+        Whether the disk offers locks: without, nobody waits.
+    """
+    with refused_access(lock), full_disk(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    while True:
+        stream = lock.open("a")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("%s; waiting for it", otherwise)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError:
+            lock.unlink(missing_ok=True)
+            stream.close()
+            yield False
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                break
+        stream.close()  # the process that held it removed it: who comes now locks another file of that name
+    with stream:
+        try:
+            yield True
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def unfinished(path: Path) -> Path:
     """Return a new name beside ``path`` for what is to take its place; says which process uses it.
 
     What processes of this machine left beside ``path`` when they were killed is removed.
     """
-    _remove_left_behind(path)
+    remove_left_behind(path.parent, _start(path))
     end = f".{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
     return path.with_name(_start(path) + end)
 
@@ -146,19 +187,27 @@ def _start(path: Path) -> str:
     return "." + (path.name if len(name) <= room else name[:room].decode(errors="ignore"))
 
 
-def _remove_left_behind(path: Path) -> None:
-    start = _start(path)
+def remove_left_behind(folder: Path, of: str | None = None) -> int:
+    """Remove what processes of this machine were writing in ``folder`` when they were killed; return how much that was.
+
+    Args:
+        folder: only what lies in it itself.
+        of: start of the names, as of :func:`unfinished`; all by default.
+    """
+    removed = 0
     with contextlib.suppress(OSError):
-        for other in list(path.parent.iterdir()):
-            left = _UNFINISHED.fullmatch(other.name.removeprefix(start)) if other.name.startswith(start) else None
-            if left is None or left["host"] != _HOST or _lives(int(left["pid"])):
+        for other in sorted(folder.iterdir()):
+            left = _UNFINISHED.fullmatch(other.name)
+            if left is None or left["host"] != _HOST or of not in (None, left["start"]) or _lives(int(left["pid"])):
                 continue
-            if other.suffix == ".old" and not path.exists():
+            if other.suffix == ".old" and not (folder / left["start"][1:]).exists():
                 continue  # the only copy there is
             if other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
             else:
                 other.unlink(missing_ok=True)
+            removed += 1
+    return removed
 
 
 def _lives(pid: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eventspeech import files, params, paths
+from eventspeech import files, mending, params, paths, snakemake_lock
 from eventspeech.errors import UserError
 from eventspeech.params import Params, yaml12
 from eventspeech.params.file import places_of_text, read
@@ -31,11 +31,20 @@ def one_sentence() -> Iterator[None]:
         raise SystemExit(f"snakemake: {error}") from None
 
 
+def before_snakemake() -> None:
+    """Do what has to come before Snakemake opens anything; the profiles call it while it reads its command line."""
+    require_configfiles()
+    with one_sentence():
+        snakemake_lock.take(sys.argv[1:])
+        for sentence in mending.bring_back_times(Path()):
+            print(f"snakemake: {sentence}", file=sys.stderr)
+
+
 def require_configfiles(arguments: Sequence[str] | None = None) -> None:
     """End Snakemake with one sentence if a file of ``--configfile`` is missing or cannot be read.
 
-    The profiles call this while Snakemake reads its command line. Later it opens these files itself, before any
-    Snakefile: a missing one gives a traceback, of a hostile one it expands all aliases and runs what is marked as code.
+    Later it opens these files itself, before any Snakefile: a missing one gives a traceback, of a hostile one it
+    expands all aliases and runs what is marked as code.
 
     Args:
         arguments: Snakemake's, by default those of this process.

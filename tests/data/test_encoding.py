@@ -37,6 +37,44 @@ def test_encoding_a_split(folder, tmp_path):
     assert len(cut.times_ms) == np.sum(train.times_ms < 10)
 
 
+def test_after_a_kill_encoding_goes_on_with_the_block_at_hand(folder, tmp_path, monkeypatch, caplog):
+    raw, kept = tmp_path / "raw", tmp_path / "spikes" / ".train.npz.done"
+    index(raw, folder=folder)
+    whole = encoding.encode_split(raw, "train", Cochlea(), 1000.0, 1)
+    monkeypatch.setattr(encoding, "BLOCK", 3)
+    encoded, real = [], encoding._recordings
+
+    def killed_after(count):
+        def recordings(*given):
+            for number, recording in enumerate(real(*given)):
+                if number == count:
+                    raise KeyboardInterrupt
+                encoded.append(recording.seed)
+                yield recording
+
+        monkeypatch.setattr(encoding, "_recordings", recordings)
+
+    killed_after(7)
+    with pytest.raises(KeyboardInterrupt):
+        encoding.encode_split(raw, "train", Cochlea(), 1000.0, 1, kept)
+    assert len(list(kept.iterdir())) in (1, 2), "at most one block and what is under way are lost"
+    (damaged, *_) = sorted(kept.iterdir())
+    whole_blocks = len(list(kept.iterdir()))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    encoded.clear()
+    killed_after(100)
+    with caplog.at_level("INFO", "eventspeech"):
+        again = encoding.encode_split(raw, "train", Cochlea(), 1000.0, 1, kept)
+    assert len(encoded) == 8 - 3 * (whole_blocks - 1)
+    for name in ("times_ms", "channels", "offsets", "labels", "speakers"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    encoded.clear()
+    encoding.encode_split(raw, "train", Cochlea(), 1000.0, 1, kept)
+    assert encoded == [], "nothing is left to do"
+    other = encoding.encode_split(raw, "train", Cochlea(seed=1), 1000.0, 1, kept)
+    assert len(encoded) == 8 and len(other) == 8, "other parameters find nothing"
+
+
 def test_a_recording_is_encoded_alike_wherever_it_lies(folder, tmp_path):
     index(tmp_path / "raw", folder=folder)
     folder.rename(tmp_path / "moved")

@@ -12,10 +12,13 @@ import pytest
 from support import TESTS, tiny
 from support.training import DRAWN, LEARNED_WEIGHT, OWN, RECIPE, SHARED, equal, interrupt, on_call, outputs, rows, run
 
+from eventspeech import disk, machine
 from eventspeech.data import store
 from eventspeech.engines.cpu import CpuEngine
-from eventspeech.files import read_npz, write_npz
+from eventspeech.errors import UserError
+from eventspeech.files import read_json, read_npz, write_npz
 from eventspeech.learning import checkpoint
+from eventspeech.learning.trainer import Trainer
 from eventspeech.records.history import Row
 from eventspeech.stages import train
 
@@ -40,7 +43,6 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path, spikes
         resumed = run(tmp_path / "cut", spikes, **groups)
     assert "Going on after epoch 3" in caplog.text
     assert equal(resumed, whole)
-    assert not resumed.checkpoint.exists()
 
 
 KILLED = """
@@ -97,14 +99,108 @@ def killed(tmp_path_factory, spikes) -> tuple[Path, dict[str, int]]:
 def test_a_killed_training_leaves_whole_files_and_goes_on(spikes, whole, killed, caplog, moment, left):
     folder, statuses = killed[0] / moment, killed[1]
     assert statuses[moment] == -signal.SIGKILL
-    assert sorted(path.name for path in folder.iterdir() if not path.name.endswith(".part")) == left
+    assert sorted(path.name for path in folder.iterdir() if path.suffix not in (".part", ".lock")) == left
     for name in left:
         read_npz(folder / name)
     with caplog.at_level("INFO", "eventspeech"):
         resumed = run(folder, spikes)
     assert "Going on after epoch" in caplog.text
     assert equal(resumed, whole)
-    assert not resumed.checkpoint.exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "last.npz", "summary.json", "weights.npz"]
+
+
+# --- a finished training is found finished ----------------------------------------------------------------------------
+
+
+def lost(paths: train.Outputs) -> dict[str, bytes]:
+    """Remove the outputs of a training, as Snakemake does with those that it has taken no note of; return them."""
+    content = {name: file.read_bytes() for name, file in paths.results().items()}
+    for file in paths.results().values():
+        file.unlink()
+    return content
+
+
+def test_a_finished_training_comes_back_byte_by_byte_without_an_epoch(tmp_path, spikes, monkeypatch, caplog):
+    paths = run(tmp_path, spikes, train={"epochs": 2})
+    before = lost(paths)
+    monkeypatch.setattr(train, "Trainer", None)
+    with caplog.at_level("INFO", "eventspeech"):
+        run(tmp_path, spikes, train={"epochs": 2})
+    assert "finished before with the same parameters, data and code: restored from" in caplog.text
+    assert {name: file.read_bytes() for name, file in paths.results().items()} == before
+    written = sum(map(len, before.values()))
+    assert paths.checkpoint.stat().st_size < written + 2000, "it takes as much of the disk as the outputs"
+
+
+@pytest.mark.parametrize("change", ["parameters", "data", "code", "a flipped byte", "an output less"])
+def test_what_is_finished_is_this_very_training_or_none(tmp_path, spikes, monkeypatch, change):
+    paths, groups = run(tmp_path, spikes, train={"epochs": 1}), {"train": {"epochs": 1}}
+    before = lost(paths)
+    if change == "parameters":
+        groups["optimiser"] = {"learning_rate": 0.011}
+    elif change == "data":
+        spikes = tmp_path / "other.npz"
+        store.save(tiny.make_store(seed=1), spikes, "train")
+    elif change == "code":
+        monkeypatch.setattr(machine, "code", lambda *names: "another")
+    elif change == "a flipped byte":
+        content = bytearray(paths.checkpoint.read_bytes())
+        content[len(content) // 2] ^= 255
+        paths.checkpoint.write_bytes(content)
+    else:
+        arrays = read_npz(paths.checkpoint)
+        del arrays["output.summary"]
+        write_npz(paths.checkpoint, arrays)
+    epochs = []
+    monkeypatch.setattr(train, "_run_epoch", lambda *given, real=train._run_epoch: epochs.append(1) or real(*given))
+    run(tmp_path, spikes, **groups)
+    assert epochs == [1], "it was trained"
+    same = paths.weights.read_bytes() == before["weights"]
+    assert same == (change not in ("parameters", "data"))
+
+
+def test_the_code_that_counts_is_there():
+    assert all((machine.provenance.PACKAGE / name).exists() for name in checkpoint.CODE if name != "compiled.h")
+
+
+def test_other_kernels_do_not_go_on_and_lose_nothing(tmp_path, spikes, interrupted, monkeypatch):
+    before = interrupted.checkpoint.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "__init__", other_kernels(Trainer.__init__))
+        with pytest.raises(UserError, match=r"begun by other kernels \(engine \w+, optimiser \w+\) than this .*delete"):
+            run(tmp_path, spikes)
+    assert interrupted.checkpoint.read_bytes() == before
+    summary = read_json(run(tmp_path, spikes).summary)
+    assert set(summary["kernels"]) == {"engine", "optimiser"}
+
+
+def other_kernels(init):
+    def changed(self, *arguments):
+        init(self, *arguments)
+        self.kernels = {name: "of elsewhere" for name in self.kernels}
+
+    return changed
+
+
+def test_who_comes_second_waits_and_finds_it_finished(tmp_path, spikes, caplog):
+    script = (
+        f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
+        "from pathlib import Path\nfrom support.training import run\nfrom eventspeech.stages import train\n"
+        "real = train._train\n"
+        "def slow(*given):\n    print('begun', flush=True); sys.stdin.readline(); real(*given)\n"
+        f"train._train = slow\nrun(Path({str(tmp_path)!r}), Path({str(spikes)!r}), train={{'epochs': 1}})\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout.readline() == "begun\n"
+        # it is let go as soon as the second one waits for it
+        with caplog.at_level("INFO", "eventspeech"), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(disk.logger, "info", lambda *said: first.stdin.write("\n") and first.stdin.flush())
+            patch.setattr(train, "_train", None)
+            paths = run(tmp_path, spikes, train={"epochs": 1})
+        assert first.wait() == 0
+    assert paths.summary.exists()
 
 
 @pytest.fixture
@@ -136,7 +232,7 @@ def interrupted(tmp_path, spikes, monkeypatch) -> train.Outputs:
 def test_a_checkpoint_of_other_parameters_is_ignored(tmp_path, spikes, interrupted, caplog, change):
     with caplog.at_level("INFO", "eventspeech"):
         found = run(tmp_path, spikes, **change)
-    assert "belongs to other parameters or data and is ignored" in caplog.text
+    assert "belongs to other parameters, data or code and is ignored" in caplog.text
     assert equal(found, run(tmp_path / "fresh", spikes, **change))
 
 
@@ -144,7 +240,7 @@ def test_a_checkpoint_of_other_data_is_ignored(tmp_path, interrupted, caplog):
     store.save(tiny.make_store(seed=1), tmp_path / "other.npz", "train")
     with caplog.at_level("INFO", "eventspeech"):
         run(tmp_path, tmp_path / "other.npz")
-    assert "belongs to other parameters or data and is ignored" in caplog.text
+    assert "belongs to other parameters, data or code and is ignored" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a flipped byte", "empty", "text", "another archive"])

@@ -191,21 +191,21 @@ def test_a_truncated_history_is_refused(study):
 
 
 HISTORY = {
-    "a cell too few": (2, ["2", "0.1"], "row 2 has 2 cells, its header 10"),
-    "a cell too many": (2, ["2", *["0.5"] * 10], "row 2 has 11 cells, its header 10"),
-    "an epoch twice": (2, ["1", *["0.5"] * 9], "epoch of row 2 is 1"),
-    "an empty cell": (2, ["2", *["0.5"] * 8, ""], "validation_s: could not convert"),
-    "a word": (2, ["2", "low", *["0.5"] * 8], "training_loss: could not convert"),
-    "not a number": (2, ["2", "nan", *["0.5"] * 8], "training_loss of row 2 is nan"),
-    "infinity": (2, ["2", "0.5", "0.5", "inf", *["0.5"] * 6], "validation_loss of row 2 is inf"),
-    "an accuracy of 1.7": (2, ["2", "0.5", "1.7", *["0.5"] * 7], "training_accuracy of row 2 is 1.7"),
+    "a cell too few": (2, ["2", "0.1"], "row 2 has 2 cells, its header 11"),
+    "a cell too many": (2, ["2", *["0.5"] * 11], "row 2 has 12 cells, its header 11"),
+    "an epoch twice": (2, ["1", *["0.5"] * 10], "epoch of row 2 is 1"),
+    "an empty cell": (2, ["2", *["0.5"] * 9, ""], "validation_s: could not convert"),
+    "a word": (2, ["2", "low", *["0.5"] * 9], "training_loss: could not convert"),
+    "not a number": (2, ["2", "nan", *["0.5"] * 9], "training_loss of row 2 is nan"),
+    "infinity": (2, ["2", "0.5", "0.5", "inf", *["0.5"] * 7], "validation_loss of row 2 is inf"),
+    "an accuracy of 1.7": (2, ["2", "0.5", "1.7", *["0.5"] * 8], "training_accuracy of row 2 is 1.7"),
     "a negative accuracy": (
         2,
-        ["2", "0.5", "0.5", "0.5", "-0.1", *["0.5"] * 5],
+        ["2", "0.5", "0.5", "0.5", "-0.1", *["0.5"] * 6],
         "validation_accuracy of row 2 is",
     ),
-    "negative spikes": (2, ["2", *["0.5"] * 4, "-1", *["0.5"] * 4], "hidden_spikes of row 2 is -1"),
-    "another column": (0, ["epoch", *"abcdefghi"], "has the columns epoch, a, b, c"),
+    "negative spikes": (2, ["2", *["0.5"] * 4, "-1", *["0.5"] * 5], "hidden_spikes of row 2 is -1"),
+    "another column": (0, ["epoch", *"abcdefghij"], "has the columns epoch, a, b, c"),
 }
 
 
@@ -244,7 +244,7 @@ def test_a_history_that_nobody_may_read_is_not_called_damaged(study, monkeypatch
 
 
 def test_a_history_comes_back_as_it_was_written(tmp_path):
-    rows = [history.Row(epoch, 0.1 * epoch, 1 / 3, 2.5, 0.5, 7.0, 1e-3, 0.0, 0.1, 0.2) for epoch in (1, 2)]
+    rows = [history.Row(epoch, 0.1 * epoch, 1 / 3, 2.5, 0.5, 7.0, 1e-3, 0.0, 1.5, 0.1, 0.2) for epoch in (1, 2)]
     history.write(tmp_path / "history.csv", rows)
     found = history.read(tmp_path / "history.csv")
     assert [history.Row(*values) for values in zip(*found.values(), strict=True)] == rows

@@ -205,7 +205,7 @@ def fake_audio(monkeypatch):
         ]
         files.write_csv(out / "recordings.csv", recordings_index.COLUMNS, rows)
 
-    def encode_split(raw, split, cochlea, trial_ms, workers):
+    def encode_split(raw, split, cochlea, trial_ms, workers, kept):
         asked.append((raw, split, cochlea, workers))
         return make_store().crop(trial_ms)
 

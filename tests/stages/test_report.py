@@ -52,7 +52,7 @@ def rendered(tmp_path_factory):
 def test_every_output_is_there(rendered):
     written = {path.relative_to(rendered / "reports").as_posix() for path in (rendered / "reports").rglob("*.*")}
     expected = {"study.html", "study.ipynb"}
-    expected.add("tables/findings.txt")
+    expected |= {"tables/findings.txt", "tables/manifest.json"}
     expected |= {f"figures/{suffix}/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
     expected |= {f"tables/{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
     assert written == expected

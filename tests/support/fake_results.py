@@ -54,7 +54,19 @@ def curve(loss: str, seed: int, epochs: int = 30) -> np.ndarray:
 def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray, shape: parameters.Shape | None = None) -> None:
     """Write history.csv and summary.json of a training with these validation accuracies."""
     rows = [
-        [epoch, 3 * (1 - a) + 0.05, min(1.0, a * 1.12), 3 * (1 - a) + 0.2, a, 6 + 6 * a + seed, 0.005, 0.01, 5.0, 0.5]
+        [
+            epoch,
+            3 * (1 - a) + 0.05,
+            min(1.0, a * 1.12),
+            3 * (1 - a) + 0.2,
+            a,
+            6 + 6 * a + seed,
+            0.005,
+            0.01,
+            1.5,
+            5.0,
+            0.5,
+        ]
         for epoch, a in enumerate(map(float, accuracy), 1)
     ]
     history.write(folder / "history.csv", rows)
@@ -62,7 +74,7 @@ def training(folder: Path, loss: str, seed: int, accuracy: np.ndarray, shape: pa
     summary = {"loss": loss, "seed": seed, "fold": folder.name, "kind": "spiking", "best_epoch": best + 1}
     summary |= {"best_validation_accuracy": float(accuracy[best]), "best_validation_loss": 0.7}
     summary |= {"final_validation_accuracy": float(accuracy[-1]), "epochs": len(accuracy), "training_samples": 400}
-    summary |= {"collapsed_at_epoch": None, "protocol": "held_out"}
+    summary |= {"collapsed_at_epoch": None, "accidents": [], "protocol": "held_out"}
     summary |= {"heard_speakers": HEARD, "validation_speakers": ["s11", "s12"]}
     summary |= {"validation_samples": 120, "parameters": 915000, "duration_s": 150.0, "ms_per_sample": 3.1}
     summary |= {"engine": "cpu", "threads": 2, "machine": MACHINE}

@@ -71,10 +71,12 @@ class Engine(Protocol):
     Attributes:
         name: by which `optimiser.engine` chooses it.
         network: for which it was made.
+        computes: name of the code that does: other code for the same gives other last bits.
     """
 
     name: str
     network: Network
+    computes: str
 
     def infer(self, weights: Weights, batch: Batch, objective: Objective) -> Inference:
         """Run the batch forward."""

@@ -1,16 +1,22 @@
-"""What lets an interrupted training go on with the same bits."""
+"""What lets an interrupted training go on with the same bits, and a finished one be found finished.
+
+A checkpoint holds the state between two epochs. When the training is finished, what it wrote takes that state's place,
+byte by byte: if Snakemake or DVC were killed before they took note of it, they delete the outputs and ask for them
+again, and get them from here. It is about as large as the outputs, one file a training, and can be deleted.
+"""
 
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from eventspeech import __version__
-from eventspeech.errors import DataError
-from eventspeech.files import read_npz, sha256, write_npz
-from eventspeech.learning import collapse, schedule
+from eventspeech import __version__, machine
+from eventspeech.errors import DataError, UserError
+from eventspeech.files import atomic_path, read_npz, sha256, write_npz
+from eventspeech.learning import accidents, collapse, schedule
 from eventspeech.learning.trainer import Trainer
 from eventspeech.network import Weights, is_time_constant
 from eventspeech.params import Params, Schedule, select
@@ -58,6 +64,26 @@ class Progress:
         )
         return min((epoch for epoch in found if epoch is not None), default=None)
 
+    def accidents(self, trainer: Trainer, epochs: int | None = None) -> list[accidents.Accident]:
+        """Return the numerical accidents so far; of the first ``epochs`` only, if given."""
+        return accidents.found(self.rows[:epochs], trainer.network, trainer.drawn)
+
+    def tell_of_accidents(self, name: str, trainer: Trainer, stop: bool) -> None:
+        """Say it when the last epoch met with an accident of a new kind.
+
+        Raises:
+            UserError: there is one, and the training shall ``stop``.
+        """
+        known = {one.kind for one in self.accidents(trainer, len(self.rows) - 1)}
+        new = [one for one in self.accidents(trainer) if one.kind not in known]
+        if stop:
+            accidents.require_none(new)
+        for one in new:
+            logger.warning(
+                "%s  epoch %d: %s (%s); %s; the run goes on and is marked",
+                name, one.first_epoch, one.words(), one.kind, one.remedy,
+            )  # fmt: skip
+
     def tell_of_collapse(self, name: str, held_out: int, trainer: Trainer) -> None:
         """Say it when a training has just turned out to have collapsed."""
         epoch = self.collapsed_at(held_out, trainer)
@@ -70,10 +96,17 @@ class Progress:
             )
 
 
+CODE = (
+    "compiled.h", "compiled.py", "data/augmentation.py", "data/batches.py", "data/store.py", "engines", "learning",
+    "losses.py", "network.py", "seeds.py", "stages/train.py",
+)  # fmt: skip
+"""What of this package decides the bits of a training: a run of two versions would be one that nobody can repeat."""
+
+
 def fingerprint_of(params: Params, loss: str, seed: int, fold: str, spikes: Path) -> str:
     """Return a digest of all that decides the result, so that only an equal training is continued."""
     read = select(params, "train", loss)
-    text = json.dumps([__version__, read, loss, seed, fold, sha256(spikes)], sort_keys=True)
+    text = json.dumps([__version__, machine.code(*CODE), read, loss, seed, fold, sha256(spikes)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -83,12 +116,51 @@ def save(path: Path, fingerprint: str, trainer: Trainer, progress: Progress) -> 
     Args:
         path: NPZ to write: plain arrays only.
         fingerprint: see :func:`fingerprint_of`.
-        trainer: its weights and optimiser are kept.
+        trainer: its weights and optimiser are kept, and the names of its kernels.
         progress: its epochs and best weights are kept.
     """
     rows = np.array(progress.rows, np.float64)
-    arrays = _arrays(trainer, progress.best) | {"rows": rows, "fingerprint": np.array(fingerprint)}
-    write_npz(path, arrays, compress=False)
+    own = {"rows": rows, "fingerprint": np.array(fingerprint), "kernels": np.array(_kernels(trainer))}
+    write_npz(path, _arrays(trainer, progress.best) | own, compress=False)
+
+
+def _kernels(trainer: Trainer) -> str:
+    return ", ".join(f"{name} {kernels}" for name, kernels in trainer.kernels.items())
+
+
+def keep(path: Path, fingerprint: str, outputs: Mapping[str, Path]) -> None:
+    """Let what a finished training wrote take the place of its checkpoint, atomically.
+
+    Args:
+        path: NPZ to write.
+        fingerprint: as of :func:`save`.
+        outputs: the files, by name.
+    """
+    content = {f"output.{name}": np.frombuffer(file.read_bytes(), np.uint8) for name, file in outputs.items()}
+    write_npz(path, content | {"fingerprint": np.array(fingerprint)})
+
+
+def restore(path: Path, fingerprint: str, outputs: Mapping[str, Path]) -> bool:
+    """Write the files of a training that was finished before, and say whether it was.
+
+    Args:
+        path: where :func:`keep` wrote; a checkpoint of an unfinished training is left alone.
+        fingerprint: of this training.
+        outputs: the files, by name; they get the bytes that they had.
+    """
+    try:
+        arrays = read_npz(path) if path.exists() else {}
+    except DataError:  # told by `resume`
+        return False
+    found = {name.removeprefix("output."): array for name, array in arrays.items() if name.startswith("output.")}
+    if str(arrays.get("fingerprint")) != fingerprint or set(found) != set(outputs):
+        return False
+    if any(array.dtype != np.uint8 for array in found.values()):
+        return False
+    for name, file in outputs.items():
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(found[name].tobytes())
+    return True
 
 
 def _arrays(trainer: Trainer, best: Weights) -> dict[str, np.ndarray]:
@@ -105,14 +177,18 @@ def resume(path: Path, fingerprint: str, trainer: Trainer, progress: Progress, e
         trainer: gets the weights and the optimiser's state.
         progress: a new one, which gets the epochs so far and the best weights.
         epochs: of the whole training, more than any checkpoint holds.
+
+    Raises:
+        UserError: other kernels began it: they would end it with other bits.
     """
     if not path.exists():
         return
     try:
         arrays = read_npz(path)
         if str(arrays.pop("fingerprint", None)) != fingerprint:
-            logger.info("The checkpoint %s belongs to other parameters or data and is ignored", path)
+            logger.info("The checkpoint %s belongs to other parameters, data or code and is ignored", path)
             return
+        _require_kernels(path, str(arrays.pop("kernels", "")), trainer)
         rows = _rows(path, arrays.pop("rows", np.empty(0)), epochs)
         _require_state(path, arrays, trainer)
     except DataError as error:
@@ -125,6 +201,15 @@ def resume(path: Path, fingerprint: str, trainer: Trainer, progress: Progress, e
     trainer.weights, progress.best, progress.rows = part("weights."), part("best."), rows
     trainer.optimiser.restore(part("adam."))
     logger.info("Going on after epoch %d, from %s", len(rows), path)
+
+
+def _require_kernels(path: Path, kernels: str, trainer: Trainer) -> None:
+    if kernels and kernels != _kernels(trainer):
+        raise UserError(
+            f"{path} was begun by other kernels ({kernels}) than this installation has ({_kernels(trainer)}), and they "
+            "differ in their last bits; go on where it was begun, or with the same kernels (native: `pip install -e .` "
+            "with a C compiler), or delete that file to train from the start."
+        )
 
 
 def _rows(path: Path, rows: np.ndarray, epochs: int) -> list[Row]:

@@ -1,6 +1,6 @@
 """Weights, optimiser and data of one training; an epoch at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +81,8 @@ class Trainer:
         last_rate: the one of the last batch.
         silent: bool[H] for each hidden layer, the neurons that did not fire in the last epoch.
         augmentation: what the network is shown of the training samples.
+        drawn: the connections, with the distributions of their initial weights.
+        kernels: names of the code that computes, of engine and optimiser: results of others differ in their last bits.
     """
 
     def __init__(self, params: Params, loss: str, seed: int, training: SpikeStore, batch_size: int | None = None):
@@ -92,6 +94,7 @@ class Trainer:
         self._objective = losses.objective(self.shape, self.network.steps, settings.regulariser)
         self.learning_rate = self.last_rate = self.shape.learning_rate or settings.learning_rate
         drawn = params.network.model_copy(update=self.shape.output_weights())
+        self.drawn = network.connections(self.network, drawn)
         connections = network.initial_weights(self.network, drawn, seed)
         constants, theta = _initial_time_constants(self.network, params, seed), losses.learned_weight(self.shape)
         self.weights = connections | constants | theta
@@ -106,6 +109,7 @@ class Trainer:
         self.engine = engines.create(
             settings.engine, self.network, machine.threads(), self._batch_size, settings.accumulate
         )
+        self.kernels = {"engine": self.engine.computes, "optimiser": self.optimiser.computes}
         self.augmentation = augmentation.Augmentation(
             params.augmentation, self.on_grid(training), self.network.steps, seed
         )
@@ -135,7 +139,7 @@ class Trainer:
                 self.optimiser.step(self.weights, found.weights, self.last_rate)
                 self._bound_time_constants()
             tally.add(found.inference, batch.labels, found.floored)
-            require_finite(number, found.inference.losses, *self.weights.values())
+            require_finite(number, {"the loss": found.inference.losses} | self.weights, self.last_rate)
         self.silent = [counts == 0 for counts in tally.counts]
         return tally.result()
 
@@ -165,6 +169,10 @@ class Trainer:
             before = f"hidden{layer - 1}" if layer > 1 else "input"
             lifted = silent if self._lift.neurons == "silent" else np.ones_like(silent)
             self.weights[f"{before}_hidden{layer}"] += np.float32(self._lift.amount) * lifted
+
+    def largest_weight(self) -> float:
+        """Return the largest weight of a connection (thresholds), without its sign."""
+        return max(float(np.abs(self.weights[one.name]).max()) for one in self.drawn)
 
     def _bound_time_constants(self) -> None:
         for name, array in self.weights.items():
@@ -212,14 +220,22 @@ def _require_room(network_: network.Network) -> None:
         )
 
 
-def require_finite(number: int, *arrays: np.ndarray) -> None:
+def require_finite(number: int, arrays: Mapping[str, np.ndarray], rate: float) -> None:
     """Refuse to go on with numbers that are none.
 
+    Args:
+        number: of the epoch.
+        arrays: losses, weights and time constants, by name.
+        rate: learning rate of the last step.
+
     Raises:
-        Diverged: some array of epoch ``number`` holds NaN or infinity.
+        Diverged: one of them holds NaN or infinity.
     """
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Diverged(
-            f"The training diverged in epoch {number} (a loss or weight is not finite); lower optimiser.learning_rate "
-            "or the initial weights in the parameter file."
-        )
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            wrong = int(np.sum(~np.isfinite(array)))
+            raise Diverged(
+                f"The training diverged in epoch {number} ({wrong} of {np.size(array)} numbers of {name} are NaN or "
+                f"infinite, after a step at the learning rate {rate:g}); lower optimiser.learning_rate, or the "
+                "initial weights in network."
+            )

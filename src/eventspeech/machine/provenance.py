@@ -1,5 +1,7 @@
 """Which code made a result: versions of packages, and the commit of a checkout."""
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import subprocess
@@ -24,6 +26,24 @@ OF_ANOTHER_REPOSITORY = (
 
 IN_CHECKOUT = "src/eventspeech/"
 """Where this package lies in its own repository."""
+
+
+CODE = (".py", ".c", ".h", ".cu")
+
+
+@functools.cache
+def code(*names: str) -> str:
+    """Return a digest of files and folders of this package: what two versions made is not one result.
+
+    Args:
+        names: paths within the package.
+    """
+    entries = [PACKAGE / name for name in names]
+    files = [file for entry in entries for file in (entry.rglob("*") if entry.is_dir() else [entry])]
+    digest = hashlib.sha256()
+    for file in sorted(file for file in files if file.suffix in CODE and file.is_file()):
+        digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def version(distribution: str) -> str | None:

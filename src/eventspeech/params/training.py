@@ -155,6 +155,11 @@ class Train(Group):
     select: Literal["validation", "training", "last"] = Field(
         "validation", description="the epoch that is kept: best accuracy in validation, or in training, or the last one"
     )
+    on_accident: Literal["mark", "stop"] = Field(
+        "mark",
+        description="what follows a numerical accident (exploding weights, a silent or a saturated hidden layer): the "
+        "run goes on and is marked, or stops; NaN and infinity always stop it",
+    )
 
 
 class Blend(Group):

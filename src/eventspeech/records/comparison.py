@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TABLES = ("runs", "curves", "losses", "folds", "time_to_accuracy", "differences", "steps")
 
-TEXTS = ("loss", "reference", "fold", "measure", "unit", "verdict", "reason", "dead_time")
+TEXTS = ("loss", "reference", "fold", "measure", "unit", "verdict", "reason", "dead_time", "accident")
 """Columns that are text; all others hold numbers, or are empty where one is unknown."""
 
 MEASURES = ("best_validation", "final_validation", "early_validation", "test", "test_heard", "test_unheard")
@@ -40,7 +40,7 @@ SIGNED = ("mean", "low", "high")
 
 COLUMNS = {
     "runs": ("seed", "fold", "epochs", "best_epoch", "best_validation", "final_validation", "early_validation", "test",
-             "test_heard", "test_unheard", "collapse_epoch"),
+             "test_heard", "test_unheard", "collapse_epoch", "accident"),
     "curves": ("epoch", "mean", "low", "high", "training_mean"),
     "losses": ("runs", "seeds", "folds", "collapsed", "best_epoch_mean", "best_validation_sd_over_folds",
                "best_validation_mean_without_collapsed", "test_mean_without_collapsed",
@@ -80,6 +80,7 @@ def read_summary(path: Path) -> dict[str, float]:
     found.fraction("chance")
     found.count("early_epochs", least=1)
     found.count("collapsed_runs")
+    found.count("accident_runs")
     for name in found.content:
         found.number(name)
     return found.content

@@ -16,7 +16,8 @@ class Row(NamedTuple):
     """One epoch: accuracies in [0, 1], losses per sample, hidden spikes per neuron and trial, seconds.
 
     ``learning_rate`` is that of the last batch; ``floored_fraction`` is the share of hidden spikes at which the
-    denominator of the adjoint's jump was bounded from below.
+    denominator of the adjoint's jump was bounded from below; ``largest_weight`` is that of all connections after the
+    epoch, in thresholds, without its sign.
     """
 
     epoch: int
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     hidden_spikes: float
     learning_rate: float
     floored_fraction: float
+    largest_weight: float
     training_s: float
     validation_s: float
 
@@ -37,6 +39,7 @@ BOUNDS = {
     "hidden_spikes": (0.0, math.inf),
     "learning_rate": (0.0, math.inf),
     "floored_fraction": (0.0, 1.0),
+    "largest_weight": (0.0, math.inf),
     "training_s": (0.0, math.inf),
     "validation_s": (0.0, math.inf),
 }

@@ -13,6 +13,9 @@ from eventspeech.params import Params, Shape
 from eventspeech.records import history, metrics
 from eventspeech.records.reading import fields
 
+ACCIDENTS = ("exploding", "silent", "saturated")
+"""Kinds of numerical accidents of a training."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -79,6 +82,11 @@ class Run:
     def collapse_epoch(self) -> int | None:
         """The epoch in which the training collapsed, as `train` told: see :mod:`eventspeech.learning.collapse`."""
         return self.summary["collapsed_at_epoch"]
+
+    @property
+    def accidents(self) -> list[dict[str, Any]]:
+        """Numerical accidents, as `train` told: see :mod:`eventspeech.learning.accidents`."""
+        return self.summary["accidents"]
 
     def early(self, epochs: int) -> float:
         """Mean validation accuracy over the first ``epochs`` epochs."""
@@ -149,6 +157,12 @@ def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any
     epochs = len(accuracies)
     found.require("epochs", found.count("epochs") == epochs, f"the {epochs} epochs of history.csv")
     found.unless_null("collapsed_at_epoch", found.count, 1, epochs)
+    for accident in found.objects("accidents"):
+        accident.require("kind", accident.text("kind") in ACCIDENTS, f"one of {', '.join(ACCIDENTS)}")
+        accident.count("epochs", 1, epochs + 1 - accident.count("first_epoch", 1, epochs))
+        accident.number("value", 0)
+        accident.number("bound", 0)
+        accident.text("remedy")
     found.text("protocol")
     for name in ("heard_speakers", "validation_speakers"):
         found.names(name)

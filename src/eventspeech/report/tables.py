@@ -88,7 +88,8 @@ def runs(results: Results) -> pd.DataFrame:
         shown[text] = table[name].map(percent)
     shown["hidden spikes per neuron"] = table["hidden_spikes"].map(short)
     collapsed = table["collapse_epoch"].map(lambda epoch: f"collapsed in epoch {epoch:.0f}" if epoch == epoch else "")
-    shown["remark"] = collapsed
+    accidents = table["accident"].map(lambda kinds: kinds if isinstance(kinds, str) else "")
+    shown["remark"] = ["; ".join(filter(None, pair)) for pair in zip(accidents, collapsed, strict=True)]
     return _without_empty(shown, ["test, never heard (%)", "remark"])
 
 

@@ -74,6 +74,13 @@ def header(results: Results) -> str:
             f'\n\n<div class="warning"><b>{html.escape(results.label)}.</b> Accuracies here are not comparable with '
             f"published ones on SHD or SSC, and every figure says so.{_voices(results)}</div>"
         )
+    accidents = int(results.compare_summary["accident_runs"])
+    if accidents:
+        text += (
+            f'\n\n<div class="warning"><b>Runs with numerical accidents: {accidents}.</b> Their weights exploded, or '
+            "their hidden neurons fell silent or fired in most steps; they stay in the means, and the table of runs "
+            "names them.</div>"
+        )
     collapsed = int(results.compare_summary["collapsed_runs"])
     if collapsed:
         text += (

@@ -64,6 +64,7 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     losses = [_loss_row(name, _of(runs, name), early, params) for name in params.study.losses]
     differences = list(_difference_rows(params, runs, early))
     summary = _summary(losses, differences, early, runs[0].chance)
+    summary["accident_runs"] = sum(bool(run.accidents) for run in runs)
     _write(Path(out) / "runs.csv", [_run_row(run, early, params.compare.thresholds) for run in runs])
     _write(Path(out) / "curves.csv", list(_curve_rows(runs, params.compare.confidence)))
     _write(Path(out) / "losses.csv", losses)
@@ -75,8 +76,10 @@ def compare(params: Params, models: Path, evaluations: Path, out: Path) -> None:
     write_json(Path(out) / "metrics.json", _metrics(losses, differences, early))
     _write(Path(out) / "training.csv", list(_training_rows(runs)))
     for run in runs:
+        name = f"{run.loss}, seed {run.seed}" + (f", fold {run.fold}" if len(params.study.folds) > 1 else "")
+        for accident in run.accidents:
+            logger.warning("%s: %s from epoch %d; %s", name, *map(accident.get, ("kind", "first_epoch", "remedy")))
         if run.collapse_epoch is not None:
-            name = f"{run.loss}, seed {run.seed}" + (f", fold {run.fold}" if len(params.study.folds) > 1 else "")
             logger.warning("%s: collapsed to chance in epoch %d", name, run.collapse_epoch)
     for row in losses:
         jobs = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}" + (
@@ -124,6 +127,7 @@ def _run_row(run: Run, early: int, thresholds: list[float]) -> dict:
         "hidden_spikes": float(run.history["hidden_spikes"][run.best_epoch - 1]),
         "largest_floored_fraction": float(run.history["floored_fraction"].max()),
         "collapse_epoch": run.collapse_epoch,
+        "accident": "; ".join(f"{one['kind']} from epoch {one['first_epoch']}" for one in run.accidents) or None,
         "duration_s": run.summary["duration_s"],
         "ms_per_sample": run.summary["ms_per_sample"],
         **{f"epochs_to_{threshold:g}": run.epochs_to(threshold) for threshold in thresholds},

@@ -2,13 +2,14 @@
 
 import dataclasses
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eventspeech import files
-from eventspeech.data import plausibility, sources, store
+from eventspeech.data import encoding, plausibility, sources, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.errors import DataError
 from eventspeech.params import CHANNELS, Params
@@ -25,6 +26,9 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
         spikes: spike store to write.
         statistics: JSON to write.
 
+    Recordings that were encoded before a kill are found in a hidden folder beside the spike store, which goes when the
+    store is written.
+
     What is odd about the split without making it useless is logged and listed in the statistics, as ``warnings``.
 
     Raises:
@@ -38,10 +42,11 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
     present = source.splits(raw, description)
     if split not in present:
         raise DataError(f"The source '{kind}' in {raw} has no split '{split}'; it has {', '.join(present)}.")
+    kept = spikes.with_name(f".{spikes.name}.done")
     # nobody vouches for own files as the authors of SHD do for theirs; recordings are compared by their bytes
-    tested = split == "train" and kind == "hdf5" and source.read(raw, description, store.TEST, params)
+    tested = split == "train" and kind == "hdf5" and source.read(raw, description, store.TEST, params, kept)
     tested = plausibility.digests(tested) if tested else set()
-    whole = source.read(raw, description, split, params)
+    whole = source.read(raw, description, split, params, kept)
     origin = store.Origin(kind, params.cochlea if source.audio else None)
     cropped = dataclasses.replace(whole.crop(params.preprocess.trial_ms), origin=origin)
     warnings = plausibility.require_plausible(whole, cropped, split, in_seconds="files" in description)
@@ -53,8 +58,10 @@ def preprocess(params: Params, raw: Path, split: str, spikes: Path, statistics: 
         logger.warning("preprocess: %s: %s", split, warning)
     facts = {"source": kind, "split": split, **describe(whole, cropped)}
     facts |= {"warnings": warnings} if warnings else {}
+    facts |= {"kernels": encoding.kernels()} if source.audio else {}
     store.save(cropped, spikes, split)
     files.write_json(statistics, facts | {"spikes_sha256": files.sha256(spikes)})
+    shutil.rmtree(kept, ignore_errors=True)
     logger.info(
         "preprocess: %s, %d samples, %d classes, %d speakers, %.0f spikes a sample, %s %% cut off at %g ms, in %s",
         split, len(cropped), len(facts["samples_per_class"]), len(facts["samples_per_speaker"]),

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eventspeech import paths, workflow
+from eventspeech import __version__, paths, workflow
 from eventspeech.files import write_text
 from eventspeech.params import Params
+from eventspeech.records import manifest
 from eventspeech.report import NOTEBOOK
 from eventspeech.report import results as study_results
 from eventspeech.report.kernel import CellError, execute
@@ -21,6 +22,8 @@ logger = logging.getLogger("eventspeech")
 
 NAME = "study"
 FAILED = "study.failed.ipynb"
+MANIFEST = "manifest.json"
+"""File among the tables that keeps the study's checksums, for `verify`."""
 
 
 def report(
@@ -60,6 +63,7 @@ def report(
     write_text(out / f"{NAME}.html", page(notebook, params.report.title))
     told = closing.lines(study, claims.findings(study), out / f"{NAME}.html")
     write_text(out / "tables" / closing.NAME, "\n".join(told) + "\n")
+    manifest.write(out / "tables" / MANIFEST, manifest.of_study(params, __version__, Path(spikes), Path(results)))
     logger.info("report: %s in %.1f s", out / f"{NAME}.html", time.monotonic() - start)
     for line in told:
         logger.log(logging.DEBUG if os.environ.get(workflow.TOLD_LATER) else logging.INFO, "%s", line)

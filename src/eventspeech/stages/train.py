@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eventspeech import losses, machine, network
+from eventspeech import disk, losses, machine, network
 from eventspeech.data import augmentation, batches, store
 from eventspeech.files import write_json
 from eventspeech.learning import checkpoint
@@ -32,12 +32,16 @@ logger = logging.getLogger("eventspeech")
 
 
 class Outputs(NamedTuple):
-    """Files of a training; the checkpoint is removed when the others are written."""
+    """Files of a training; when the others are written, the checkpoint keeps what they hold."""
 
     weights: Path
     history: Path
     summary: Path
     checkpoint: Path
+
+    def results(self) -> dict[str, Path]:
+        """Return all but the checkpoint, by name."""
+        return {"weights": self.weights, "history": self.history, "summary": self.summary}
 
 
 def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, fold: str | None = None) -> None:
@@ -49,29 +53,52 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
         seed: base of everything random.
         spikes: training split.
         outputs: files to write: see :mod:`eventspeech.records.model`, :mod:`eventspeech.records.history`, and
-            :func:`_summary`. A checkpoint of this very training is taken up.
+            :func:`_summary`. A checkpoint of this very training is taken up, and if it was finished before, they get
+            the bytes that they had. While another process trains it, this one waits.
         fold: one of ``study.folds``; it may be left out where there is one only.
 
     Raises:
         DataError: the split cannot be read, or fold and protocol do not fit it.
-        UserError: the training diverged, or the engine cannot be had.
+        UserError: the training diverged or met with an accident (`train.on_accident`), the engine cannot be had, or
+            other kernels began it.
     """
     params = params.for_loss(loss)
     fold = only(params) if fold is None else fold
     samples = store.load(spikes)
     training, held_out = split(params, samples, fold)
     augmentation.require_partners(params.augmentation, training.labels, training.class_names)
+    lock = outputs.checkpoint.with_name(f".{outputs.checkpoint.name}.lock")
+    with disk.alone(lock, f"another process trains {loss}/{seed}/{fold}"):
+        fingerprint = checkpoint.fingerprint_of(params, loss, seed, fold, spikes)
+        if checkpoint.restore(outputs.checkpoint, fingerprint, outputs.results()):
+            logger.info(
+                "train %s/%d/%s  finished before with the same parameters, data and code: restored from %s; delete "
+                "that file to train anew",
+                loss, seed, fold, outputs.checkpoint,
+            )  # fmt: skip
+            return
+        _train(params, {"loss": loss, "seed": seed, "fold": fold}, training, held_out, outputs, fingerprint)
+
+
+def _train(
+    params: Params,
+    job: dict[str, Any],
+    training: store.SpikeStore,
+    held_out: store.SpikeStore,
+    outputs: Outputs,
+    fingerprint: str,
+) -> None:
+    loss, seed, fold = job["loss"], job["seed"], job["fold"]
     trainer = Trainer(params, loss, seed, training)
     name = f"train {loss}/{seed}" + (f"/{fold}" if len(params.study.folds) > 1 else "")
     size = sum(array.size for array in trainer.weights.values())
     logger.info("%s  %d samples, %d held out, %d weights", name, len(training), len(held_out), size)
-    fingerprint = checkpoint.fingerprint_of(params, loss, seed, fold, spikes)
     progress = checkpoint.Progress(params.train.select)
     checkpoint.resume(outputs.checkpoint, fingerprint, trainer, progress, params.train.epochs)
     for number in course(params.train, name, trainer, progress, trainer.for_validation(held_out)):
         if number < params.train.epochs:
             checkpoint.save(outputs.checkpoint, fingerprint, trainer, progress)
-    job, who = {"loss": loss, "seed": seed, "fold": fold}, speakers(training, held_out)
+    who = speakers(training, held_out)
     counts = {
         "training_samples": len(training),
         "presented_samples": trainer.augmentation.presented,
@@ -80,7 +107,7 @@ def train(params: Params, loss: str, seed: int, spikes: Path, outputs: Outputs, 
     model_file.save(outputs.weights, progress.best, _meta(job, who, trainer, progress, training))
     history.write(outputs.history, progress.rows)
     write_json(outputs.summary, _summary(params, job, who, counts, trainer, progress))
-    outputs.checkpoint.unlink(missing_ok=True)
+    checkpoint.keep(outputs.checkpoint, fingerprint, outputs.results())
 
 
 def course(
@@ -105,8 +132,7 @@ def course(
         progress.rows.append(row)
         trainer.lift_silent()
         progress.tell_of_collapse(name, len(validation), trainer)
-        if row.hidden_spikes == 0:
-            logger.warning("%s  epoch %d: no hidden neuron fired; raise network.input_mean or input_sd", name, number)
+        progress.tell_of_accidents(name, trainer, settings.on_accident == "stop")
         elapsed = time.monotonic() - start
         if elapsed - said > SECONDS_BETWEEN_LINES or number in (1, settings.epochs):
             said = elapsed
@@ -120,10 +146,11 @@ def _run_epoch(trainer: Trainer, number: int, validation: batches.Batch) -> Row:
     learned = trainer.epoch(number)
     middle = time.perf_counter()
     seen = trainer.validate(validation)
-    require_finite(number, np.array(seen.loss))
+    require_finite(number, {"the validation loss": np.array(seen.loss)}, trainer.last_rate)
     return Row(
         number, learned.loss, learned.accuracy, seen.loss, seen.accuracy, learned.hidden_spikes,
-        trainer.last_rate, learned.floored_fraction, middle - start, time.perf_counter() - middle,
+        trainer.last_rate, learned.floored_fraction, trainer.largest_weight(), middle - start,
+        time.perf_counter() - middle,
     )  # fmt: skip
 
 
@@ -171,6 +198,7 @@ def _summary(
         "kind": trainer.shape.kind,
         "mean_weight": losses.mean_weight(trainer.shape),
         "engine": params.optimiser.engine,
+        "kernels": trainer.kernels,
         "epochs": len(progress.rows),
         "selected_by": params.train.select,
         "best_epoch": best.epoch,
@@ -179,6 +207,7 @@ def _summary(
         "final_validation_accuracy": last.validation_accuracy,
         "final_training_accuracy": last.training_accuracy,
         "collapsed_at_epoch": progress.collapsed_at(counts["validation_samples"], trainer),
+        "accidents": [one.as_dict() for one in progress.accidents(trainer)],
         "hidden_spikes": best.hidden_spikes,
         "floored_fraction": best.floored_fraction,
         **counts,

@@ -4,6 +4,6 @@ Root mean square normalised, Hann window over the recording, basilar membrane (:
 nerve fibres and bushy cell (:mod:`.nerve`); 700 places along the membrane, channel 0 at the high-frequency end.
 """
 
-from eventspeech.data.cochlea.encoder import Recording, encode, encode_many
+from eventspeech.data.cochlea.encoder import Recording, encode, encode_each, encode_many
 
-__all__ = ["Recording", "encode", "encode_many"]
+__all__ = ["Recording", "encode", "encode_each", "encode_many"]

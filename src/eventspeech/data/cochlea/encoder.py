@@ -107,9 +107,9 @@ def warm_up(parameters: Cochlea) -> None:
     encode(np.sin(np.arange(480.0)), membrane.AUDIO_RATE_HZ, parameters, 0)
 
 
-def encode_many(
+def encode_each(
     recordings: Iterable[Recording], total: int, parameters: Cochlea, workers: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Encode recordings in threads, with progress; the result depends on neither their number nor the order.
 
     Args:
@@ -118,13 +118,20 @@ def encode_many(
         parameters: of the model.
         workers: threads.
 
-    Returns:
-        For each recording, times in ms and channels as :func:`encode` gives them.
+    Yields:
+        For each recording, in their order, times in ms and channels as :func:`encode` gives them.
     """
     warm_up(parameters)
     with ThreadPoolExecutor(workers, thread_name_prefix="cochlea") as pool:
         results = _in_order(pool, recordings, parameters, 4 * workers)
-        return list(track(results, total, "encoding", "recordings"))
+        yield from track(results, total, "encoding", "recordings")
+
+
+def encode_many(
+    recordings: Iterable[Recording], total: int, parameters: Cochlea, workers: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what :func:`encode_each` yields."""
+    return list(encode_each(recordings, total, parameters, workers))
 
 
 def _in_order(

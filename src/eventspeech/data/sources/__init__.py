@@ -56,14 +56,15 @@ class Source:
         splits: given a raw folder and its description, the names of the splits it has, of train, validation and test.
         read: given a raw folder, its description, a split and the parameters (of ``cochlea`` at most), the split's
             spikes, all of them: what lies beyond the trial is cut off afterwards, so that it can be counted. The split
-            train comes with the source's own validation split, marked, if it has one.
+            train comes with the source's own validation split, marked, if it has one. Beside these it is given a folder
+            in which it may keep what it has done so far; who reads again after a kill finds it there.
         audio: its recordings become spikes by the cochlea model of this program.
     """
 
     words: Words
     make: Callable[[Params, Path], Made]
     splits: Callable[[Path, dict[str, Any]], list[str]]
-    read: Callable[[Path, dict[str, Any], str, Params], SpikeStore]
+    read: Callable[[Path, dict[str, Any], str, Params, Path], SpikeStore]
     audio: bool = False
 
 

@@ -225,7 +225,7 @@ def splits(raw: Path, description: dict[str, Any]) -> list[str]:
     return list(found)
 
 
-def read_listed(raw: Path, description: dict[str, Any], split: str, _params: Params) -> SpikeStore:
+def read_listed(raw: Path, description: dict[str, Any], split: str, _params: Params, _kept: Path) -> SpikeStore:
     """Read a split of the files that a description lists, as :class:`.Source` promises.
 
     Raises:

@@ -9,7 +9,6 @@ the network. No archive is opened before its checksum is right.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import logging
@@ -160,28 +159,9 @@ def _download(archive: Archive, archives: Path, missing: Sequence[Archive]) -> N
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[Path]:
     """Yield the ``.part`` file of ``path`` while no other process writes to it."""
-    lock = path.with_name(f".{path.name}.lock")
-    while True:
-        stream = lock.open("a")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process fetches %s; waiting for it", path.name)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError:  # a disk without locks: each process writes a file of its own
-            lock.unlink(missing_ok=True)
-            with stream:
-                yield path.with_name(f"{path.name}.{os.getpid()}.part")
-            return
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
-                break
-        stream.close()  # the process that held it removed it: who comes now locks another file of that name
-    with stream:
-        try:
-            yield path.with_name(path.name + ".part")
-        finally:
-            lock.unlink(missing_ok=True)
+    with disk.alone(path.with_name(f".{path.name}.lock"), f"another process fetches {path.name}") as locked:
+        # on a disk without locks each process writes a file of its own
+        yield path.with_name(path.name + ".part" if locked else f"{path.name}.{os.getpid()}.part")
 
 
 def _request(url: str, part: Path) -> http.client.HTTPResponse:

@@ -92,6 +92,7 @@ class EventDrivenEngine:
     def __init__(self, network: Network, kernels: Kernels, dtype: type | np.dtype = np.float32):
         self.network = network
         self.kernels = kernels
+        self.computes = kernels.name
         self._dtype = np.dtype(dtype)
         self._delays = np.array(network.delay_steps, np.int64)
         self._no_delay = np.zeros(1, np.int64)

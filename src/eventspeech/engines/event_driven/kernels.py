@@ -133,7 +133,12 @@ class Kernels(Protocol):
     are numpy's. B samples, N steps, M presynaptic units, K copies of them, H neurons or O outputs, E events. Weights of
     a population are [K * M, H] (copy-major) or recurrent [H, H], all in the engine's type; ``delays`` are int64[K], in
     steps. The numbers have been bounded (`engines.bounds`).
+
+    Attributes:
+        name: of the set.
     """
+
+    name: str
 
     def load(self, weights: Weights) -> Weights:
         """Take connections, in the engine's type, to where the kernels compute."""

@@ -83,6 +83,7 @@ class GennEngine:
         install.require("Engine genn", backend)
         self.network = network
         self.backend = backend or install.default_backend()
+        self.computes = f"GeNN {self.backend}"
         self._accumulate = accumulate
         self._samples = 1 if self.backend == install.CPU else batch_size
         self._refuse_batch(batch_size or 1)

@@ -93,6 +93,11 @@ class Adam:
         scratch *= rate
         weights -= scratch
 
+    @property
+    def computes(self) -> str:
+        """Name of the code that computes."""
+        return "numpy" if library() is None else "native"
+
     def damping(self) -> float:
         """Return by how much epsilon shortens the last step, mean over weights that ever had a gradient: 0 to 1."""
         if not self.updates:

@@ -128,6 +128,8 @@ def check_size(network: Network) -> None:
 class DeviceKernels:
     """See `kernels.Kernels`; float32 alone."""
 
+    name = "cuda"
+
     def __init__(self, device: Device):
         self.device = device
         self._delays: dict[bytes, Any] = {}
