@@ -65,7 +65,7 @@ def test_the_page_stands_alone_and_names_no_folder_of_this_machine(rendered):
     assert len(links) > 30 and all((rendered / "reports" / link).resolve().exists() for link in links)
     assert all((rendered / "reports" / link).resolve().is_relative_to(rendered) for link in links)
     assert "<script" not in page and "@import" not in page
-    assert "SYNTHETIC SPEECH" in page
+    assert "SYNTHETIC SPEECH" in page and "Nothing was tuned in this study" in page
     assert "study_results.load" not in page  # the code is in the notebook
     assert page.count("<img") == len(FIGURES)
     assert all(alt for alt in re.findall(r'<img[^>]*alt="([^"]*)"', page))
@@ -107,6 +107,10 @@ def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
     assert (root / "reports" / "figures" / "png" / "confusion_same.png").exists()
     assert not (root / "reports" / "figures" / "png" / "confusion_with_shift.png").exists()
     assert "shape.same.changes.network.recurrent" in page and "shape.exponential.changes" not in page
+    # and one of its losses was tuned
+    assert "in place of 70.0" in page and "Nothing was tuned" not in page
+    assert (root / "reports" / "figures" / "png" / "tuning_slices.png").exists()
+    assert (root / "reports" / "tables" / "tuned.md").exists() and ".tuned." not in page
 
 
 @pytest.mark.parametrize(

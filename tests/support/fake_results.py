@@ -9,7 +9,7 @@ from eventspeech import losses
 from eventspeech import params as parameters
 from eventspeech.data import store
 from eventspeech.files import write_csv, write_json, write_npz
-from eventspeech.records import history
+from eventspeech.records import history, tuning
 
 WORDS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
@@ -17,13 +17,21 @@ WORDS = [
 ]  # fmt: skip
 SPEAKERS = [f"s{number:02d}" for number in range(1, 15)]
 HEARD = SPEAKERS[:10]
+SPACE = {
+    "optimiser.learning_rate": {"kind": "log", "low": 0.0005, "high": 0.01},
+    "network.recurrent": {"kind": "choice", "values": [True, False]},
+}
 MACHINE = {"cpu": "Made-up CPU", "cores": 2, "threads": 2, "gpu": None, "python": "3.11.2", "packages": {"numpy": "2"}}
 
 
 def params(
-    validation: dict | None = None, changes: dict | None = None, shapes: dict | None = None, **study: object
-) -> parameters.Params:
-    """The parameters of a made-up study of three losses; ``changes`` and ``shapes`` map further names to theirs."""
+    validation: dict | None = None, changes: dict | None = None, shapes: dict | None = None,
+    tuned: list[str] | None = None, **study: object,
+) -> parameters.Params:  # fmt: skip
+    """The parameters of a made-up study of three losses; ``changes`` and ``shapes`` map further names to theirs.
+
+    Those of ``tuned`` were tuned.
+    """
     gaussian = {"kind": "gaussian", "gain": 2.0, "offset": 0.4, "slope": 4.4, "centre": 0.0, "width": 0.2}
     content = {
         "study": {"losses": ["exponential", "gaussian", "gaussian_matched"], "seeds": [0, 1, 2]} | study,
@@ -38,8 +46,40 @@ def params(
         },
         "validation": validation or {"speakers": ["s11", "s12"]},
         "profile": {"cpu_batch_sizes": [1, 32], "cuda_batch_sizes": [1, 8, 32]},
+        "tune": {"losses": tuned or [], "space": SPACE, "trials": 6},
     }
     return parameters.validate(content)
+
+
+def searched(folder: Path, loss: str, best: float = 0.8) -> None:
+    """Write what a search of six trials leaves: the last one is the best, one was given up and one failed."""
+    values = [
+        {"optimiser.learning_rate": 0.001 * (trial + 1), "network.recurrent": trial % 2 == 0} for trial in range(6)
+    ]
+    accuracies = [0.7, 0.5, None, 0.6, None, best]
+    states = ["complete", "complete", "pruned", "complete", "failed", "complete"]
+    epochs = [2, 2, 1, 2, 0, 2]
+    rows = [
+        tuning.TrialRow(trial, state, accuracy, count, 1.5 * count, "diverged" if state == "failed" else "")
+        for trial, (state, accuracy, count) in enumerate(zip(states, accuracies, epochs, strict=True))
+    ]
+    curves = [
+        tuning.CurveRow(row.trial, 100, "held_out", epoch, 0.3 * epoch)
+        for row in rows
+        for epoch in range(1, row.epochs + 1)
+    ]
+    tuning.write_trials(folder / "trials.csv", rows, list(SPACE), values)
+    tuning.write_curves(folder / "curves.csv", curves)
+    tuning.write_overlay(folder / "best.yaml", loss, values[-1], "Made up.")
+    summary = {
+        "loss": loss,
+        "trials": 6,
+        "best_trial": 5 if best > 0.7 else 0,
+        "epochs": sum(epochs),
+        "duration_s": 13.5,
+    }
+    summary |= {"importance": {"optimiser.learning_rate": 0.9, "network.recurrent": 0.1}, "importance_reason": None}
+    tuning.write_summary(folder / "summary.json", summary | {"validation_accuracy_as_it_stands": 0.7})
 
 
 def curve(loss: str, seed: int, epochs: int = 30) -> np.ndarray:
@@ -236,6 +276,8 @@ def study(
     Its words are ``words``, and its speakers are named as ``called`` says.
     """
     results = root / "results"
+    for loss in chosen.tune.losses:
+        searched(results / "tune" / loss, loss)
     spikes(root / "data" / "spikes", words, called)
     for place, loss in enumerate(chosen.study.losses):
         for seed, fold in itertools.product(chosen.study.seeds, chosen.study.folds):

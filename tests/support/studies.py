@@ -32,7 +32,7 @@ def load(root, chosen):
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
-    return load(root, make(root))
+    return load(root, make(root, tuned=["exponential", "gaussian"]))
 
 
 @pytest.fixture(scope="session")
@@ -60,4 +60,4 @@ def ablated(tmp_path_factory):
     """A study with entries of an ablation, one of which changes nothing: root and results."""
     root = tmp_path_factory.mktemp("ablated")
     losses = ["exponential", "gaussian", *CHANGES]
-    return root, load(root, make(root, losses=losses, changes=CHANGES, seeds=[0, 1, 2]))
+    return root, load(root, make(root, losses=losses, changes=CHANGES, seeds=[0, 1, 2], tuned=["gaussian"]))

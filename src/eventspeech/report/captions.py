@@ -153,6 +153,15 @@ FIGURES = {
         ("benchmarks",),
         of_results=False,
     ),
+    "tuning": Entry(
+        "Validation accuracy of each trial in turn, with the best so far, and how much of the variance each parameter "
+        "makes (fANOVA over the complete trials).",
+        ("results/tune",),
+    ),
+    "tuning_slices": Entry(
+        "Validation accuracy of every complete trial against the value of each parameter that was looked for.",
+        ("results/tune",),
+    ),
 }
 
 TABLES = {
@@ -209,6 +218,10 @@ TABLES = {
         "Checksums of the spikes and of every trained model, each as the stage that read or tested it told.",
         ("data/spikes/test.json", "results/evaluate"),
         of_results=False,
+    ),
+    "tuned": Entry(
+        "What was tuned, within which budget, and what the best trial has; accuracies are those of validation.",
+        ("results/tune",),
     ),
     "machines": Entry(
         "Machine, versions and commit of this report, of the trainings and of the measurements.",

@@ -12,11 +12,12 @@ from eventspeech import losses, paths
 from eventspeech.data import sources, store
 from eventspeech.errors import DataError
 from eventspeech.params import Changes, Params, Shape
-from eventspeech.records import comparison, examples, measurement, statistics
+from eventspeech.records import comparison, examples, measurement, statistics, tuning
 from eventspeech.records.costs import Cost
 from eventspeech.records.costs import read as read_costs
 from eventspeech.records.reading import again
 from eventspeech.records.run import Run, read_all, read_baseline
+from eventspeech.records.tuning import Tuning
 
 if TYPE_CHECKING:
     import pandas
@@ -50,6 +51,7 @@ class Results:
         examples: loss to arrays of examples.npz, of the first seed and fold.
         statistics: split to its JSON file.
         costs: time and memory of the study's jobs; empty where Snakemake did not run it.
+        tuning: loss to the search for better parameters, of those of `tune.losses`.
     """
 
     params: Params
@@ -63,6 +65,7 @@ class Results:
     examples: dict[str, dict[str, np.ndarray]]
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     costs: list[Cost] = field(default_factory=list)
+    tuning: dict[str, Tuning] = field(default_factory=dict)
 
     @property
     def losses(self) -> list[str]:
@@ -247,6 +250,7 @@ def load(params: Params, spikes: Path, results: Path, benchmarks: Path | None = 
         },
         statistics={split: statistics.read(spikes / f"{split}.json", split) for split in ("train", "test")},
         costs=[] if benchmarks is None else read_costs(params, Path(benchmarks)),
+        tuning={loss: tuning.read(paths.tuning(results, loss), loss) for loss in params.tune.losses},
     )
 
 

@@ -15,10 +15,11 @@ from eventspeech.report.figures.learning import activity, generalisation, mean_c
 from eventspeech.report.figures.provenance import graph, stage_costs
 from eventspeech.report.figures.style import for_phones, look, png, save
 from eventspeech.report.figures.tests import confusion, speakers, test_accuracy, time_steps
+from eventspeech.report.figures.tuning import tuning, tuning_slices
 
 __all__ = [
     "ablation", "activity", "confusion", "cut_off", "differences", "early_spikes", "energy_by_time", "example",
     "for_phones", "generalisation", "graph", "hodgkin_huxley", "inputs", "integrate_and_fire", "izhikevich",
     "learned_weights", "look", "mean_curves", "png", "profile", "save", "shapes", "speakers", "stage_costs",
-    "test_accuracy", "time_steps", "training_curves", "weightings",
+    "test_accuracy", "time_steps", "training_curves", "tuning", "tuning_slices", "weightings",
 ]  # fmt: skip

@@ -177,7 +177,7 @@ def in_style(families: Sequence[str] = (glyphs.FAMILY,)) -> Iterator[None]:
 def _names(results: Results) -> list[str]:
     """Return all texts of figures that come from the data or from the parameter file."""
     speakers = [*results.speaker_kinds(), *results.training_store.speaker_names]
-    return list(map(str, [*results.losses, *results.folds, *results.classes, *speakers]))
+    return list(map(str, [*results.losses, *results.tuning, *results.folds, *results.classes, *speakers]))
 
 
 def label(name: str, most: int = 24) -> str:
