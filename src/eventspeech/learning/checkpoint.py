@@ -120,11 +120,12 @@ def save(path: Path, fingerprint: str, trainer: Trainer, progress: Progress) -> 
         progress: its epochs and best weights are kept.
     """
     rows = np.array(progress.rows, np.float64)
-    own = {"rows": rows, "fingerprint": np.array(fingerprint), "kernels": np.array(_kernels(trainer))}
+    own = {"rows": rows, "fingerprint": np.array(fingerprint), "kernels": np.array(kernels_of(trainer))}
     write_npz(path, _arrays(trainer, progress.best) | own, compress=False)
 
 
-def _kernels(trainer: Trainer) -> str:
+def kernels_of(trainer: Trainer) -> str:
+    """Return the names of the kernels that a trainer computes with: others differ in their last bits."""
     return ", ".join(f"{name} {kernels}" for name, kernels in trainer.kernels.items())
 
 
@@ -204,9 +205,10 @@ def resume(path: Path, fingerprint: str, trainer: Trainer, progress: Progress, e
 
 
 def _require_kernels(path: Path, kernels: str, trainer: Trainer) -> None:
-    if kernels and kernels != _kernels(trainer):
+    if kernels and kernels != kernels_of(trainer):
+        own = kernels_of(trainer)
         raise UserError(
-            f"{path} was begun by other kernels ({kernels}) than this installation has ({_kernels(trainer)}), and they "
+            f"{path} was begun by other kernels ({kernels}) than this installation has ({own}), and they "
             "differ in their last bits; go on where it was begun, or with the same kernels (native: `pip install -e .` "
             "with a C compiler), or delete that file to train from the start."
         )

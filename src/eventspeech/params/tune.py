@@ -15,6 +15,7 @@ SEARCHED = ("train", "optimiser", "network", "augmentation", "shape")
 NOT_SEARCHED = {
     "train.epochs": "is the length of a trial; set tune.epochs",
     "train.select": "says which epoch a trial is judged by; take it out",
+    "train.on_accident": "changes no result; take it out",
     "optimiser.engine": "changes no result; take it out",
     "optimiser.accumulate": "changes no result; take it out",
     "shape.kind": "is what a loss is; name several losses in tune.losses",

@@ -50,7 +50,7 @@ def _of(params: Params, parts: tuple[str, ...]) -> bool:
         return loss in params.study.losses and seed in map(str, params.study.seeds) and fold in params.study.folds
     if parts[0] == "baseline" or parts[:2] == ("evaluate", "baseline"):
         return parts[-1] in params.study.folds
-    return True
+    return parts[0] != "tune" or parts[-1] in params.tune.losses
 
 
 def _read(folder: Path, stage: str, job: str) -> Cost | None:

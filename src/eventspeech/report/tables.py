@@ -348,7 +348,7 @@ def stages_that_ran(results: Results) -> list[str]:
 
 STAGES = (
     "download", "preprocess", "baseline", "train", "evaluate_baseline", "evaluate", "compare", "profile_cpu",
-    "profile_cuda",
+    "profile_cuda", "tune",
 )  # fmt: skip
 """Stages before the report, in the order in which they run."""
 

@@ -187,7 +187,8 @@ class _Job:
         learned, held_out = self._parts[fold]
         trainer = Trainer(params, self._loss, seed, learned)
         progress = checkpoint.Progress(params.train.select)
-        made_of = [self._made_of, trial.values, seed, fold]
+        # a worker with other kernels begins such a training anew, since it would end in other bits
+        made_of = [self._made_of, trial.values, seed, fold, checkpoint.kernels_of(trainer)]
         fingerprint = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
         path, epochs = self._checkpoint(trial), params.train.epochs
         checkpoint.resume(path, fingerprint, trainer, progress, epochs)

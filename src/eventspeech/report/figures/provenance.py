@@ -12,6 +12,7 @@ from eventspeech.report.words import short
 PLACES = {
     "download": (0, 0), "preprocess": (1, 0), "train": (2, 0), "evaluate": (3, 0), "compare": (4, 0), "report": (5, 0),
     "baseline": (2, 1), "evaluate_baseline": (3, 1), "profile_cpu": (2, 2), "profile_cuda": (3, 2),
+    "tune": (4, 2),
 }  # fmt: skip
 """Stage to column and row of its box."""
 
@@ -19,7 +20,7 @@ ARROWS = (
     ("download", "preprocess"), ("preprocess", "train"), ("train", "evaluate"), ("evaluate", "compare"),
     ("compare", "report"), ("preprocess", "baseline"), ("baseline", "evaluate_baseline"),
     ("evaluate_baseline", "compare"), ("preprocess", "profile_cpu"), ("preprocess", "profile_cuda"),
-    ("profile_cpu", "report"), ("profile_cuda", "report"),
+    ("profile_cpu", "report"), ("profile_cuda", "report"), ("preprocess", "tune"), ("tune", "report"),
 )  # fmt: skip
 
 NOT_KNOWN = "What each step took is not known: Snakemake did not run this study, or its folder benchmarks is elsewhere."
@@ -31,7 +32,8 @@ def jobs(results: Results) -> dict[str, int]:
     profile = results.params.profile
     counts = {"download": 1, "preprocess": 2, "baseline": folds, "train": runs, "evaluate": runs, "compare": 1}
     counts |= {"evaluate_baseline": folds, "report": 1}
-    return counts | {"profile_cpu": len(profile.cpu_batch_sizes), "profile_cuda": len(profile.cuda_batch_sizes)}
+    counts |= {"profile_cpu": len(profile.cpu_batch_sizes), "profile_cuda": len(profile.cuda_batch_sizes)}
+    return counts | {"tune": len(results.params.tune.losses)}
 
 
 @background
