@@ -1,5 +1,6 @@
 """The benchmarks run, and say what they measured."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from eventspeech.benchmarks import epoch as benchmark_epoch
 from eventspeech.benchmarks import growth as benchmark_growth
 from eventspeech.benchmarks import limit_cpu
 from eventspeech.engines.event_driven.c import launches
+from eventspeech.errors import UserError
 from eventspeech.network import Network
 
 SMALL = {"hidden": 32, "steps": 100, "spikes": 500, "rate": 2.0, "batch": 2}
@@ -26,6 +28,28 @@ def test_engine_reports_load_and_times():
     assert found["peak_memory_mib"] > 10
 
 
+def test_engine_takes_a_delay_line_and_learned_constants():
+    line = {"copies": 3, "interval_ms": 40.0, "learned": True}
+    found = benchmark_engine.measure(**SMALL, **line, samples=4, threads=1, repeats=1)
+    assert found["copies"] == 3 and found["learned_time_constants"]
+    assert found["limit"].get("bytes_per_sample", {}).get("drive_memory") == 3 * 100 * 32 * 4
+    assert found["training_cpu_ms_per_sample"]["median"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"copies": 2, "interval_ms": 25.0}, "interval_ms = 25 is not a whole number of steps"),
+        ({"copies": 30, "interval_ms": 40.0}, "the last of 30 copies would come 1160 ms late"),
+        ({"copies": 2, "against": "mlgenn"}, "without a delay line"),
+        ({"learned": True, "engine": "mlgenn"}, "leave out --copies and --learned"),
+    ],
+)
+def test_a_delay_line_that_cannot_be_measured_is_refused(change, message):
+    with pytest.raises(UserError, match=message):
+        benchmark_engine.measure(**SMALL, **change)
+
+
 def test_two_engines_take_turns():
     found = benchmark_engine.measure(**SMALL, samples=4, threads=1, repeats=2, against="cpu", limit=False)
     assert found["ratio"]["low"] <= found["ratio"]["median"] <= found["ratio"]["high"]
@@ -39,9 +63,18 @@ def test_limit_counts_the_bytes_of_every_event():
     assert moved["forward_cache"] == (10 * 2 + 3) * 64 * 4
     assert moved["gather_cache"] == moved["forward_cache"]
     assert moved["backward_cache"] == 3 * 64 * 4
-    found = limit_cpu.distance(network, 10, 3, 2, 1.0)
-    assert found["cache_gb_per_s"] > found["memory_gb_per_s"] > 0
+    assert moved["adjoints_memory"] == moved["drive_memory"] == 2 * 100 * 64 * 4
+    learned = limit_cpu.bytes_moved(network, input_spikes=10, hidden_spikes=3, learned=True)
+    assert learned["adjoints_memory"] == learned["drive_memory"] == 3 * 100 * 64 * 4
+    assert learned["products_cache"] == 3 * 64 * 4  # what arrived was kept
+    plain = dataclasses.replace(network, delay_steps=(0,))
+    again = limit_cpu.bytes_moved(plain, input_spikes=10, hidden_spikes=3, learned=True)
+    assert again["products_cache"] == again["forward_cache"] == (10 + 3) * 64 * 4 and again["drive_memory"] == 0
+    rates = limit_cpu.bandwidth(2, copies=2)
+    assert rates["cache"] > rates["memory"] > 0
+    found = limit_cpu.distance(moved, rates, 2, 1.0, 1.5)
     assert found["times_the_limit"] == pytest.approx(1.0 / found["limit_ms_per_sample"])
+    assert found["times_the_limit_of_cpu"] == pytest.approx(0.75 / found["limit_ms_per_sample"])
 
 
 @built

@@ -12,6 +12,7 @@ import numpy as np
 from eventspeech import engines, losses, machine, network
 from eventspeech.benchmarks import options
 from eventspeech.benchmarks.load import (
+    clocked,
     hidden_rate,
     load,
     network_of,
@@ -24,6 +25,7 @@ from eventspeech.benchmarks.load import (
 from eventspeech.data import batches
 from eventspeech.data.batches import Batch
 from eventspeech.engines.contract import Engine
+from eventspeech.errors import UserError
 from eventspeech.learning.adam import Adam
 from eventspeech.losses import Objective
 from eventspeech.network import Weights
@@ -37,6 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what `benchmark engine` takes."""
     parser.add_argument("--engine", default="cpu", choices=ENGINES, help="mlgenn: to compare with")
     parser.add_argument("--against", choices=ENGINES, help="a second engine, measured by turns with the first")
+    parser.add_argument("--copies", type=options.positive, default=1, help="delay line: how often a channel arrives")
+    parser.add_argument("--interval-ms", type=options.above_zero, default=30.0, help="from one copy to the next")
+    parser.add_argument("--learned", action="store_true", help="time constants of the hidden layer are learned, too")
     parser.add_argument("--threads", type=options.positive, default=None)
     parser.add_argument("--no-limit", dest="limit", action="store_false", help="do not measure the bandwidth")
     options.add_load(parser, 128)
@@ -56,6 +61,9 @@ def measure(
     repeats: int = 5,
     against: str | None = None,
     limit: bool = True,
+    copies: int = 1,
+    interval_ms: float = 30.0,
+    learned: bool = False,
 ) -> dict:
     """Measure an engine, or two by turns; see the module's text.
 
@@ -73,19 +81,27 @@ def measure(
         against: a second engine.
         limit: also measure the machine's bandwidth, and the distance to it (:mod:`eventspeech.benchmarks.limit_cpu`; of
             `cuda` :mod:`eventspeech.benchmarks.limit_cuda`).
+        copies: of each input channel, a delay line.
+        interval_ms: from one copy to the next.
+        learned: time constants of the hidden layer are learned, too.
 
     Returns:
         Plain values: what was asked for; ``input_spikes_per_sample`` and ``hidden_spikes_per_neuron`` as counted;
-        ``inference_ms_per_sample`` and ``training_ms_per_sample`` (median, low, high); ``compile_s``;
+        ``inference_ms_per_sample`` and ``training_ms_per_sample`` (median, low, high);
+        ``training_cpu_ms_per_sample``, of all threads together, which a busy machine hardly changes; ``compile_s``;
         ``peak_memory_mib`` of the process; ``limit``; with a second engine ``against``, and ``ratio`` of its time of
         training to the first's (median, low, high).
 
     Raises:
-        UserError: an engine cannot run here.
+        UserError: an engine cannot run here or takes no delay line, or the delay line does not fit the grid.
     """
+    if "mlgenn" in f"{engine} {against}" and (copies > 1 or learned):
+        raise UserError(
+            "mlGeNN is measured without a delay line and learned time constants; leave out --copies and --learned."
+        )
     load_of: dict[str, Any] = {
         "hidden": hidden, "steps": steps, "spikes": spikes, "rate": rate, "batch": batch, "samples": samples,
-        "limit": limit,
+        "limit": limit, "copies": copies, "interval_ms": interval_ms, "learned": learned,
     }  # fmt: skip
     if against is None:
         return _measure_one(engine, **load_of, threads=threads, repeats=repeats)
@@ -103,14 +119,15 @@ def measure(
 def _joined(rounds: list[dict]) -> dict:
     """Return the last round's result with the times of all rounds."""
     joined = {**rounds[-1], "repeats": len(rounds)}
-    for key in ("inference_ms_per_sample", "training_ms_per_sample"):
-        joined[key] = spread(entry[key]["median"] for entry in rounds)
+    for key in ("inference_ms_per_sample", "training_ms_per_sample", "training_cpu_ms_per_sample"):
+        if key in joined:
+            joined[key] = spread(entry[key]["median"] for entry in rounds)
     return joined
 
 
 def _measure_one(
     engine: str, *, hidden: int, steps: int, spikes: int, rate: float, batch: int, samples: int,
-    limit: bool, threads: int | None, repeats: int,
+    limit: bool, threads: int | None, repeats: int, copies: int, interval_ms: float, learned: bool,
 ) -> dict:  # fmt: skip
     if engine.startswith("mlgenn"):
         from eventspeech.benchmarks import mlgenn
@@ -120,7 +137,7 @@ def _measure_one(
             hidden=hidden, steps=steps, spikes=spikes, rate=rate, samples=samples, repeats=repeats, search_batch=batch,
             optimised=optimised,
         )  # fmt: skip
-    on = network_of(hidden, steps)
+    on = network_of(hidden, steps, copies, interval_ms)
     used = 1 if engine == "genn" else threads or machine.threads()
     runner = engines.create(engine, on, used, batch, accumulate=True)
     data = load(samples, steps, spikes)
@@ -128,18 +145,22 @@ def _measure_one(
     objective = losses.objective(Shape(kind="exponential"), steps, Regulariser(strength=1e-8))
     compile_s = timed(lambda: _first_call(runner, load(1, steps, 10), objective))
     weights = weights_for_rate(runner, parts[0], objective, rate)
+    if learned:
+        weights |= {f"hidden1_{kind}": np.full(1, getattr(on, kind), np.float32) for kind in network.TIME_CONSTANTS}
     optimiser = Adam(weights, 0.9, 0.999, 1e-8)
     _train(runner, weights, optimiser, parts[:1], objective)
     # a learning rate of zero keeps the operating point while Adam does all its work
     inference = [timed(lambda: [runner.infer(weights, part, objective) for part in parts]) for _ in range(repeats)]
-    training = summary(
-        [timed(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)], samples
-    )
+    rounds = [clocked(lambda: _train(runner, weights, optimiser, parts, objective)) for _ in range(repeats)]
+    training, training_cpu = (summary(list(seconds), samples) for seconds in zip(*rounds, strict=True))
     input_spikes, found_rate = len(data.steps) / samples, hidden_rate(runner, weights, data, objective)
     result = {
         "engine": engine,
         "hidden": hidden,
         "steps": steps,
+        "copies": copies,
+        "interval_ms": interval_ms if copies > 1 else None,
+        "learned_time_constants": learned,
         "batch": batch,
         "samples": samples,
         "threads": used,
@@ -148,20 +169,29 @@ def _measure_one(
         "hidden_spikes_per_neuron": found_rate,
         "inference_ms_per_sample": summary(inference, samples),
         "training_ms_per_sample": training,
+        "training_cpu_ms_per_sample": training_cpu,
         "compile_s": compile_s,
         "peak_memory_mib": peak_memory_mib(),
     }
     if limit:
-        result["limit"] = _limit(runner, input_spikes, found_rate * hidden, used, training["median"])
+        took = training["median"], training_cpu["median"]
+        result["limit"] = _limit(runner, learned, input_spikes, found_rate * hidden, used, *took)
     return result
 
 
-def _limit(runner: Engine, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float) -> dict:
+def _limit(
+    runner: Engine, learned: bool, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float,
+    cpu_ms_per_sample: float,
+) -> dict:  # fmt: skip
     from eventspeech.benchmarks import limit_cpu, limit_cuda
     from eventspeech.engines.cuda import CudaEngine
 
     if not isinstance(runner, CudaEngine):
-        return limit_cpu.distance(runner.network, input_spikes, hidden_spikes, threads, ms_per_sample)
+        moved = limit_cpu.bytes_moved(runner.network, input_spikes, hidden_spikes, learned)
+        copies = len(runner.network.delay_steps)
+        return limit_cpu.distance(
+            moved, limit_cpu.bandwidth(threads, copies), threads, ms_per_sample, cpu_ms_per_sample
+        )
     found = limit_cuda.ceilings(runner.device)
     return limit_cuda.distance(runner.network, input_spikes, hidden_spikes, ms_per_sample, found)
 

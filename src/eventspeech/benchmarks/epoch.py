@@ -15,14 +15,13 @@ import numpy as np
 
 from eventspeech import engines, files, losses, machine, params
 from eventspeech.benchmarks import load, options
-from eventspeech.benchmarks.load import CLASSES, timed
+from eventspeech.benchmarks.load import CLASSES, TRIAL_MS, timed
 from eventspeech.data import batches
 from eventspeech.data.store import SpikeStore
 from eventspeech.learning.trainer import Trainer
 
 logger = logging.getLogger("eventspeech")
 
-TRIAL_MS = 1000.0
 DISTINCT = 512
 """Samples drawn; more than these are repetitions, each with its own place in memory."""
 SHIFT_CHANNELS = 40

@@ -3,8 +3,10 @@
 An event (a spike of the input, once for each copy of the delay line, or of a hidden neuron) reads a row of numbers, one
 for each postsynaptic neuron: of weights on the way forward, of adjoints when gradients are gathered; and at each of its
 spikes a hidden neuron reads its weights once more on the way back. These rows are read at random from what fits the
-second-level cache. Adjoints are written to and read from memory once. All else (states, spike trains, output layer of
-few columns, Adam) is small beside it and left out, so the limit can be approached, not reached.
+second-level cache. Adjoints are written to and read from memory once. What arrives through a delay line is written to
+memory and read again, since a tile's weights serve all samples in turn. Gradients of time constants read the adjoints
+and what arrived once more; without copies the latter is summed again, which is less. All else (states, spike trains,
+output layer of few columns, Adam) is small beside it and left out, so the limit can be approached, not reached.
 """
 
 import ctypes
@@ -25,35 +27,45 @@ MEMORY_ROWS = 2**27 // (FLOAT_BYTES * launches.TILE)
 PROBES = 7
 
 
-def bytes_moved(network: Network, input_spikes: float, hidden_spikes: float) -> dict[str, float]:
+def bytes_moved(network: Network, input_spikes: float, hidden_spikes: float, learned: bool = False) -> dict[str, float]:
     """Return the bytes that a training step moves for each sample, by pass; of one recurrent hidden layer.
 
     Args:
         network: sizes.
         input_spikes: per sample.
         hidden_spikes: of all hidden neurons together, per sample.
+        learned: gradients of the hidden layer's time constants are wanted.
     """
     row = FLOAT_BYTES * network.hidden[0]
+    passes, delayed = 3.0 if learned else 2.0, network.delay_steps != (0,)
     inputs = input_spikes * len(network.delay_steps) * row
     recurrent = hidden_spikes * row if network.recurrent else 0.0
     return {
         "forward_cache": inputs + recurrent,
         "backward_cache": recurrent,
         "gather_cache": inputs + recurrent,
-        "adjoints_memory": 2.0 * network.steps * row,
+        "products_cache": (recurrent + (0.0 if delayed else inputs)) if learned else 0.0,
+        "adjoints_memory": passes * network.steps * row,
+        "drive_memory": passes * network.steps * row if delayed else 0.0,
     }
 
 
-def bandwidth(threads: int) -> dict[str, float] | None:
+def bandwidth(threads: int, copies: int = 1) -> dict[str, float] | None:
     """Return what all threads together read, in bytes per second: rows at random from a cache, in order from memory.
 
-    None where the compiled kernels were not built.
+    Args:
+        threads: that read at once.
+        copies: rows that lie side by side.
+
+    Returns:
+        ``cache`` and ``memory``, of the time that the threads ran; None where the compiled kernels were not built.
     """
     library = launches.library()
     if library is None:
         return None
     rng = np.random.default_rng(0)
-    cached = rng.integers(0, CACHED_ROWS, 2**19).astype(np.int32)
+    first = rng.integers(0, CACHED_ROWS // copies, 2**19 // copies) * copies
+    cached = (first[:, None] + np.arange(copies)).ravel().astype(np.int32)
     from_cache = [(cached, np.ones((CACHED_ROWS, launches.TILE), np.float32)) for _ in range(threads)]
     in_order = np.arange(MEMORY_ROWS // threads, dtype=np.int32)
     table = np.ones((MEMORY_ROWS, launches.TILE), np.float32)
@@ -64,38 +76,40 @@ def bandwidth(threads: int) -> dict[str, float] | None:
 def _rate(library: ctypes.CDLL, work: list[tuple[np.ndarray, np.ndarray]]) -> float:
     sums = [np.empty(launches.TILE, np.float32) for _ in work]
 
-    def read(part: int) -> None:
+    def read(part: int) -> float:
         rows, table = work[part]
+        start = time.thread_time()
         compiled.call(library, "sum_rows", rows, len(rows), table, sums[part])
+        return len(rows) * launches.TILE * FLOAT_BYTES / (time.thread_time() - start)
 
-    seconds = []
     with ThreadPoolExecutor(len(work)) as pool:
         list(pool.map(read, range(len(work))))
-        for _ in range(PROBES):
-            start = time.perf_counter()
-            list(pool.map(read, range(len(work))))
-            seconds.append(time.perf_counter() - start)
-    total = sum(len(rows) for rows, _ in work) * launches.TILE * FLOAT_BYTES
-    return total / statistics.median(seconds)
+        return statistics.median(sum(pool.map(read, range(len(work)))) for _ in range(PROBES))
 
 
-def distance(network: Network, input_spikes: float, hidden_spikes: float, threads: int, ms_per_sample: float) -> dict:
+def distance(
+    moved: dict[str, float], found: dict[str, float] | None, threads: int, ms_per_sample: float,
+    cpu_ms_per_sample: float,
+) -> dict:  # fmt: skip
     """Return the limit of a training step on this machine, and how many times longer the step took.
 
     Args:
-        network, input_spikes, hidden_spikes: as of :func:`bytes_moved`.
-        threads: that read at once.
-        ms_per_sample: of the step.
+        moved: see :func:`bytes_moved`.
+        found: see :func:`bandwidth`, of as many threads.
+        threads: of the step.
+        ms_per_sample: of the step, by the clock.
+        cpu_ms_per_sample: of the step, of all threads together.
     """
-    moved, found = bytes_moved(network, input_spikes, hidden_spikes), bandwidth(threads)
     if found is None:
         return {"bytes_per_sample": moved, "reason": "the compiled kernels are not built"}
     cache = sum(value for name, value in moved.items() if name.endswith("cache")) / found["cache"]
-    limit_ms = 1000 * (cache + moved["adjoints_memory"] / found["memory"])
+    memory = sum(value for name, value in moved.items() if name.endswith("memory")) / found["memory"]
+    limit_ms = 1000 * (cache + memory)
     return {
         "bytes_per_sample": moved,
         "cache_gb_per_s": found["cache"] / 1e9,
         "memory_gb_per_s": found["memory"] / 1e9,
         "limit_ms_per_sample": limit_ms,
         "times_the_limit": ms_per_sample / limit_ms,
+        "times_the_limit_of_cpu": cpu_ms_per_sample / (threads * limit_ms),
     }

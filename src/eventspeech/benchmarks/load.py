@@ -17,18 +17,29 @@ from eventspeech.data.batches import Batch
 from eventspeech.engines.contract import Engine
 from eventspeech.losses import Objective
 from eventspeech.network import Network, Weights
-from eventspeech.params import CHANNELS
+from eventspeech.params import CHANNELS, Delays
 from eventspeech.params import Network as NetworkParams
 
 CLASSES = 20
+TRIAL_MS = 1000.0
 
 
-def network_of(hidden: int, steps: int) -> Network:
-    """Return the network that is measured: one recurrent layer, trials of 1 s, the published time constants."""
-    return Network(
-        inputs=CHANNELS, hidden=(hidden,), outputs=CLASSES, recurrent=True, steps=steps, step_ms=1000.0 / steps,
-        tau_mem_ms=20.0, tau_syn_ms=5.0,
-    )  # fmt: skip
+def network_of(hidden: int, steps: int, copies: int = 1, interval_ms: float = 30.0) -> Network:
+    """Return the network that is measured: one recurrent layer, trials of 1 s, the published time constants.
+
+    Args:
+        hidden: neurons.
+        steps: of the trial.
+        copies: of each channel, a delay line.
+        interval_ms: from one copy to the next.
+
+    Raises:
+        UserError: the interval is not a whole number of steps, or the last copy comes after the trial.
+    """
+    delays = Delays(copies=copies, interval_ms=interval_ms)
+    return network.build(
+        NetworkParams(hidden=[hidden], step_ms=TRIAL_MS / steps, delays=delays), CLASSES, TRIAL_MS, CHANNELS
+    )
 
 
 def load(samples: int, steps: int, spikes: int, seed: int = 0) -> Batch:
@@ -99,6 +110,13 @@ def summary(seconds: list[float], samples: int) -> dict[str, float]:
 def peak_memory_mib() -> float:
     """Return the largest resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def clocked(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that ``work()`` takes: by the clock, and of all processors together."""
+    cpu, start = time.process_time(), time.perf_counter()
+    work()
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def timed(work: Callable[[], object]) -> float:
