@@ -1,10 +1,13 @@
 """Time of a training step by the number of copies of the input, of two versions that take turns, on recorded spikes.
 
     python docs/measurements/delay_lines.py BEFORE AFTER SPIKES.npz OUT.json
+    python docs/measurements/delay_lines.py limits OUT.json
 
 BEFORE and AFTER are checkouts with compiled kernels. The recipe is that of the preset `arabic-commands`: steps of 2 ms,
 copies 30 ms apart, batches of 32, learned time constants, a recurrent layer whose input weights are scaled to 14 spikes
 per neuron. CPU seconds of one thread, since the machine has other work; of each point the median over rounds.
+`limits` runs `benchmark engine` at the same points and at that of its defaults (512 hidden, 1000 steps, one copy), each
+with the machine's limit from the same minute.
 """
 
 import hashlib
@@ -18,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eventspeech import losses, network, params
+from eventspeech import losses, machine, network, params
+from eventspeech.benchmarks import engine as engine_benchmark
 from eventspeech.benchmarks import load
 from eventspeech.data import batches, store
 from eventspeech.data.batches import Batch
@@ -30,7 +34,7 @@ from eventspeech.params import Network as NetworkParams
 
 STEP_MS, INTERVAL_MS, BATCH, BATCHES, TRIAL_MS = 2.0, 30.0, 32, 3, 1000.0
 POINTS = [(hidden, copies) for hidden in (256, 512) for copies in (1, 5, 10)]
-ROUNDS, EPOCHS = 5, 2
+ROUNDS, EPOCHS, LIMITS = 5, 2, 9
 EPOCH = (256, 10)
 """Hidden neurons and copies of the epoch that is measured, too."""
 HELD_OUT = ("a02", "a07", "a08", "a12", "a21", "a25")
@@ -67,6 +71,14 @@ def joined(before: tuple[dict, ...], after: tuple[dict, ...]) -> dict:
         name: {"median": statistics.median(values), "low": min(values), "high": max(values)}
         for name, values in times.items()
     }
+
+
+def limits(out: str) -> None:
+    """Measure the distance of each point to the limit that `benchmark engine` counts."""
+    line = {"steps": round(TRIAL_MS / STEP_MS), "interval_ms": INTERVAL_MS, "learned": True}
+    points = [{"hidden": hidden, "copies": copies, **line} for hidden, copies in POINTS]
+    rows = [engine_benchmark.measure(**point, threads=1, samples=2 * BATCH, repeats=LIMITS) for point in [*points, {}]]
+    Path(out).write_text(json.dumps({"rows": rows, "machine": machine.facts()}, indent=2) + "\n", encoding="utf-8")
 
 
 def commit(tree: Path) -> str:
@@ -149,5 +161,7 @@ def epoch(spikes: str) -> list[dict]:
 if __name__ == "__main__":
     if sys.argv[1] in ("steps", "epoch"):
         print(json.dumps({"steps": steps, "epoch": epoch}[sys.argv[1]](sys.argv[2])))
+    elif sys.argv[1] == "limits":
+        limits(sys.argv[2])
     else:
         main(*sys.argv[1:])
