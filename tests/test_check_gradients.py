@@ -77,3 +77,19 @@ def test_a_wrong_engine_fails(monkeypatch, name, factor):
     scale(monkeypatch, CpuEngine, name, factor)
     status, lines = check("cpu")
     assert status == 1 and lines[2].endswith("FAIL")
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ((8e-3, 8e-3, 8e-3, 8e-3, 8e-3), "FAIL"),
+        ((2e-1, 1e-1, 6e-2, 3e-2, 2e-2), "FAIL"),
+        ((8e-3, 4e-3, 2e-3, 1e-3, 5e-4), "PASS"),
+        ((1e-1, 1e-2, 3e-3, 2e-3, 5e-4), "PASS"),
+    ],
+    ids=["does not fall", "too large", "in proportion", "not in proportion at the longest steps"],
+)
+def test_the_error_on_the_grid_has_to_fall_and_to_be_small(monkeypatch, errors, verdict):
+    monkeypatch.setattr(check_gradients, "grid_errors", lambda *_: list(errors))
+    status, lines = check("cpu")
+    assert lines[2].split()[-1] == verdict and status == (verdict == "FAIL")

@@ -1,7 +1,8 @@
 """`check-gradients`: proves an engine's gradients, case by case, without trusting the engine.
 
 1. `exact` against central finite differences of its own loss (relative error in norm, random weights and directions).
-2. A grid engine against `exact` at ever finer steps: the error must fall in proportion to the step (order about 1).
+2. A grid engine against `exact` at ever finer steps: the error must fall in proportion to the step (order about 1,
+   or more where it is not in proportion at the longest steps yet).
 3. A grid engine's output weights against finite differences of the engine's own loss: these are exact at any step
    (but where outputs spike: on a grid the times of their spikes do not follow the weights). This takes float64, which
    `cuda` does not compute in; its tests compare it with `cpu`.
@@ -32,7 +33,9 @@ STEPS_MS = (0.04, 0.02, 0.01, 0.005, 0.0025)
 PROBLEMS = 5
 TOLERANCE_EXACT = 1e-6
 TOLERANCE_FINEST = 1e-2
-ORDER_RANGE = (0.7, 1.4)
+LEAST_ORDER = 0.7
+"""A wrong formula leaves an error that does not fall. One that falls faster is none: at the longest steps the error is
+not in proportion yet, and the grid can even have other spikes than the exact solution."""
 
 FIRST_SPIKE = Shape(kind="first_spike", tau0_ms=4.0, tau1_ms=20.0, alpha=0.05, output_mean=1.5, output_sd=1.0)
 """Constants for trials of 40 ms: several outputs and both terms of the loss matter."""
@@ -336,7 +339,7 @@ def rows(engine_name: str) -> Iterator[dict]:
             errors = np.median([grid_errors(case, engine_name, seed) for seed in chosen], axis=0)
             row |= {"step_ms": list(STEPS_MS), "engine_vs_exact": errors.tolist(), "order": order(STEPS_MS, errors)}
             row["output_vs_differences"] = None
-            row["passed"] &= errors[-1] < TOLERANCE_FINEST and ORDER_RANGE[0] < row["order"] < ORDER_RANGE[1]
+            row["passed"] &= errors[-1] < TOLERANCE_FINEST and row["order"] > LEAST_ORDER
             if case.shape.kind != "first_spike" and engine_name == "cpu":
                 row["output_vs_differences"] = max(output_error(case, engine_name, seed) for seed in chosen)
                 row["passed"] &= row["output_vs_differences"] < TOLERANCE_EXACT
