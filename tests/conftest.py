@@ -21,9 +21,9 @@ def pytest_collection_modifyitems(config, items):
         "slow": None if config.getoption("--run-slow") else "slow: run with --run-slow",
         "network": None if os.environ.get("EVENTSPEECH_NETWORK") == "1" else "network: set EVENTSPEECH_NETWORK=1",
     }
-    probes = {"gpu": _no_gpu, "genn": _no_genn}
+    probes = {"gpu": _no_gpu, "genn": _no_genn, "browser": _no_browser}
     for item in items:
-        for name in ("slow", "network", "gpu", "genn"):
+        for name in ("slow", "network", "gpu", "genn", "browser"):
             if item.get_closest_marker(name) is None:
                 continue
             if name not in reasons:
@@ -44,6 +44,13 @@ def _no_gpu():
         return None if pynvml.nvmlDeviceGetCount() else "gpu: NVML finds no device"
     finally:
         pynvml.nvmlShutdown()
+
+
+def _no_browser():
+    """Return why the report cannot be opened in a browser, or None."""
+    from support import browser
+
+    return None if browser.program() else f"browser: none of {', '.join(browser.NAMES)} is installed"
 
 
 def _no_genn():

@@ -62,6 +62,8 @@ def test_a_table_of_many_columns_becomes_cards_and_stays_a_table_to_a_screen_rea
     assert 'class="few"' in few and 'aria-label="what &quot;it&quot; is"' in few and 'class="wide"' in wide
     assert re.findall(r'<td role="cell" data-column="([^"]*)"', wide) == list(columns)[1:], "the first names the row"
     roles = {role: wide.count(f'role="{role}"') for role in ("table", "row", "columnheader", "rowheader", "cell")}
+    everywhere = pd.DataFrame({f"column {number}": ["1"] for number in range(formats.MANY_COLUMNS + 1)})
+    assert 'class="cards"' in formats.as_html(everywhere)
     assert roles == {"table": 1, "row": 2, "columnheader": 5, "rowheader": 1, "cell": 4}
 
 

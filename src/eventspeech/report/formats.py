@@ -53,8 +53,9 @@ def latex(table: pd.DataFrame) -> str:
     return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-FEW_COLUMNS = 4
-"""A table of more becomes cards where the page is narrow."""
+FEW_COLUMNS, MANY_COLUMNS = 4, 12
+"""The rows of a table of more columns than the first become cards where the page is narrow, of more than the second
+everywhere."""
 
 
 def as_html(table: pd.DataFrame, over: Sequence[str] = (), name: str = "") -> str:
@@ -81,7 +82,8 @@ def as_html(table: pd.DataFrame, over: Sequence[str] = (), name: str = "") -> st
             body += _line_over(values, len(columns)) if over else ""
         cells = "".join(_cell(column, row[column], classes[column], first=column == columns[0]) for column in columns)
         body += f'<tr role="row">{cells}</tr>'
-    kind = "wide" if len(columns) > FEW_COLUMNS else "few"
+    count = len(columns)
+    kind = "few" if count <= FEW_COLUMNS else "wide" if count <= MANY_COLUMNS else "cards"
     told = f' aria-label="{html.escape(name)}"' if name else ""
     # what is wider than the page can be moved by keyboard, too
     return (

@@ -9,7 +9,7 @@ from typing import Any
 PART = "application/vnd.eventspeech.part+json"
 """Type of what a cell tells the page about the figure or table that it shows; other readers of notebooks skip it."""
 
-STYLE = Path(__file__).with_name("page.css")
+HERE = Path(__file__).parent
 
 
 def page(notebook: Any, title: str) -> str:
@@ -23,12 +23,19 @@ def page(notebook: Any, title: str) -> str:
     return around(f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n<main id="main">\n{body}\n</main>', title)
 
 
+def _style() -> str:
+    """Return the look of the page: tables of many columns are cards where it is narrow, of very many everywhere."""
+    look, cards = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "cards.css"))
+    narrow = f"@media screen and (max-width: 60rem) {{\n{cards.replace('KIND', 'wide')}}}\n"
+    return narrow + cards.replace("KIND", "cards") + look
+
+
 def around(body: str, title: str) -> str:
     """Return a whole page of the report's look."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        f"<title>{html.escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n"
         f'<a class="skip" href="#main">To the content</a>\n{body}\n</body>\n</html>\n'
     )
 
@@ -76,7 +83,7 @@ def _made(part: dict[str, Any]) -> str:
     """Return what stands under a caption: the data's label, the files it is made from and those it is in."""
     label = f'<span class="label">{html.escape(part["label"])}</span>' if part["label"] else ""
     data, files = (", ".join(_link(one) for one in part[key]) for key in ("data", "files"))
-    made = " · ".join(filter(None, [data and f"From {data}", files and f"As {files}"]))
+    made = (data and f"From {data}") + (files and f'<span class="files">{" · " if data else ""}As {files}</span>')
     return label + (f'<span class="made">{made}</span>' if made else "")
 
 

@@ -48,8 +48,7 @@ class Shower:
         name, entry = "_".join([make.__name__, *of_loss]), captions.FIGURES[make.__name__]
         figure = make(self.results, *of_loss)
         written = figures.save(figure, self.out / "figures", name, self.results.params.report.formats)
-        saved = [path for path in written if path.suffix == ".png"]
-        png = saved[0].read_bytes() if saved else figures.png(figure)
+        png = figures.png(figure)
         with figures.for_phones():
             narrow = figures.png(make(self.results, *of_loss))
         width = int(figure.get_size_inches()[0] * _WIDTH_PX_PER_INCH)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from eventspeech import losses, machine
 from eventspeech.files import sha256
+from eventspeech.records.measurement import NOT_MEASURED
 from eventspeech.report import published
 from eventspeech.report.results import Results, ablation_measures, ablation_order, plain
 from eventspeech.report.words import measure_name, percent, short, signed, title, with_interval
@@ -217,7 +218,7 @@ def profile(results: Results) -> pd.DataFrame:
         time = short(row.get("epoch_time_s"))
         if time and row.get("epoch_time_low_s") is not None:
             time += f" [{short(row['epoch_time_low_s'])}, {short(row['epoch_time_high_s'])}]"
-        reasons = [row.get("reason"), row.get("energy_reason")]
+        reasons = [row.get("reason"), row.get("energy_reason"), *_how_to_measure(row)]
         rows.append({
             "device": {"cpu": "CPU", "cuda": "GPU"}[row["device"]],
             "batch size": str(row["batch_size"]),
@@ -237,10 +238,31 @@ def profile(results: Results) -> pd.DataFrame:
             "steps shortened by Adam's epsilon (%)": short(_percent_of(row.get("adam_damping"))),
             "reason": "; ".join(dict.fromkeys(reason for reason in reasons if reason)),
         })  # fmt: skip
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(_joined(rows, "batch size"))
     learning = ["updates an epoch", "accuracy of the last epoch (%)", "steps shortened by Adam's epsilon (%)"]
     joules = (name for name in map(str, table) if name.endswith("(J)"))
     return _without_empty(table, ["power (W)", "idle power (W)", *learning, *joules])
+
+
+def _how_to_measure(row: dict[str, Any]) -> list[str]:
+    """Say what a row of a GPU that was not measured needs."""
+    if row["device"] != "cuda" or row["status"] != NOT_MEASURED:
+        return []
+    return [
+        "to measure it, run `snakemake --forcerun profile_cuda` where `eventspeech doctor` finds a GPU "
+        '(`pip install -c constraints.txt -e ".[cuda]"`)'
+    ]
+
+
+def _joined(rows: list[dict[str, str]], name: str) -> list[dict[str, str]]:
+    """Return rows of a table, those in one that follow each other and differ in this column alone."""
+    joined: list[dict[str, str]] = []
+    for row in rows:
+        if joined and {**joined[-1], name: ""} == {**row, name: ""}:
+            joined[-1] = row | {name: f"{joined[-1][name]}, {row[name]}"}
+        else:
+            joined.append(row)
+    return joined
 
 
 def _percent_of(share: float | None) -> float | None:
