@@ -158,8 +158,23 @@ def test_importance_tells_what_matters(pretend, tmp_path, spikes):
     summary = read_json(run(tmp_path, spikes, trials=12, prune="none").summary)
     assert max(summary["importance"], key=summary["importance"].get) == "optimiser.learning_rate"
     assert sum(summary["importance"].values()) == pytest.approx(1)
+    assert summary["importance"]["optimiser.learning_rate"] > 0.8
     few = read_json(run(tmp_path / "few", spikes, trials=2).summary)
     assert few["importance"] is None and "fewer than 4" in few["importance_reason"]
+
+
+def test_importance_sees_the_smallest_values(pretend, tmp_path, spikes, monkeypatch):
+    real = tune._Job._train
+    pretend["curve"] = lambda strength: [0.5 + 0.4 * (strength < 1e-10)] * 2
+
+    def by_strength(self, trial, params, seed, fold):
+        optimiser = params.optimiser.model_copy(update={"learning_rate": params.optimiser.regulariser.strength})
+        return real(self, trial, params.model_copy(update={"optimiser": optimiser}), seed, fold)
+
+    monkeypatch.setattr(tune._Job, "_train", by_strength)
+    space = SPACE | {"optimiser.regulariser.strength": {"kind": "log", "low": 1e-12, "high": 1e-8}}
+    importance = read_json(run(tmp_path, spikes, trials=12, prune="none", space=space).summary)["importance"]
+    assert importance["optimiser.regulariser.strength"] > 0.8
 
 
 def test_a_training_that_diverges_is_told_and_counts(monkeypatch, tmp_path, spikes):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
@@ -263,14 +264,16 @@ class Search:
         return [_finished(one) for one in self._of_budget(TrialState.COMPLETE, TrialState.PRUNED)]
 
     def importance(self) -> dict[str, float] | None:
-        """Return each key's share in the variance of the accuracy over the space (fANOVA; Hutter, Hoos &
-        Leyton-Brown 2014), summing to 1; ``None`` if trials are too few or all alike.
-        """  # fmt: skip
+        """Return each key's share in the variance of the accuracy over the space; ``None`` if trials are few or alike.
+
+        fANOVA (Hutter, Hoos & Leyton-Brown 2014) on ranges brought to [0, 1], in their logarithm where that is drawn
+        from: the trees of scikit-learn take values less than 1e-7 apart for equal. Shares sum to 1.
+        """
         complete = list(self._of_budget(TrialState.COMPLETE))
         if len(complete) < LEAST_FOR_IMPORTANCE or len({trial.value for trial in complete}) < 2:
             return None
         known = optuna.create_study(direction="maximize")
-        known.add_trials(complete)
+        known.add_trials([_in_unit_ranges(trial, self._space) for trial in complete])
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that are all alike
@@ -318,6 +321,24 @@ def _drawn(trial: optuna.Trial, key: str, one: Range) -> Any:
     if one.kind == "integer":
         return trial.suggest_int(key, int(low), int(high), step=one.step or 1)
     return rounded(trial.suggest_float(key, low, high, log=one.kind == "log"), one)
+
+
+def _in_unit_ranges(frozen: FrozenTrial, space: dict[str, Range]) -> FrozenTrial:
+    distributions = {
+        key: FloatDistribution(0, 1) if one.values is None else _distribution(one) for key, one in space.items()
+    }
+    params = {
+        key: frozen.params[key] if one.values is not None else _unit(one, frozen.params[key])
+        for key, one in space.items()
+    }
+    return optuna.trial.create_trial(params=params, distributions=distributions, value=frozen.value)
+
+
+def _unit(one: Range, value: float) -> float:
+    """Return where in its range a value lies, from 0 to 1."""
+    ends = np.array([*one.bounds(), value])
+    low, high, at = np.log(ends) if one.kind == "log" else ends
+    return float(np.clip((at - low) / (high - low), 0, 1))
 
 
 def _runs(frozen: FrozenTrial) -> list[Run]:
