@@ -138,6 +138,12 @@ def _mend(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"mend: {sentence}\n")
 
 
+def _site(arguments: argparse.Namespace) -> None:
+    from eventspeech import site
+
+    site.site(arguments.studies, arguments.out)
+
+
 def _preset(arguments: argparse.Namespace) -> None:
     from eventspeech import presets
 
@@ -258,6 +264,11 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
     init.add_argument("folder", type=Path, metavar="FOLDER", help="new or empty folder")
     init.add_argument("--preset", default="default", metavar="NAME", help="as of `eventspeech preset`")
     init.set_defaults(function=_init)
+
+    site = verbs.add_parser("site", help="Lay the reports of several studies side by side, to be published.")
+    site.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="folder that holds reports/study.html")
+    site.add_argument("--out", type=Path, required=True, help="folder to make anew, with an index.html")
+    site.set_defaults(function=_site)
 
     verify = verbs.add_parser("verify", help="Say whether a study came out bit by bit as another one did.")
     verify.add_argument("manifest", type=Path, metavar="MANIFEST", help="its checksums: reports/tables/manifest.json")
