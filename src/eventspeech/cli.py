@@ -113,6 +113,18 @@ def _predict(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from eventspeech.exchange import nir
+
+    nir.write(arguments.file, arguments.model, arguments.scaling, arguments.delays)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from eventspeech.exchange import nir
+
+    nir.bring_back(arguments.file, arguments.model, arguments.like)
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from eventspeech import doctor
 
@@ -254,6 +266,24 @@ def _add_uses(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--params", type=Path, help="parameter file of the study, for models of version 0.2 or before")
     verb.add_argument("--log", type=Path, help="file that gets everything this command says, tracebacks too")
     verb.set_defaults(function=_predict)
+
+    text = "Write a trained network for other programs."
+    verb = verbs.add_parser("export", help=text, description=text)
+    verb.add_argument("model", type=Path, metavar="MODEL", help="weights.npz made by train")
+    verb.add_argument("--to", choices=["nir"], default="nir", help="nir: Neuromorphic Intermediate Representation")
+    verb.add_argument("file", type=Path, metavar="FILE", help="file to write")
+    verb.add_argument("--scaling", choices=["continuous", "snntorch"], default="continuous",
+                      help="what the equations of NIR say, or what the importer of snnTorch computes")  # fmt: skip
+    verb.add_argument("--delays", choices=["inputs", "nodes"], default="inputs",
+                      help="an input for each delayed copy, or Delay nodes, which most programs refuse")  # fmt: skip
+    verb.set_defaults(function=_export)
+
+    text = "Read a network that was exported, and perhaps trained on elsewhere."
+    verb = verbs.add_parser("import", help=text, description=text)
+    verb.add_argument("file", type=Path, metavar="FILE", help="NIR graph")
+    verb.add_argument("model", type=Path, metavar="MODEL", help="weights.npz to write")
+    verb.add_argument("--like", type=Path, metavar="MODEL", help="model whose words, loss, trial and cochlea it has")
+    verb.set_defaults(function=_import)
 
 
 def _add_tools(verbs: argparse._SubParsersAction) -> None:

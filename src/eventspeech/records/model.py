@@ -75,20 +75,48 @@ def load(path: Path) -> Model:
     arrays = read_npz(path)
     stated = arrays.pop(_DIGEST, None)  # models of versions up to 0.2 have none
     try:
-        meta = Fields(json.loads(str(arrays.pop(_META))), path, REMEDY)
-        kind = meta.text("kind")
+        content = json.loads(str(arrays.pop(_META)))
     except (KeyError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a model of this program; make it with `eventspeech train`.") from error
+    found = checked(path, Model(arrays, content))
+    if stated is not None and str(stated) != digest(arrays, content):
+        raise DataError(f"{path} is damaged: its content is not what its digest says; {REMEDY}.")
+    return found
+
+
+def checked(path: Path, model: Model) -> Model:
+    """Return a model if its arrays and meta data are what a model has; ``path`` is where they come from.
+
+    Raises:
+        DataError: they are not.
+    """
+    meta, classes = _checked_common(path, model.meta)
+    _CHECKS[meta.content["kind"]](meta, model.arrays, classes)
+    return model
+
+
+def checked_meta(path: Path, content: Any) -> None:
+    """Refuse what is not the meta data of a spiking model.
+
+    Raises:
+        DataError: says what is wrong with it.
+    """
+    meta, classes = _checked_common(path, content)
+    meta.require("kind", content["kind"] == "spiking", "spiking")
+    _check_spiking_meta(meta, classes)
+
+
+def _checked_common(path: Path, content: Any) -> tuple[Fields, int]:
+    """Return the meta data, and the number of classes."""
+    meta = Fields(content, path, REMEDY)
+    kind = meta.text("kind")
     if kind not in _CHECKS:
         meta.refuse("kind", f"one of {', '.join(_CHECKS)}")
     for name in ("heard_speakers", "validation_speakers"):
         meta.names(name)
     classes = len(meta.names("class_names", least=2))
     meta.text("fold")
-    _CHECKS[kind](meta, arrays, classes)
-    if stated is not None and str(stated) != digest(arrays, meta.content):
-        raise DataError(f"{path} is damaged: its content is not what its digest says; {REMEDY}.")
-    return Model(arrays, meta.content)
+    return meta, classes
 
 
 def network_of(model: Model) -> Network:
@@ -102,7 +130,7 @@ def origin(model: Model) -> Origin | None:
     return None if content is None else origin_of(content)
 
 
-def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) -> None:
+def _check_spiking_meta(meta: Fields, classes: int) -> tuple[Network, Shape]:
     meta.only(SPIKING)
     meta.text("loss")
     meta.count("seed", most=LARGEST_SEED)
@@ -110,7 +138,11 @@ def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) ->
     meta.unless_null("spike_count", meta.count)
     _check_origin(meta)
     shape = _check_shape(meta)
-    found = _check_network(meta.object("network"), classes)
+    return _check_network(meta.object("network"), classes), shape
+
+
+def _check_spiking(meta: Fields, arrays: dict[str, np.ndarray], classes: int) -> None:
+    found, shape = _check_spiking_meta(meta, classes)
     for name, array in arrays.items():
         if array.dtype != np.float32:
             raise DataError(f"{meta.path} is damaged: {name} is of type {array.dtype}, not float32; {REMEDY}.")
