@@ -55,6 +55,7 @@ def compare(run, pairs):
 
 
 def main(weights, spikes, out):
+    """Write the comparison as JSON."""
     found, samples = model.load(Path(weights)), store.load(Path(spikes))
     trained = model.network_of(found)
     first = [int(np.flatnonzero(samples.labels == label)[0]) for label in np.unique(samples.labels)]
@@ -85,6 +86,13 @@ def main(weights, spikes, out):
             continue
         entry = f"{name} {importlib.metadata.version(name)}, scaling snntorch"
         results[entry] = compare(lambda wide: foreign.spikes(load(program, graphs["snntorch"]), wide, 1)[0], pairs)  # noqa: B023
+        if name == "norse":
+            told = lambda wide: foreign.spikes(  # noqa: E731
+                program.from_nir(nir.read(str(graphs["continuous"])), dt=trained.step_ms / 1000),
+                wide,
+                1,  # noqa: B023
+            )[0]
+            results["norse, scaling continuous"] = compare(told, pairs)
     Path(out).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 

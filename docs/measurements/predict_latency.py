@@ -29,6 +29,7 @@ def answer(command, environment):
 
 
 def main(model, recording, out):
+    """Write the times as JSON."""
     command = [sys.executable, "-m", "eventspeech.cli", "predict", model, recording]
     with tempfile.TemporaryDirectory() as folder:
         caches = {"XDG_CACHE_HOME": folder, "PYTHONPYCACHEPREFIX": str(Path(folder, "pyc"))}
