@@ -1,5 +1,6 @@
 """One run of Snakemake at a time in a folder, and none that a dead one stops."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -114,6 +115,20 @@ def test_jobs_of_snakemake_neither_register_nor_look(folder):
     assert is_locked(folder) and len(registered(folder)) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        ([], True),
+        (["--cores", "2", "compare"], True),
+        (["-n"], False),
+        (["--mode=remote"], False),
+        (["--nolock"], False),
+    ],
+)
+def test_who_runs_jobs_may_change_the_times_of_files(arguments, runs):
+    assert snakemake_lock.runs_jobs(arguments) == runs
+
+
 def test_asked_twice_it_registers_once_and_leaves_its_own_lock(folder):
     for path in (folder / LOCKS).iterdir():
         path.unlink()
@@ -150,6 +165,15 @@ def test_a_disk_without_locks_leaves_it_to_snakemake(folder, monkeypatch):
     monkeypatch.setattr(snakemake_lock.fcntl, "flock", refuse)
     take([], folder)
     assert is_locked(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_sentence(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "owners.lock")
+
+    monkeypatch.setattr(snakemake_lock.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"^owners.lock cannot be written \(Read-only file system\).*run this again\.$"):
+        take([], folder)
 
 
 RACER = """

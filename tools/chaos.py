@@ -39,6 +39,7 @@ COMMANDS = {"snakemake": ["snakemake", "--quiet", "--cores", "2"], "dvc": ["dvc"
 MOST_RUNS = 4
 """Plain commands that a trial may need before it counts as failed."""
 LONGEST_S = 600.0
+SECONDS_FOR_A_JOB = 20.0
 SMALL: dict[str, dict[str, Any]] = {
     "study": {"losses": ["exponential", "gaussian"], "seeds": [0]},
     "download": {"source": "synthetic", "synthetic": {"speakers": 3, "takes": 2, "test_speakers": 1, "test_takes": 1}},
@@ -163,11 +164,21 @@ def _send(leader: int, number: int, target: str, draw: random.Random) -> bool:
         elif target == "scheduler":
             os.kill(leader, number)
         else:
-            jobs = [one for one in psutil.Process(leader).children(recursive=True) if _is_job(one)]
-            draw.choice(jobs).send_signal(number)
+            draw.choice(_jobs(leader)).send_signal(number)
     except (ProcessLookupError, psutil.Error, IndexError):
         return False
     return True
+
+
+def _jobs(leader: int) -> list[psutil.Process]:
+    """Return the jobs at work, if need be those that come next."""
+    deadline = time.monotonic() + SECONDS_FOR_A_JOB
+    while time.monotonic() < deadline:
+        found = [one for one in psutil.Process(leader).children(recursive=True) if _is_job(one)]
+        if found:
+            return found
+        time.sleep(0.02)
+    return []
 
 
 def _is_job(process: psutil.Process) -> bool:
@@ -229,7 +240,7 @@ def main() -> int:
     for target, name in itertools.product(arguments.targets, arguments.signals):
         kind = f"{name} to the {target}" if target != "job" else f"{name} to one job"
         for _ in range(arguments.times):
-            outcome = trial(folder, arguments.tool, name, target, draw.uniform(0, whole_s), draw)
+            outcome = trial(folder, arguments.tool, name, target, draw.uniform(0, 0.8 * whole_s), draw)
             good = good and outcome.is_good()
             found.setdefault(kind, []).append(outcome._asdict())
             print(f"{kind:<24} {'well' if outcome.is_good() else 'NOT WELL'}  {outcome}", flush=True)

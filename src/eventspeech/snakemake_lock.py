@@ -8,6 +8,7 @@ or container cannot be seen from here: its lock stays until somebody who knows s
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -26,6 +27,8 @@ LOCKS = Path(".snakemake/locks")
 OF_A_JOB = ("--nolock", "--mode")
 """Options of the Snakemakes that Snakemake starts for its jobs: they take no lock."""
 
+NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
+
 ASK_ONLY = frozenset(
     "-n --dry-run --dryrun -S --summary -D --detailed-summary --dag --rulegraph --filegraph --d3dag --lint -l --list "
     "--list-rules --lt --list-target-rules --lc --list-code-changes --list-input-changes --list-params-changes "
@@ -42,9 +45,9 @@ def take(arguments: Sequence[str], folder: Path = Path()) -> None:
         folder: where it is started; `--directory` leads elsewhere.
 
     Raises:
-        UserError: another run is at work there, or may be, on another machine.
+        UserError: another run is at work there, or may be, on another machine; or the folder cannot be written.
     """
-    options = {argument.partition("=")[0] for argument in arguments}
+    options = _options(arguments)
     if options.intersection(OF_A_JOB):
         return
     folder = folder / _directory(arguments)
@@ -53,8 +56,22 @@ def take(arguments: Sequence[str], folder: Path = Path()) -> None:
         owners.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(owners.with_suffix(".lock")):
             _look(owners, folder / LOCKS, asks=_asks_only(arguments), unlock="--unlock" in options)
-    except OSError:  # a disk that is read-only, or offers no locks: Snakemake's own lock has to do
-        return
+    except OSError as error:
+        if error.errno in NO_WRITING and not _asks_only(arguments):
+            raise UserError(
+                f"{error.filename or owners} cannot be written ({error.strerror}), and nothing can be noted without; "
+                "make room, or this folder writable, and run this again."
+            ) from error
+        # a disk without locks: Snakemake's own lock has to do
+
+
+def runs_jobs(arguments: Sequence[str]) -> bool:
+    """Say whether a Snakemake of these arguments runs a study: it neither only asks nor is one of its jobs."""
+    return not _asks_only(arguments) and not _options(arguments).intersection(OF_A_JOB)
+
+
+def _options(arguments: Sequence[str]) -> set[str]:
+    return {argument.partition("=")[0] for argument in arguments}
 
 
 def _look(owners: Path, locks: Path, asks: bool, unlock: bool) -> None:
@@ -102,7 +119,7 @@ def _known(owners: Path) -> dict[Path, Process]:
 
 
 def _asks_only(arguments: Sequence[str]) -> bool:
-    names = {argument.partition("=")[0] for argument in arguments}
+    names = _options(arguments)
     return bool(names & ASK_ONLY) or any(re.fullmatch(r"-[npkqF]*n[npkqF]*", name) for name in names)
 
 

@@ -36,7 +36,7 @@ def before_snakemake() -> None:
     require_configfiles()
     with one_sentence():
         snakemake_lock.take(sys.argv[1:])
-        for sentence in mending.bring_back_times(Path()):
+        for sentence in mending.bring_back_times(Path()) if snakemake_lock.runs_jobs(sys.argv[1:]) else []:
             print(f"snakemake: {sentence}", file=sys.stderr)
 
 
