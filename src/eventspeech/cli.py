@@ -159,7 +159,7 @@ def _site(arguments: argparse.Namespace) -> None:
 def _preset(arguments: argparse.Namespace) -> None:
     from eventspeech import presets
 
-    sys.stdout.write(presets.text(arguments.name))
+    sys.stdout.write(presets.laid(arguments.name, arguments.over) if arguments.over else presets.text(arguments.name))
 
 
 def _check_gradients(arguments: argparse.Namespace) -> int:
@@ -312,6 +312,8 @@ def _add_tools(verbs: argparse._SubParsersAction) -> None:
 
     preset = verbs.add_parser("preset", help="Print a parameter file.")
     preset.add_argument("name", help="default, recordings, thesis, ...; an unknown name lists them")
+    over = "overlays that `tune` left, to be laid over it"
+    preset.add_argument("--over", type=Path, nargs="+", default=[], metavar="FILE", help=over)
     preset.set_defaults(function=_preset)
 
     check = verbs.add_parser("check-gradients", help="Prove an engine's gradients against finite differences.")

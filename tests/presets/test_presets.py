@@ -10,6 +10,7 @@ from eventspeech.errors import UserError
 from eventspeech.params import yaml12
 from eventspeech.params.study import laid_over
 from eventspeech.presets import layers
+from eventspeech.records import tuning
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,6 +167,32 @@ def test_unknown_name_lists_the_known(capsys):
 def test_command_prints_the_file(capsys):
     assert cli.main(["preset", "thesis"]) == 0
     assert capsys.readouterr().out == presets.text("thesis")
+
+
+def test_what_was_found_is_laid_over_a_preset_comments_included(tmp_path, capsys):
+    overlays = [tmp_path / f"{loss}.yaml" for loss in ("exponential", "gaussian")]
+    for path in overlays:
+        values = {"optimiser.learning_rate": 0.01, "network.delays.copies": 3}
+        tuning.write_overlay(path, path.stem, values, "Found.")
+    assert cli.main(["preset", "default", "--over", *map(str, overlays)]) == 0
+    said = capsys.readouterr().out
+    laid = params.validate(yaml12.parse(said, "laid"))
+    assert laid.untuned() == presets.load("default") and "# Groups are named like the stages" in said
+    for loss in ("exponential", "gaussian"):
+        own = laid.for_loss(loss)
+        assert (own.optimiser.learning_rate, own.network.delays.copies) == (0.01, 3)
+    assert laid.for_loss("gaussian_matched").optimiser.learning_rate == 0.007
+    assert presets.laid("default", overlays) == said
+
+
+def test_an_overlay_of_another_form_is_refused(tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text("train: {epochs: 3}\n")
+    with pytest.raises(UserError, match="only files of the form that `tune` leaves"):
+        presets.laid("default", [other])
+    other.write_text("# a\n\ntrain:\n  epochz: 3\n")
+    with pytest.raises(UserError, match=r"other\.yaml: unknown key train\.epochz"):
+        presets.laid("default", [other])
 
 
 def test_without_its_files(monkeypatch, tmp_path):
