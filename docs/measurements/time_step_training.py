@@ -88,14 +88,14 @@ class Study:
 def train(study: Study, name: str, loss: str, seed: int, fresh: str) -> list[list]:
     """Train, choose the epoch, and return rows of what it does at other steps."""
     trainer, rng = study.trainer, np.random.default_rng(seed)
-    home = trainer.engine, trainer.objective, trainer.augmentation
+    home = trainer.engine, trainer._objective, trainer.augmentation
     half = study.half_step(seed) if study.changes["mixed"] else home
     best, kept, began = (-1.0, 0.0), (0, {}), time.process_time()
     for number in range(1, study.epochs + 1):
         chosen = half if rng.random() < 0.5 else home
-        trainer.engine, trainer.objective, trainer.augmentation = chosen
+        trainer.engine, trainer._objective, trainer.augmentation = chosen
         trainer.epoch(number)
-        trainer.engine, trainer.objective, trainer.augmentation = home
+        trainer.engine, trainer._objective, trainer.augmentation = home
         found = trainer.validate(study.held_out)
         if (found.accuracy, -found.loss) > best:
             best = found.accuracy, -found.loss
