@@ -126,8 +126,8 @@ INLINE void fire(const float *drive, int64_t begin, int64_t end, int64_t stride,
 }
 
 /* What arrives through a delay line, [B][P / TILE][N][TILE], for items first..last: one of P / TILE tiles and one of
-   `parts` ranges of the samples each, ranges first. All samples in turn read a tile's weights [U][K][TILE], which stay in
-   the second-level cache; all tiles of a delay line would not. */
+   `parts` ranges of the samples each, ranges first. All samples in turn read a tile's weights [U][K][TILE], which stay
+   in the second-level cache; all tiles of a delay line would not. */
 CLONES void project_all(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t parts, int64_t first,
                         int64_t last, int64_t steps, const int64_t *delays, int64_t copies, int64_t units,
                         const float *weights, int64_t padded, float *drive)
@@ -142,8 +142,8 @@ CLONES void project_all(const int32_t *rows, const int64_t *starts, int64_t samp
 }
 
 /* Hidden layer, samples first..last. recurrent: [H][P] or null; projected: what project_all made of a delay line, or
-   null; then weights: [P / TILE][U][TILE], and drive: scratch [CHUNK][P]; state: scratch [4 P + TILE]; other arguments as
-   numba/forward.py's forward_hidden, restarts zeros before. */
+   null; then weights: [P / TILE][U][TILE], and drive: scratch [CHUNK][P]; state: scratch [4 P + TILE]; other arguments
+   as numba/forward.py's forward_hidden, restarts zeros before. */
 CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t first, int64_t last, int64_t steps,
                            int64_t units, const float *projected, const float *weights, const float *recurrent,
                            const float *a, const float *b, const float *c, int64_t padded, float *drive, float *state,
@@ -164,9 +164,10 @@ CLONES void forward_hidden(const int32_t *rows, const int64_t *starts, int64_t f
             for (int64_t t = 0; !projected && t < padded / TILE; t++)
                 project_now(rows, when + begin, size, weights + t * units * TILE, drive + t * size * TILE);
             /* after the last step nobody fires any more */
-            fire(projected ? projected + s * steps * padded : drive, begin, begin + size < steps ? begin + size : steps - 1,
-                 size, padded, recurrent, a, b, c, step, state, capacity, refractory, spikes + s * capacity,
-                 denominators + s * capacity, fired_until, refractory ? restarts + s * capacity : 0);
+            fire(projected ? projected + s * steps * padded : drive, begin,
+                 begin + size < steps ? begin + size : steps - 1, size, padded, recurrent, a, b, c, step, state,
+                 capacity, refractory, spikes + s * capacity, denominators + s * capacity, fired_until,
+                 refractory ? restarts + s * capacity : 0);
         }
     }
 }

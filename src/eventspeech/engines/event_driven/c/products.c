@@ -4,10 +4,10 @@
    and lamI I. V and I of a tile are computed once more, as in `fire` and `forward_output`, and stay in registers;
    lamV[n + 1], after the jumps of step n, is (lamI[n] - b lamI[n + 1]) / k.
 
-   rows to padded: as forward_hidden takes them; spikes, spike_starts: what it gave, or null for the outputs; refractory:
-   while a neuron is held lamV is 0, so that its voltage matters from the restart on; inverse_k: [P]; adjoint: as
-   adjoint_output and adjoint_hidden gave it; projected: what project_all made of a delay line, or null, then weights and
-   drive, scratch [N][TILE], are not; sums: [B][3][P]. */
+   rows to padded: as project_all and forward_hidden take them; spikes, spike_starts: what the latter gave, or null for
+   the outputs; refractory: while a neuron is held lamV is 0, so that its voltage matters from the restart on; inverse_k:
+   [P]; adjoint: as adjoint_output and adjoint_hidden gave it; projected: what project_all made of a delay line, or null,
+   then weights and drive, scratch [N][TILE], are not; sums: [B][3][P]. */
 CLONES void products(const int32_t *rows, const int64_t *starts, int64_t samples, int64_t first, int64_t last,
                          int64_t steps, const int64_t *delays, int64_t copies, int64_t units, const float *weights,
                          const float *recurrent, const float *a, const float *b, const float *c, int64_t padded,
@@ -23,13 +23,17 @@ CLONES void products(const int32_t *rows, const int64_t *starts, int64_t samples
             const int32_t *who = spikes ? spikes + s * capacity : 0;
             const float *lam = adjoint + (t * samples + s) * adjoint_rows * TILE;
             const float *within = recurrent ? recurrent + t * TILE : 0;
-            const float *arrived = projected ? projected + (s * padded + t * TILE) * steps : drive;
+            const float *arrived = 0; /* in step n */
             float voltage[TILE];
             vec v[2] = {{0}}, i[2] = {{0}}, drift[2] = {{0}}, charge[2] = {{0}}, current[2] = {{0}};
-            for (int64_t n = 0; n < steps; n++) {
-                if (!projected && n % chunk == 0)
-                    project(rows, arriving + n, n + chunk < steps ? chunk : steps - n, delays, copies,
-                            weights + t * copies * units * TILE, drive);
+            for (int64_t n = 0, until = 0; n < steps; n++, arrived += TILE) {
+                if (n == until) {
+                    until = n + chunk < steps ? n + chunk : steps;
+                    arrived = projected ? projected + (s * padded + t * TILE) * steps : drive;
+                    if (!projected)
+                        project(rows, arriving + n, until - n, delays, copies, weights + t * copies * units * TILE,
+                                drive);
+                }
 #pragma GCC unroll 2
                 for (int half = 0; half < 2; half++) {
                     int64_t l = half * LANES, h = t * TILE + l;
@@ -39,7 +43,7 @@ CLONES void products(const int32_t *rows, const int64_t *starts, int64_t samples
                     charge[half] += lam_v * i[half];
                     current[half] += lam_i * i[half];
                     v[half] = at(a + h) * v[half] + at(c + h) * i[half];
-                    i[half] = at(b + h) * i[half] + at(arrived + n % chunk * TILE + l);
+                    i[half] = at(b + h) * i[half] + at(arrived + l);
                 }
                 if (!when) continue;
                 for (int64_t e = when[n]; within && e < when[n + 1]; e++) {
