@@ -27,7 +27,8 @@ def test_a_worker_lives_as_long_as_its_process(here):
     process.kill()
     assert not here.lives(name) or psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE, "nobody waited for it"
     process.wait()
-    assert not here.lives(name)
+    here._sign(name).touch()
+    assert not here.lives(name) and not here._sign(name).exists(), "what a killed worker left goes"
     process.stdin.close()
 
 

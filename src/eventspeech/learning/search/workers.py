@@ -45,14 +45,20 @@ class Workers:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        with contextlib.suppress(OSError):
-            self._sign(self.me).unlink(missing_ok=True)
+        self._remove(self.me)
+
+    def _remove(self, worker: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._sign(worker).unlink(missing_ok=True)
 
     def lives(self, worker: str) -> bool:
         """Return whether a worker is still at it."""
         host, number, began = (*worker.split("-"), "", "", "")[:3]
         if host == HOST:
-            return number.isdecimal() and _runs(int(number), began)
+            runs = number.isdecimal() and _runs(int(number), began)
+            if not runs and number:  # it was killed, or it would have done so itself
+                self._remove(worker)
+            return runs
         self._touch()
         try:
             return self._sign(self.me).stat().st_mtime - self._sign(worker).stat().st_mtime < SILENT_S
