@@ -74,6 +74,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.model,
         arguments.spikes,
         evaluate.Outputs(arguments.metrics, arguments.predictions, arguments.confusion, arguments.examples),
+        arguments.raw,
     )
 
 
@@ -237,6 +238,8 @@ def _add_stages(verbs: argparse._SubParsersAction) -> None:
         confusion="CSV to write",
         examples="NPZ to write: spikes and voltages of a few samples",
     )
+    text = "folder made by download: the examples come with their recordings if these are synthesised"
+    verb.add_argument("--raw", type=Path, help=text)
     verb = stage("compare", _compare, "Compare the losses over seeds.")
     paths(verb, models="folder of trainings", evaluations="folder of tests", out="folder to write")
     verb = stage("profile", _profile, "Measure time, power and energy of training.")

@@ -8,7 +8,7 @@ import pytest
 from support.browser import Browser
 from support.studies import load, make
 
-from eventspeech.report import captions, claims, figures, page, show, tables, text
+from eventspeech.report import captions, claims, figures, listening, page, show, tables, text
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +49,7 @@ def shown(tmp_path_factory):
     shower.sentence(text.header(study))
     shower.sentence("## One section")
     for make_figure in (figures.example, figures.differences, figures.profile):
-        shower.figure(make_figure)
+        shower.figure(make_figure, sounds=listening.of_example(study) if make_figure is figures.example else ())
     shower.table(lambda _: claims.table(found), claims.OVER, name="claims")
     for name in captions.TABLES:
         if hasattr(tables, name) and not (made := getattr(tables, name)(study)).empty:

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 from support import ROOT, tiny
 
 from eventspeech import losses, machine, seeds
-from eventspeech.data import augmentation, batches, store
+from eventspeech.data import audio, augmentation, batches, recordings_index, store
 from eventspeech.engines.cpu import CpuEngine
 from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.files import read_json, read_npz, sha256, write_npz
 from eventspeech.losses import Objective
 from eventspeech.network import from_dict
+from eventspeech.records import examples
 from eventspeech.records import model as model_file
 from eventspeech.report.results import Results
 from eventspeech.stages import baseline, profile, train
@@ -504,7 +506,8 @@ def test_no_other_module_asks_for_the_test_split():
                 calls[node.attr].add(file.stem)
             if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("data.store"):
                 assert not {alias.name for alias in node.names} & set(calls), file
-    assert calls == {"load_test": {"evaluate"}, "_read": set(), "load": {"train", "baseline", "profile", "results"}}
+    others = {"train", "tune", "baseline", "profile", "results"}
+    assert calls == {"load_test": {"evaluate"}, "_read": set(), "load": others}
 
 
 def test_a_training_split_is_no_test(tmp_path, trained):
@@ -536,3 +539,40 @@ def test_training_opens_no_store_but_the_one_it_is_given(tmp_path, monkeypatch):
     train.train(params, "exponential", 0, tmp_path / "train.npz", outputs)
     baseline.train(params, tmp_path / "train.npz", tmp_path / "out" / "m.npz", tmp_path / "out" / "b.json")
     assert opened == ["train.npz", "train.npz"]
+
+
+def raw_folder(root, kind="synthetic", **changes):
+    """A raw folder of four recordings of the test split and one of the training split, and the spikes they gave."""
+    entries = []
+    for place, (label, speaker) in enumerate([("a", "s1"), ("b", "s1"), ("a", "s2"), ("b", "s2"), ("a", "s1")]):
+        file = root / f"{place}.wav"
+        soundfile.write(file, 0.1 * (place + 1) * np.sin(np.arange(1000 + place) / 9), 8000, subtype="PCM_16")
+        split = "train" if place == 0 else "test"
+        entries.append(recordings_index.entry(file, file.name, audio.read(file), label, speaker, split, 0))
+    recordings_index.write_index(entries, root)
+    (root / "source.json").write_text(f'{{"kind": "{kind}"}}')
+    labels, speakers = np.array([1, 0, 1, 0]), np.array([0, 1, 1, 0])
+    return dataclasses.replace(
+        store.from_samples([(np.array([1.0]), np.array([2]))] * 4, labels, speakers, ["a", "b"], ["s1", "s2"], 10.0),
+        **changes,
+    )
+
+
+def test_the_recordings_of_the_examples_come_along_if_nobody_spoke_them(tmp_path):
+    samples = raw_folder(tmp_path)
+    found = evaluation._sound(tmp_path, samples, np.array([1, 3]))
+    lengths, peaks = np.diff(found["sound_offsets"]), [np.abs(part).max() for part in np.split(found["sound"], [1002])]
+    assert list(lengths) == [1002, 1004] and found["sound_rate_hz"] == 8000
+    np.testing.assert_allclose(peaks, 32767 * np.array([0.3, 0.5]), rtol=1e-3)
+    assert {name: array.dtype.kind for name, array in found.items()} == examples.SOUND
+    raw_folder(tmp_path, kind="recordings")
+    assert evaluation._sound(tmp_path, samples, np.array([1, 3])) == {}, "a voice of somebody"
+    assert evaluation._sound(None, samples, np.array([1, 3])) == {}
+
+
+def test_recordings_that_the_spikes_were_not_made_of_are_refused(tmp_path):
+    samples = raw_folder(tmp_path, labels=np.array([1, 1, 1, 0]))
+    with pytest.raises(DataError, match="other recordings than the spikes"):
+        evaluation._sound(tmp_path, samples, np.array([0, 1]))
+    with pytest.raises(DataError, match="other recordings than the spikes"):
+        evaluation._sound(tmp_path, samples.select(np.array([0, 2, 3])), np.array([0, 1]))

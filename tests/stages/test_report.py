@@ -68,6 +68,7 @@ def test_the_page_stands_alone_and_names_no_folder_of_this_machine(rendered):
     assert "SYNTHETIC SPEECH" in page and "Nothing was tuned in this study" in page
     assert "study_results.load" not in page  # the code is in the notebook
     assert page.count("<img") == len(FIGURES)
+    assert page.count('<audio controls preload="metadata" src="data:audio/wav;base64,') == 1
     assert all(alt for alt in re.findall(r'<img[^>]*alt="([^"]*)"', page))
     for path in (rendered / "reports").rglob("study.*"):
         assert str(rendered) not in path.read_text(encoding="utf-8")

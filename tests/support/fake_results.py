@@ -191,7 +191,7 @@ def _share(rows: list[tuple]) -> float:
 
 
 def examples(path: Path, seed: int, words: list[str] = WORDS, hidden: int = 128, steps: int = 1000) -> None:
-    """Write examples.npz of two samples."""
+    """Write examples.npz of two samples, with their recordings: a short tone each."""
     draws = np.random.default_rng(seed)
     times = [np.sort(draws.gamma(4, 90, 2500)) for _ in range(2)]
     times = [t[t < 1000] for t in times]
@@ -208,6 +208,8 @@ def examples(path: Path, seed: int, words: list[str] = WORDS, hidden: int = 128,
         "predictions": np.array([1 if seed != 1 else 0, 0]),
         "logits": rise.mean(axis=1), "speakers": np.array(["s01", "s02"]),
         "class_names": np.array(words), "step_ms": np.float64(1), "trial_ms": np.float64(1000),
+        "sound": (9000 * np.sin(np.arange(1600) / 5)).astype(np.int16), "sound_offsets": np.array([0, 800, 1600]),
+        "sound_rate_hz": np.array(8000),
     })  # fmt: skip
 
 

@@ -5,6 +5,7 @@ rule evaluate:
     input:
         model="results/train/{loss}/{seed}/{fold}/weights.npz",
         spikes="data/spikes/test.npz",
+        raw="data/raw",
     output:
         metrics="results/evaluate/{loss}/{seed}/{fold}/metrics.json",
         predictions="results/evaluate/{loss}/{seed}/{fold}/predictions.csv",
@@ -31,7 +32,7 @@ rule evaluate:
         file=parameters_file,
     shell:
         "eventspeech evaluate --params {params.file} --log {log}"
-        " --model {input.model} --spikes {input.spikes} --metrics {output.metrics}"
+        " --model {input.model} --spikes {input.spikes} --raw {input.raw} --metrics {output.metrics}"
         " --predictions {output.predictions} --confusion {output.confusion} --examples {output.examples}"
 
 

@@ -29,6 +29,12 @@ ARRAYS = {
 }
 """Names of the arrays and their kinds, as numpy calls them: whole numbers, other numbers, text."""
 
+SOUND = {"sound": "i", "sound_offsets": "i", "sound_rate_hz": "i"}
+"""Names and kinds of what is there beside them where the recordings may be part of a report."""
+
+RATES_HZ = (4_000, 192_000)
+"""As of :mod:`eventspeech.data.audio`."""
+
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write examples, or nothing (a model without spikes has none), atomically; :func:`read` says what they are."""
@@ -41,13 +47,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Returns:
         Events of the input and of the last hidden layer in compressed rows, offsets int[n + 1], times (ms) and channels
         or units; ``output_voltage`` float[n, N, K], ``logits`` float[n, K], ``labels`` and ``predictions`` int[n],
-        ``class_names`` str[K], ``speakers`` str[n], and two numbers, ``step_ms`` and ``trial_ms``.
+        ``class_names`` str[K], ``speakers`` str[n], and two numbers, ``step_ms`` and ``trial_ms``. Where the recordings
+        may be part of a report: ``sound`` int16, those of the samples one after the other, ``sound_offsets`` int[n + 1]
+        and the number ``sound_rate_hz``.
 
     Raises:
         DataError: the file is missing or damaged, or some array is none of such examples.
     """
     arrays = read_npz(present(path, "evaluate"))
-    if {name: array.dtype.kind for name, array in arrays.items()} != ARRAYS:
+    if {name: array.dtype.kind for name, array in arrays.items()} not in (ARRAYS, ARRAYS | SOUND):
         raise DataError(f"{path} does not hold the arrays of examples ({', '.join(ARRAYS)}); {again('evaluate')}.")
     for name, holds in _conditions(arrays):
         if not holds:
@@ -72,6 +80,12 @@ def _conditions(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, Any]]:
         yield f"{kind}_times_ms", times.ndim == 1 and _within(times, 0, trial_ms)
         yield f"{kind}_{unit}", arrays[f"{kind}_{unit}"].shape == times.shape
         yield f"{kind}_{unit}", _within(arrays[f"{kind}_{unit}"], 0, most)
+    if SOUND.keys() <= arrays.keys():
+        sound, ends, rate_hz = (arrays[name] for name in SOUND)
+        yield "sound", sound.ndim == 1 and sound.dtype == np.int16
+        yield "sound_offsets", ends.shape == (samples + 1,) and ends[0] == 0 and ends[-1] == sound.size
+        yield "sound_offsets", np.all(np.diff(ends) >= 0)
+        yield "sound_rate_hz", rate_hz.shape == () and RATES_HZ[0] <= rate_hz <= RATES_HZ[1]
     steps = round(trial_ms / step_ms)
     yield "output_voltage", arrays["output_voltage"].shape == (samples, steps, classes)
     yield "logits", arrays["logits"].shape == (samples, classes)

@@ -76,7 +76,17 @@ def _part(part: dict[str, Any], data: dict[str, Any]) -> str:
         return f'<figure class="tabular">{caption}{data["text/html"]}</figure>'
     source = f'<source media="screen and (max-width: 40rem)" srcset="data:image/png;base64,{part["narrow"]}">'
     image = _image(data["image/png"], {"width": part["width"], "alt": part["caption"]})
-    return f'<figure class="figure"><picture>{source}{image}</picture>{caption}</figure>'
+    heard = "".join(map(_sound, part["sounds"]))
+    return f'<figure class="figure"><picture>{source}{image}</picture>{heard}{caption}</figure>'
+
+
+def _sound(one: dict[str, str]) -> str:
+    """Return a recording to listen to; the page holds it whole."""
+    words, link = html.escape(one["words"]), html.escape(one["link"])
+    return (
+        f'<div class="listen"><span>Listen: {words}</span> '
+        f'<audio controls preload="metadata" src="{link}" aria-label="{words}"></audio></div>'
+    )
 
 
 def _made(part: dict[str, Any]) -> str:

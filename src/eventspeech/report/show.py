@@ -37,12 +37,15 @@ class Shower:
         self._counts = {"Figure": 0, "Table": 0}
         _log_to_standard_error()
 
-    def figure(self, make: Callable[..., Figure], loss: str | None = None) -> None:
+    def figure(
+        self, make: Callable[..., Figure], loss: str | None = None, sounds: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         """Draw a figure for the desk and for phones, save the former as ``figures/*/NAME.*`` and show it.
 
         Args:
             make: a function of :mod:`eventspeech.report.figures`.
             loss: handed to it and part of the name, if it draws one loss.
+            sounds: of :mod:`eventspeech.report.listening`, to be heard beside it.
         """
         of_loss = [] if loss is None else [loss]
         name, entry = "_".join([make.__name__, *of_loss]), captions.FIGURES[make.__name__]
@@ -53,6 +56,7 @@ class Shower:
             narrow = figures.png(make(self.results, *of_loss))
         width = int(figure.get_size_inches()[0] * _WIDTH_PX_PER_INCH)
         part = self._part("Figure", entry, loss, written) | {"width": width, "narrow": _encoded(narrow)}
+        part["sounds"] = list(map(dict, sounds))
         image = {"image/png": _encoded(png), "text/plain": part["caption"], PART: part}
         display(image, raw=True, metadata={"image/png": {"width": width, "alt": part["caption"]}})
         display(Markdown(f"**{part['number']}.** {formats.inline(part['caption'])}"))

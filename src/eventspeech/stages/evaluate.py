@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eventspeech import engines, losses, machine, network, seeds
-from eventspeech.data import augmentation, batches, store
+from eventspeech.data import audio, augmentation, batches, recordings_index, sources, store
 from eventspeech.data.store import SpikeStore
 from eventspeech.engines.contract import Engine
 from eventspeech.errors import DataError, ParameterError, UserError
@@ -51,7 +51,7 @@ class _Grid(NamedTuple):
     samples: batches.Batch
 
 
-def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> None:
+def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs, raw: Path | None = None) -> None:
     """Test ``model`` and write metrics, predictions, confusion matrix and a few examples.
 
     Args:
@@ -59,6 +59,7 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
         model: NPZ made by `train` or `baseline`.
         spikes: test split, of the classes that the model knows and trials as long as it was trained on.
         outputs: files to write.
+        raw: folder made by `download`, whose recordings of the examples are kept if they may be part of a report.
 
     Raises:
         DataError: model or spikes are damaged, or do not belong together.
@@ -80,7 +81,7 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
                 f"{samples.trial_ms:g} ms; train the model on this source."
             )
         grids = _grids(params, model, on)
-        outcome = _run_network(params, on, found, samples, outputs.examples)
+        outcome = _run_network(params, on, found, samples, outputs.examples, raw)
         of_steps = {"step_ms": on.step_ms, "steps": _at_steps(params, on, grids, found, samples, outcome)}
     else:
         logits, predictions = logistic.predict(arrays, meta, samples)
@@ -92,11 +93,12 @@ def evaluate(params: Params, model: Path, spikes: Path, outputs: Outputs) -> Non
 
 
 def _run_network(
-    params: Params, on: network.Network, model: model_file.Model, samples: SpikeStore, kept: Path
+    params: Params, on: network.Network, model: model_file.Model, samples: SpikeStore, kept: Path, raw: Path | None
 ) -> _Outcome:
     grid = _on_grid(params.evaluate.engine, on, model, samples)
     outcome = _outcome(grid, params.evaluate.batch_size)
-    examples.write(kept, _examples(grid, samples, params.evaluate.examples))
+    chosen = _chosen(samples, params.evaluate.examples)
+    examples.write(kept, _examples(grid, samples, chosen) | _sound(raw, samples, chosen))
     return outcome
 
 
@@ -197,11 +199,37 @@ def _require_finite(outcome: _Outcome) -> None:
         raise DataError("The model's outputs on the test split are not finite numbers; train the model again.")
 
 
-def _examples(grid: _Grid, samples: SpikeStore, count: int) -> dict[str, np.ndarray]:
-    """Return what the network does with the first sample of each of ``count`` classes."""
+def _chosen(samples: SpikeStore, count: int) -> np.ndarray:
+    """Return the first sample of each of ``count`` classes, int64."""
     present = np.unique(samples.labels)
     classes = present[np.linspace(0, len(present) - 1, min(count, len(present))).round().astype(int)]
-    chosen = np.array([np.flatnonzero(samples.labels == label)[0] for label in classes])
+    return np.array([np.flatnonzero(samples.labels == label)[0] for label in classes])
+
+
+def _sound(raw: Path | None, samples: SpikeStore, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the recordings of samples as :mod:`.examples` keeps them, nothing where they are not for a report."""
+    if raw is None:
+        return {}
+    description = sources.read_description(raw)
+    if not sources.named(description["kind"]).publishable:
+        return {}
+    # the store holds the samples of a split in the order of the index
+    tested = [entry for entry in recordings_index.read_index(raw) if entry.split == store.TEST]
+    entries = [tested[place] for place in chosen] if len(tested) == len(samples) else []
+    told = [(samples.class_names[samples.labels[i]], samples.speaker_names[samples.speakers[i]]) for i in chosen]
+    if [(entry.label, entry.speaker) for entry in entries] != told:
+        raise DataError(f"{raw} holds other recordings than the spikes were made of; run the stage `preprocess` again.")
+    found = [audio.read(recordings_index.file_of(raw, entry)) for entry in entries]
+    rate_hz = {sound.rate_hz for sound in found}
+    if len(rate_hz) != 1:
+        return {}
+    heard = [np.clip(np.rint(32767 * sound.samples), -32768, 32767).astype(np.int16) for sound in found]
+    ends = np.cumsum([0, *map(len, heard)])
+    return {"sound": np.concatenate(heard), "sound_offsets": ends, "sound_rate_hz": np.array(rate_hz.pop())}
+
+
+def _examples(grid: _Grid, samples: SpikeStore, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what the network does with some samples."""
     on, batch = grid.engine.network, batches.take(grid.samples, chosen)
     seen = grid.engine.record(grid.weights, batch, grid.objective)
     hidden = seen.hidden[-1]

@@ -59,6 +59,7 @@ class Source:
             train comes with the source's own validation split, marked, if it has one. Beside these it is given a folder
             in which it may keep what it has done so far; who reads again after a kill finds it there.
         audio: its recordings become spikes by the cochlea model of this program.
+        publishable: whether its recordings may be part of a report: nobody's voice and under no licence but ours.
     """
 
     words: Words
@@ -66,6 +67,7 @@ class Source:
     splits: Callable[[Path, dict[str, Any]], list[str]]
     read: Callable[[Path, dict[str, Any], str, Params, Path], SpikeStore]
     audio: bool = False
+    publishable: bool = False
 
 
 def named(name: str) -> Source:

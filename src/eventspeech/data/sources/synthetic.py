@@ -218,5 +218,5 @@ SOURCE = Source(
         "synthesised speech",
         "SYNTHETIC SPEECH, not SHD",
     ),
-    _make, recordings_index.splits, encoding.read, audio=True,
+    _make, recordings_index.splits, encoding.read, audio=True, publishable=True,
 )  # fmt: skip
