@@ -93,6 +93,23 @@ SUMMARY = {
     "true": ({"best_epoch": True}, "best_epoch is True, not a whole number"),
     "another epoch": ({"best_epoch": 3}, "best_validation_accuracy is 0.75, not the 0.5 that history.csv says of ep"),
     "a collapse beyond": ({"collapsed_at_epoch": 9}, "collapsed_at_epoch is 9, not"),
+    "an accident of no kind": (
+        {"accidents": [fake_results.ACCIDENT | {"kind": "sad"}]},
+        "accidents[0].kind is 'sad', not one of exploding",
+    ),
+    "an accident beyond": (
+        {"accidents": [fake_results.ACCIDENT | {"first_epoch": 4}]},
+        "accidents[0].first_epoch is 4, not a whole number",
+    ),
+    "accidents that last beyond": (
+        {"accidents": [fake_results.ACCIDENT]},
+        "accidents[0].epochs is 2, not a whole number from 1 to 1",
+    ),
+    "an accident of no number": (
+        {"accidents": [fake_results.ACCIDENT | {"epochs": 1, "value": "none"}]},
+        "accidents[0].value is 'none', not a",
+    ),
+    "accidents of another form": ({"accidents": {}}, "accidents is {}, not a list of objects"),
     "another loss": ({"loss": "gaussian"}, "does not belong here: loss is 'gaussian', not 'expo"),
     "another seed": ({"seed": 1}, "does not belong here: seed is 1, not 0"),
     "a seed of text": ({"seed": "0"}, "does not belong here: seed is '0'"),

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from support import fake_results
 from support.studies import compare, load, make
 
 from eventspeech.report import claims, closing
@@ -29,3 +30,9 @@ def test_ten_losses_of_which_one_collapsed_fit_in_twelve_lines(tmp_path):
     told = closing.lines(study, claims.findings(study), Path("study.html"))
     assert len(told) == 12 and "and 4 more losses" in told[8] and told[-2].startswith("Collapsed runs: 1;")
     assert told[-1].endswith("(20 trainings, time unknown).")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"accidents": [fake_results.ACCIDENT]}))
+    compare(tmp_path, chosen)
+    study = load(tmp_path, chosen)
+    told = closing.lines(study, claims.findings(study), Path("study.html"))
+    assert len(told) == 12
+    assert told[-2] == "Collapsed runs: 1; Runs with numerical accidents: 1; the table of runs names them."

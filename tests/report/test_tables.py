@@ -32,6 +32,19 @@ def test_an_ablation_tells_what_it_changes(ablated):
     assert not any(name.endswith("over folds") for name in shown)
 
 
+def test_a_run_with_an_accident_is_named_beside_its_collapse(own):
+    root, chosen = own
+    path = root / "results" / "train" / "gaussian" / "1" / "held_out" / "summary.json"
+    marks = {"collapsed_at_epoch": 9, "accidents": [fake_results.ACCIDENT]}
+    assert "remark" not in tables.runs(load(root, chosen))
+    path.write_text(json.dumps(json.loads(path.read_text()) | marks))
+    compare(root, chosen)
+    found = load(root, chosen)
+    remarks = tables.runs(found)["remark"].tolist()
+    assert remarks == ["", "", "", "silent from epoch 3; collapsed in epoch 9"]
+    assert "Runs with numerical accidents: 1." in text.header(found)
+
+
 def test_means_without_collapsed_runs_are_shown_where_one_collapsed(own, study):
     root, chosen = own
     for seed in chosen.study.seeds:

@@ -270,6 +270,21 @@ def test_a_collapsed_run_is_flagged_and_stays_in_the_means(tmp_path):
     assert json.loads((tmp_path / "compare" / "summary.json").read_text())["collapsed_runs"] == 1
 
 
+def test_a_run_with_an_accident_is_flagged_told_and_stays(tmp_path, caplog):
+    chosen = two([0, 1])
+    curves = {(loss, seed): [0.3, 0.5, 0.7, 0.8] for loss in chosen.study.losses for seed in (0, 1)}
+    compare = write(tmp_path, chosen, curves)
+    path = tmp_path / "train" / "gaussian" / "1" / "held_out" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"accidents": [fake_results.ACCIDENT]}))
+    compare()
+    found = [(row["loss"], row["accident"]) for row in rows(tmp_path / "compare" / "runs.csv")]
+    assert found == [("exponential", "")] * 2 + [("gaussian", ""), ("gaussian", "silent from epoch 3")]
+    assert "gaussian, seed 1: silent from epoch 3; lower optimiser.learning_rate" in caplog.messages
+    assert json.loads((tmp_path / "compare" / "summary.json").read_text())["accident_runs"] == 1
+    losses = {row["loss"]: row for row in rows(tmp_path / "compare" / "losses.csv")}
+    assert losses["gaussian"]["runs"] == "2"
+
+
 def test_where_every_run_collapsed_no_mean_is_left_and_the_reason_told(tmp_path):
     chosen = two([0, 1])
     compare = write(tmp_path, chosen, {(loss, seed): [0.5, 0.6] for loss in chosen.study.losses for seed in (0, 1)})

@@ -21,6 +21,10 @@ SPACE = {
     "optimiser.learning_rate": {"kind": "log", "low": 0.0005, "high": 0.01},
     "network.recurrent": {"kind": "choice", "values": [True, False]},
 }
+ACCIDENT = {
+    "kind": "silent", "first_epoch": 3, "epochs": 2, "value": 0.0, "bound": 0.1,
+    "remedy": "lower optimiser.learning_rate",
+}  # fmt: skip
 MACHINE = {"cpu": "Made-up CPU", "cores": 2, "threads": 2, "gpu": None, "python": "3.11.2", "packages": {"numpy": "2"}}
 
 

@@ -40,3 +40,15 @@ def test_after_a_kill_the_plain_command_goes_on_and_two_at_once_are_refused(proj
     assert "the run before this one was killed; its lock is removed" in said
     assert (project.folder / TARGET).is_file() and not list(locks.glob("*.lock"))
     assert "is removed" not in project.snakemake("--cores", "1", TARGET)
+
+
+def test_after_the_clock_was_set_back_the_plain_command_goes_on(project):
+    project.snakemake("--cores", "1", TARGET)
+    ahead = time.time() + 2 * 86400
+    for path in (project.folder / "data").rglob("*"):
+        os.utime(path, (ahead, ahead))
+    # without, Snakemake would refuse what is older than its input, and delete it
+    said = project.snakemake("--cores", "1", "results/baseline/s1/summary.json")
+    assert "the clock was set back: " in said and "older modification time" not in said
+    assert project.calls()[-1].startswith("baseline ")
+    assert "Nothing to be done" in project.snakemake("--cores", "1", TARGET)

@@ -34,10 +34,11 @@ def lines(results: Results, found: list[claims.Finding], page: Path) -> list[str
         told.append(f"  and {more} more losses in {page.parent / 'tables' / 'accuracies.md'}")
     counts = ", ".join(f"{count} {STATUSES[status]}" for status, count in claims.summary(found).items())
     told.append(f"Parts of published claims: {counts}.")
-    if accidents := int(results.compare_summary["accident_runs"]):
-        told.append(f"Runs with numerical accidents: {accidents}; the table of runs names them.")
-    if collapsed := int(results.compare_summary["collapsed_runs"]):
-        told.append(f"Collapsed runs: {collapsed}; the table of runs names them.")
+    marks = {"Collapsed runs": "collapsed_runs", "Runs with numerical accidents": "accident_runs"}
+    counts_of = {words: int(results.compare_summary[name]) for words, name in marks.items()}
+    marked = [f"{words}: {count}; " for words, count in counts_of.items() if count]
+    if marked:
+        told.append("".join(marked) + "the table of runs names them.")
     told.append(f"Report: {page} ({_time(results)}).")
     return told
 
