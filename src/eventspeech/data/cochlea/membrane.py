@@ -11,6 +11,7 @@ SciPy is imported where the table is made, and not before: that takes longer tha
 import contextlib
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,14 +98,15 @@ def _input_impedance(omega: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Table:
-    """The transfer function at :data:`TABLE_SIZE` frequencies.
+    """The transfer function at up to :data:`TABLE_SIZE` frequencies.
 
     Attributes:
-        values: float64[BLOCKS, TABLE_SIZE, 2 BLOCK], for each block of channels the real parts, then the imaginary.
+        values: of each block of channels float64[F, 2 BLOCK], the real parts, then the imaginary, from the lowest
+            frequency to where the response becomes negligible.
         highest_hz: float64[BLOCKS], above it the response of all the block's channels is negligible.
     """
 
-    values: np.ndarray
+    values: Sequence[np.ndarray]
     highest_hz: np.ndarray
 
 
@@ -120,7 +122,7 @@ def table() -> Table:
     place = _cached()
     if place is not None and place.is_file():
         with contextlib.suppress(UserError, KeyError, ValueError):  # a damaged copy is made anew
-            return _spread(files.read_npz(place))
+            return _parted(files.read_npz(place))
     computed = _computed()
     if place is not None:
         with contextlib.suppress(UserError, OSError):  # no room, or a home that nobody may write to
@@ -139,39 +141,39 @@ def _cached() -> Path | None:
 
 
 def _gathered(found: Table) -> dict[str, np.ndarray]:
-    """Return the table's arrays without the rows of zeros, which are half of it."""
-    rows = np.count_nonzero(found.values.any(axis=2), axis=1)
-    values = np.concatenate([block[:stop] for block, stop in zip(found.values, rows, strict=True)])
-    return {"rows": rows, "values": values, "highest_hz": found.highest_hz}
+    """Return the table as the arrays of a file."""
+    rows = np.array([len(block) for block in found.values])
+    return {"rows": rows, "values": np.concatenate(found.values), "highest_hz": found.highest_hz}
 
 
-def _spread(arrays: dict[str, np.ndarray]) -> Table:
-    """Return the table that :func:`_gathered` made smaller.
+def _parted(arrays: dict[str, np.ndarray]) -> Table:
+    """Return the table of which :func:`_gathered` made arrays.
 
     Raises:
-        KeyError, ValueError: it did not.
+        KeyError, ValueError: it did not; compiled code would read beyond them.
     """
-    values = np.zeros((BLOCKS, TABLE_SIZE, 2 * BLOCK))
-    parts = np.split(arrays["values"], np.cumsum(arrays["rows"])[:-1])
-    for block, part in zip(values, parts, strict=True):
-        block[: len(part)] = part
-    return Table(values, arrays["highest_hz"])
+    values, rows, highest_hz = arrays["values"], arrays["rows"], arrays["highest_hz"]
+    first, step = _table_axis()
+    needed = np.round((np.log(highest_hz + TABLE_OFFSET_HZ) - first) / step) + TAPS
+    if values.shape != (rows.sum(), 2 * BLOCK) or not np.array_equal(rows, np.minimum(needed, TABLE_SIZE)):
+        raise ValueError("it is no table of the membrane")
+    return Table(np.split(values, np.cumsum(rows)[:-1]), highest_hz)
 
 
 def _computed() -> Table:
-    """Compute the table; values that are negligible stay zero."""
+    """Compute the table."""
     first, step = _table_axis()
     frequencies = np.exp(first + step * np.arange(TABLE_SIZE)) - TABLE_OFFSET_HZ
     # the last block is filled up with copies of the last place
     places = np.pad(places_cm(), (0, BLOCKS * BLOCK - CHANNELS), mode="edge").reshape(BLOCKS, BLOCK)
-    values = np.zeros((BLOCKS, TABLE_SIZE, 2 * BLOCK))
+    values = []
     highest = np.zeros(BLOCKS)
     for block, inside in enumerate(places):
         # the base's end of a block responds up to the highest frequencies: a coarse grid finds where that ends
         coarse = np.abs(transfer(frequencies[::16], inside[0]))
         stop = min(TABLE_SIZE, 16 * (np.flatnonzero(coarse > NEGLIGIBLE * coarse.max())[-1] + 1) + TAPS)
         response = transfer(frequencies[:stop, None], inside)
-        values[block, :stop] = np.concatenate([response.real, response.imag], axis=1)
+        values.append(np.concatenate([response.real, response.imag], axis=1))
         highest[block] = AUDIO_RATE_HZ / 2 if stop == TABLE_SIZE else frequencies[stop - TAPS]
     return Table(values, highest)
 
