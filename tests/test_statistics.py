@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eventspeech.statistics import DIFFERENCE, FRACTION, ONE_SEED, detectable_difference, estimate, paired
+from eventspeech.statistics import DIFFERENCE, FRACTION, ONE_SEED, detectable_difference, estimate, paired, wilson
 
 
 def test_interval_of_three_values_by_hand():
@@ -111,3 +111,12 @@ def test_a_difference_ends_at_one_and_its_verdict_stays():
     free = paired([0.9, 1.0, 0.7], [0.0, 0.1, 0.2], 0.95)
     assert free.high > 1 and found.high == 1.0
     assert (found.low, found.p, found.verdict, found.detectable) == (free.low, free.p, free.verdict, free.detectable)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)],
+)
+def test_wilsons_interval(hits, count, low, high):
+    """The last: Newcombe 1998, table I."""
+    assert wilson(hits, count, 0.95) == pytest.approx((low, high), abs=6e-5)

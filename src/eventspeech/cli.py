@@ -114,6 +114,18 @@ def _predict(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def _card(arguments: argparse.Namespace) -> None:
+    from eventspeech import card
+
+    card.write(arguments.models, arguments.evaluation)
+
+
+def _track(arguments: argparse.Namespace) -> None:
+    from eventspeech import track
+
+    track.track(arguments.results, arguments.to, arguments.folder or Path(arguments.to))
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from eventspeech.exchange import nir
 
@@ -269,6 +281,19 @@ def _add_uses(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--params", type=Path, help="parameter file of the study, for models of version 0.2 or before")
     verb.add_argument("--log", type=Path, help="file that gets everything this command says, tracebacks too")
     verb.set_defaults(function=_predict)
+
+    text = "Write a model card beside each trained network: data, licence, protocol, accuracy by voice, cost, limits."
+    verb = verbs.add_parser("card", help=text, description=text)
+    verb.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="weights.npz made by train")
+    verb.add_argument("--evaluation", type=Path, help="folder made by evaluate; default: where a study has it")
+    verb.set_defaults(function=_card)
+
+    text = "Write the runs of a study, their history and parameters, for MLflow or TensorBoard."
+    verb = verbs.add_parser("track", help=text, description=text)
+    verb.add_argument("results", type=Path, metavar="RESULTS", help="folder of results, or of one training")
+    verb.add_argument("--to", choices=["mlflow", "tensorboard"], required=True)
+    verb.add_argument("--folder", type=Path, help="folder to write into; default: mlflow or tensorboard")
+    verb.set_defaults(function=_track)
 
     text = "Write a trained network for other programs."
     verb = verbs.add_parser("export", help=text, description=text)

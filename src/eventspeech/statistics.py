@@ -148,3 +148,12 @@ def detectable_difference(sd: float, n: int, confidence: float, power: float = P
     while lack(highest) < 0:
         highest *= 2
     return float(optimize.brentq(lack, 0.0, highest) * sd / math.sqrt(n))
+
+
+def wilson(hits: int, count: int, confidence: float) -> tuple[float, float]:
+    """Return Wilson's interval (1927) of a share that was seen in ``hits`` of ``count`` independent trials."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    share, spread = hits / count, z**2 / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -147,6 +147,20 @@ def _read(job: tuple[str, int, str], model: Path, evaluation: Path, params: Para
     return Run(**names, history=columns, summary=summary, metrics=tested, confusion=confusion, classes=classes)
 
 
+def read_summary(folder: Path, shape: Shape, **job: Any) -> dict[str, Any]:
+    """Read the summary of one training.
+
+    Args:
+        folder: holds summary.json and history.csv.
+        shape: its loss.
+        job: loss, seed and fold that it has to be of.
+
+    Raises:
+        DataError: one is missing or damaged, or they are another training's.
+    """
+    return _read_summary(folder / "summary.json", history.read(folder / "history.csv"), job, shape)
+
+
 def _read_summary(path: Path, columns: dict[str, np.ndarray], job: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """Read summary.json, which has to tell what the history tells, and of a learned loss what it became."""
     found, accuracies = fields(path, "train"), columns["validation_accuracy"]

@@ -32,11 +32,13 @@ class Words:
         data: what the data is, after "Data:" at the head of the report.
         called: its name within a sentence, after "the data is".
         warning: what every figure says, in capitals first; ``None`` for SHD and SSC, whose results are comparable.
+        licence: of the data, as far as this program knows it.
     """
 
     data: str
     called: str
     warning: str | None = None
+    licence: str = "unknown to this program: that of the recordings"
 
 
 class Made(NamedTuple):

@@ -33,6 +33,9 @@ from eventspeech.progress import track
 
 logger = logging.getLogger("eventspeech")
 
+LICENCE = "CC BY 4.0 (Cramer, Stradmann, Schemmel, Zenke 2020)"
+"""Of both data sets."""
+
 TIMEOUT_S = 6.0
 """Longest silence of the server, also while connecting: offline, the refusal comes within seconds."""
 CHUNK_BYTES = 1 << 20
@@ -251,4 +254,6 @@ def make(params: Params, out: Path) -> Made:
     return made
 
 
-SOURCE = Source(Words("the Spiking Heidelberg Digits (SHD)", "SHD"), make, hdf5.splits, hdf5.read_listed)
+SOURCE = Source(
+    Words("the Spiking Heidelberg Digits (SHD)", "SHD", licence=LICENCE), make, hdf5.splits, hdf5.read_listed
+)

@@ -217,6 +217,7 @@ SOURCE = Source(
         "digits synthesised by espeak-ng, English and German, through the cochlea model of SHD",
         "synthesised speech",
         "SYNTHETIC SPEECH, not SHD",
+        "none: nobody's recordings; the program that speaks, espeak-ng, is under GPL 3 or later",
     ),
     _make, recordings_index.splits, encoding.read, audio=True, publishable=True,
 )  # fmt: skip
