@@ -5,6 +5,7 @@ Nothing that trains knows of it. A run that is there already (told by the digest
 
 import datetime
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ To = Literal["mlflow", "tensorboard"]
 EXPERIMENT = "eventspeech"
 MARK = "eventspeech.history"
 """Tag or file that holds the SHA-256 of a run's history."""
+
+FILES = "MLFLOW_ALLOW_FILE_STORE"
 
 LONGEST_VALUE = 500
 """Characters of a parameter; MLflow takes no more in some of its stores."""
@@ -72,8 +75,11 @@ def track(results: Path, to: To, folder: Path) -> None:
     written = 0
     for one in _runs(results):
         written += write(one, folder)
-    seen = {"mlflow": f"mlflow ui --backend-store-uri {folder}", "tensorboard": f"tensorboard --logdir {folder}"}[to]
-    logger.info("track: %d new runs in %s; `%s` shows them", written, folder, seen)
+    shown = {
+        "mlflow": f"{FILES}=true mlflow ui --backend-store-uri {folder}",
+        "tensorboard": f"tensorboard --logdir {folder}",
+    }
+    logger.info("track: %d new runs in %s; `%s` shows them", written, folder, shown[to])
 
 
 def _runs(results: Path) -> Iterator[Tracked]:
@@ -114,6 +120,8 @@ def _test(folder: Path) -> dict[str, float]:
 
 
 def _mlflow() -> Callable[[Tracked, Path], int]:
+    # a folder of plain files is what needs no database; MLflow 3.17 and newer ask for this before they write one
+    os.environ.setdefault(FILES, "true")
     try:
         from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
