@@ -216,7 +216,18 @@ def test_help_lists_every_verb_and_needs_no_compiler():
         "except SystemExit: print({'numba', 'sklearn', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for verb in (*STAGES, "doctor", "preset", "check-gradients", "benchmark"):
+    for verb in (
+        *STAGES,
+        "doctor",
+        "preset",
+        "check-gradients",
+        "benchmark",
+        "predict",
+        "export",
+        "import",
+        "card",
+        "track",
+    ):
         assert re.search(rf"^    {verb}\s", done.stdout, re.MULTILINE), verb
     assert done.stdout.endswith("set()\n")
 
