@@ -40,7 +40,7 @@ def write_index(path):
 
 
 def write_history(path):
-    history.write(path, [history.Row(epoch, 2.0, 0.5, 2.1, 0.4, 3.0, 1e-3, 0.0, 1.5, 0.5) for epoch in (1, 2)])
+    history.write(path, [history.Row(epoch, 2.0, 0.5, 2.1, 0.4, 3.0, 1e-3, 0.0, 1.2, 1.5, 0.5) for epoch in (1, 2)])
 
 
 KINDS = {
@@ -123,4 +123,4 @@ def test_any_json_in_place_of_an_object(tmp_path, content):
     (tmp_path / "source.json").write_text(json.dumps({"kind": "hdf5", "files": content}))
     description = sources.read_description(tmp_path)
     with pytest.raises(DataError):
-        hdf5.read_listed(tmp_path, description, "train", None)
+        hdf5.read_listed(tmp_path, description, "train", None, tmp_path)

@@ -31,8 +31,8 @@ def train(
     Args:
         params: a parameter file, its content, or the parameters that :mod:`eventspeech.params` made of it.
         spikes: the training split: a file that `preprocess` wrote, or a store.
-        folder: gets weights.npz, history.csv and summary.json; spikes.npz, if a store was given; and while it trains
-            last.npz, from which an interrupted training of the same parameters and spikes goes on.
+        folder: gets weights.npz, history.csv and summary.json; spikes.npz, if a store was given; and last.npz,
+            from which an interrupted training of the same parameters and spikes goes on, and a finished one comes back.
         loss: an entry of ``shape``; by default the first of ``study.losses``.
         seed: base of everything random; by default the first of ``study.seeds``.
         fold: one of ``study.folds``; it may be left out where there is one only.
