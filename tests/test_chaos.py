@@ -6,6 +6,8 @@ import chaos
 import pytest
 from chaos import Outcome
 
+from eventspeech.files import write_json
+
 GOOD = Outcome(1.0, True, 1, False, 0, 0, 0, "")
 
 
@@ -33,6 +35,15 @@ def test_a_training_that_began_anew_is_told_by_its_log(tmp_path, log, anew):
         (tmp_path / "logs" / "train" / "gaussian" / "0").mkdir(parents=True)
         (tmp_path / "logs" / "train" / "gaussian" / "0" / "s1.log").write_text(log)
     assert chaos._began_anew(tmp_path, tmp_path / "results" / "checkpoints" / "gaussian" / "0" / "s1.npz") == anew
+
+
+def test_the_table_adds_up_the_trials_of_each_kind(tmp_path):
+    kinds = {"KILL to the group": [GOOD._asdict(), GOOD._replace(runs=2, hit=False)._asdict()]}
+    for name in ("a.json", "b.json"):
+        write_json(tmp_path / name, {"tool": "dvc", "kinds": kinds})
+    assert chaos.table([tmp_path / "a.json", tmp_path / "b.json"]).splitlines()[2:] == [
+        "| dvc | KILL to the group | 4 | 2 | 2 | 0 | 0 | 0 | 0 |"
+    ]
 
 
 @pytest.mark.slow

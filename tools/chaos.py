@@ -29,7 +29,7 @@ import yaml
 from eventspeech import params as parameters
 from eventspeech import presets, verify
 from eventspeech.errors import DataError
-from eventspeech.files import read_npz, write_json
+from eventspeech.files import read_json, read_npz, write_json
 from eventspeech.records import manifest
 
 SIGNALS = ("KILL", "TERM", "INT")
@@ -221,6 +221,25 @@ def _left(study: Path) -> int:
     return len([*halves, *study.glob(".snakemake/locks/*"), *study.glob(".snakemake/eventspeech/owners/*.json")])
 
 
+def table(files: list[Path]) -> str:
+    """Return what some runs of this command found, as a table in Markdown: a row for each kind."""
+    found: dict[tuple[str, str], list[Outcome]] = {}
+    for file in files:
+        content = read_json(file)
+        for kind, outcomes in content["kinds"].items():
+            found.setdefault((content["tool"], kind), []).extend(Outcome(**outcome) for outcome in outcomes)
+    lines = [
+        "| tool | signal | trials | hit | plain command alone | `mend` | trainings lost | files that differ | left |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for (tool, kind), outcomes in found.items():
+        alone = sum(one.runs == 1 and not one.mended for one in outcomes)
+        sums = [sum(getattr(one, name) for one in outcomes) for name in ("mended", "lost", "differing", "left")]
+        numbers = [len(outcomes), sum(one.hit for one in outcomes), alone, *sums]
+        lines.append(f"| {tool} | {kind} | " + " | ".join(map(str, numbers)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Run the trials; return 1 if one of them lost something."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -230,7 +249,11 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=3, help="trials of each kind")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the table of such files, and kill nothing")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(table(arguments.table))
+        return 0
     draw = random.Random(arguments.seed)
     found: dict[str, list[dict[str, Any]]] = {}
     folder = Path(tempfile.mkdtemp(prefix="eventspeech-chaos-"))
