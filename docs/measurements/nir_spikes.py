@@ -54,6 +54,11 @@ def compare(run, pairs):
     }
 
 
+def _of_norse(path, step_ms):
+    nir, norse = importlib.import_module("nir"), importlib.import_module("norse.torch")
+    return norse.from_nir(nir.read(str(path)), dt=step_ms / 1000)
+
+
 def main(weights, spikes, out):
     """Write the comparison as JSON."""
     found, samples = model.load(Path(weights)), store.load(Path(spikes))
@@ -87,12 +92,8 @@ def main(weights, spikes, out):
         entry = f"{name} {importlib.metadata.version(name)}, scaling snntorch"
         results[entry] = compare(lambda wide: foreign.spikes(load(program, graphs["snntorch"]), wide, 1)[0], pairs)  # noqa: B023
         if name == "norse":
-            told = lambda wide: foreign.spikes(  # noqa: E731
-                program.from_nir(nir.read(str(graphs["continuous"])), dt=trained.step_ms / 1000),
-                wide,
-                1,  # noqa: B023
-            )[0]
-            results["norse, scaling continuous"] = compare(told, pairs)
+            euler = lambda wide: foreign.spikes(_of_norse(graphs["continuous"], trained.step_ms), wide, 1)[0]  # noqa: E731
+            results["norse, scaling continuous"] = compare(euler, pairs)
     Path(out).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 

@@ -145,7 +145,7 @@ def _accuracy(tested: dict[str, Any] | None, summary: dict[str, Any], classes: i
         of_kind = [one for one in speakers.values() if _kind(one) == kind]
         count = sum(one["samples"] for one in of_kind)
         hits = sum(round(one["accuracy"] * one["samples"]) for one in of_kind)
-        if count and len(of_kind) < len(speakers):
+        if 1 < len(of_kind) < len(speakers):
             rows.append((f"the {len(of_kind)} {words}", words, count, hits / count))
     rows += [(_text(name), _KINDS[_kind(one)], one["samples"], one["accuracy"]) for name, one in speakers.items()]
     lines = [
@@ -169,7 +169,8 @@ def _kind(speaker: dict[str, Any]) -> str:
 def _cost(found: Model, summary: dict[str, Any], tested: dict[str, Any] | None) -> str:
     spikes = summary["hidden_spikes"] if tested is None else tested["hidden_spikes"]
     machine, neurons = summary["machine"], sum(found.meta["network"]["hidden"])
-    where = f"{_text(machine.get('cpu') or 'an unnamed processor')}, {summary['threads']} threads"
+    threads = f"{summary['threads']} thread{'' if summary['threads'] == 1 else 's'}"
+    where = f"{_text(machine.get('cpu') or 'an unnamed processor')}, {threads}"
     where += f", {_text(machine['gpu'])}" if machine.get("gpu") and summary["engine"] != "cpu" else ""
     duration = "of unknown time" if summary["duration_s"] is None else f"{summary['duration_s']:.0f} s"
     each = "" if summary["ms_per_sample"] is None else f" ({summary['ms_per_sample']:.2g} ms a recording and epoch)"

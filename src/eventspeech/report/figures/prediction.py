@@ -1,6 +1,7 @@
 """Figure of one answer: the sound, what the cochlea and the hidden neurons made of it, and how the word unfolds."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,9 +42,8 @@ def prediction(by: Recogniser, answer: Answer) -> Figure:
         _draw_outputs(outputs, by, activity.output_voltage[0], order)
         _draw_margin(margin, by, recogniser.unfolding(by, activity)[0], order)
         word, share = label(by.words[order[0]]), 100 * answer.probabilities[order[0]]
-        sound.set_title(
-            f"{label(answer.piece.name, 40)}: “{word}”, {share:.1f} %  (steps of {by.network.step_ms:g} ms)"
-        )
+        name, steps = label(PurePath(answer.piece.name).name, 40), f"steps of {by.network.step_ms:g} ms"
+        sound.set_title(f"{name}: “{word}”, {share:.1f} %  ({steps})")
         margin.set(xlabel="time in the trial (ms)", xlim=(0, by.trial_ms))
         figure.align_ylabels()
     return figure
@@ -92,9 +92,9 @@ def _draw_margin(axes: Axes, by: Recogniser, logits: np.ndarray, order: Sequence
         axes.axvline(decided_ms, color=GREY, linewidth=0.8)
         axes.text(
             decided_ms,
-            0.95,
+            0.04,
             f" ahead from {decided_ms:g} ms",
             transform=axes.get_xaxis_transform(),
-            va="top",
+            va="bottom",
             fontsize=7,
         )
