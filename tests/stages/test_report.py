@@ -36,6 +36,9 @@ def rendered(tmp_path_factory):
     """A folder after one run of the verb itself, by relative paths as the workflow gives them."""
     root = tmp_path_factory.mktemp("rendered")
     make(root)
+    content = yaml.safe_load((root / "params.yaml").read_text())
+    content["report"]["formats"] = ["png"]  # an ablation's are drawn as SVG, too
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
     (root / "reports" / "figures" / "png").mkdir(parents=True)
     (root / "reports" / "figures" / "png" / "confusion_left.png").write_text("of a loss that left the study")
     before = os.getcwd()
@@ -53,7 +56,7 @@ def test_every_output_is_there(rendered):
     written = {path.relative_to(rendered / "reports").as_posix() for path in (rendered / "reports").rglob("*.*")}
     expected = {"study.html", "study.ipynb"}
     expected |= {"tables/findings.txt", "tables/manifest.json"}
-    expected |= {f"figures/{suffix}/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
+    expected |= {f"figures/png/{name}.png" for name in FIGURES}
     expected |= {f"tables/{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")}
     assert written == expected
 
@@ -93,17 +96,34 @@ def test_the_page_shows_the_numbers_of_the_files(rendered):
     assert f'data-column="test (%)" class="number"><span>{100 * baseline["accuracy"]:.1f}</span></td>' in page
 
 
+def _notebook_of(path, *marks):
+    """Write the report's notebook with the cell of its parameters and those in which one of ``marks`` stands."""
+    notebook = json.loads(report.NOTEBOOK.read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+    assert all(any(mark in source for source in sources) for mark in marks)
+    wanted = ("params_path = ", *marks)
+    notebook["cells"] = [
+        cell for cell, source in zip(notebook["cells"], sources, strict=True) if any(mark in source for mark in wanted)
+    ]
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
 def test_an_ablation_has_a_section_of_its_own(ablated, monkeypatch):
     root, study = ablated
     monkeypatch.chdir(root)
-    # every figure as SVG, too, is in `rendered`
-    written = yaml.safe_load((root / "params.yaml").read_text())
-    written["report"]["formats"] = ["png"]
-    (root / "one_format.yaml").write_text(yaml.safe_dump(written))
-    report.report(study.params, "one_format.yaml", "data/spikes", "results", "reports")
+    # the other cells are in `rendered`
+    marks = ("study_results.load", "study.ablated", "study.tuning", "figures.confusion", "tables.parameters")
+    monkeypatch.setattr(report, "NOTEBOOK", _notebook_of(root / "cut.ipynb", *marks))
+    assert study.params.report.formats == ["png", "svg"]
+    report.report(study.params, "params.yaml", "data/spikes", "results", "reports")
     page = (root / "reports" / "study.html").read_text(encoding="utf-8")
     assert len(re.findall("<h2[^>]*>Which pieces help: the ablation</h2>", page)) == 1
-    assert (root / "reports" / "figures" / "png" / "ablation.png").exists()
+    drawn = [{path.name for path in (root / "reports/figures" / suffix).iterdir()} for suffix in ("png", "svg")]
+    assert drawn[1] == {name.replace(".png", ".svg") for name in drawn[0]} and "ablation.png" in drawn[0]
+    assert {f"figures/{path.parent.name}/{path.name}" for path in (root / "reports/figures").rglob("*.*")} <= set(
+        re.findall(r'href="([^"]*)"', page)
+    )
     assert (root / "reports" / "tables" / "ablation.md").exists()
     assert (root / "reports" / "figures" / "png" / "confusion_same.png").exists()
     assert not (root / "reports" / "figures" / "png" / "confusion_with_shift.png").exists()

@@ -225,7 +225,7 @@ def spikes(folder: Path, words: list[str] = WORDS, called: dict[str, str] | None
         labels, speakers = np.meshgrid(np.arange(len(words)), [SPEAKERS.index(name) for name in names])
         samples = []
         for label in labels.ravel():
-            count = int(draws.normal(2500, 300))
+            count = int(draws.normal(500, 60))  # few, since there are hundreds of samples
             times = draws.gamma(3, 70 + 5 * label, count)
             channels = draws.normal(350 + 200 * np.sin(times / 90 + label), 60)
             samples.append((times, np.clip(channels, 0, 699).astype(int)))

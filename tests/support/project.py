@@ -12,7 +12,7 @@ from pathlib import Path
 import networkx
 import pytest
 import yaml
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 from dvc.utils import strictyaml
 from dvc.utils.serialize import _yaml
 
@@ -121,7 +121,7 @@ class Project:
 
     def reruns(self) -> tuple[set[str], set[str], set[str]]:
         """Return all stages, and those that Snakemake and that DVC would run again."""
-        with self.repo() as repo:
+        with self.repo() as repo, lock_repo(repo):  # under one lock DVC reads its files once
             makers = self.makers(repo)
             graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.addressing)
             changed = set(repo.status())
