@@ -115,7 +115,8 @@ def test_one_sentence_for_each_mistake(here, capsys, case):
 
 
 def test_an_older_model_with_the_parameters_of_its_study(here, capsys):
-    content = tiny.CONTENT | {"cochlea": trained.COCHLEA.model_dump(mode="json")}
+    # of that version, whose other keys lay elsewhere
+    content = tiny.CONTENT | {"cochlea": trained.COCHLEA.model_dump(mode="json"), "train": {"engine": "cpu"}}
     (here / "params.yaml").write_text(yaml.safe_dump(content))
     trained.make_model(here / "older.npz", trial_ms=20.0, origin=None)
     predict("speech", "--csv")
@@ -123,6 +124,9 @@ def test_an_older_model_with_the_parameters_of_its_study(here, capsys):
     predict("speech", "--csv", "--params", "params.yaml", model="older.npz")
     said = capsys.readouterr()
     assert said.out == expected and "learned from speech of an unknown source" in said.err
+    (here / "params.yaml").write_text("cochlea: {fibres: 0}")
+    predict("speech", "--params", "params.yaml", model="older.npz", status=2)
+    assert "params.yaml: cochlea.fibres = 0" in capsys.readouterr().err
 
 
 def test_figures(here, capsys):

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eventspeech import params
+import pydantic
+
 from eventspeech.data.faults import few
-from eventspeech.errors import DataError, UserError
+from eventspeech.errors import DataError, ParameterError, UserError
 from eventspeech.inference import answers, recogniser, sounds
 from eventspeech.inference.answers import Answer
 from eventspeech.inference.recogniser import Recogniser
+from eventspeech.params import Cochlea, Params, file
+from eventspeech.params.refusals import sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +52,7 @@ def predict(
     how = sounds.cut(window_s, hop_s)
     if figure is not None and figure.suffix.lower() not in FIGURES:
         raise UserError(f"--figure {figure} has none of the endings {', '.join(FIGURES)}; give it one.")
-    by = recogniser.load_model(model, None if study is None else params.load(study).cochlea)
+    by = recogniser.load_model(model, None if study is None else _cochlea(study))
     paths = sounds.listed(given)
     logger.info("%s", _introduction(by))
     found = answers.answer(
@@ -59,6 +62,15 @@ def predict(
     if figure is not None:
         _draw(by, [one for one in found if one.probabilities is not None], figure)
     _refuse_unusable(found)
+
+
+def _cochlea(study: Path) -> Cochlea:
+    """Return the cochlea of a parameter file, whose other groups may be those of an older version."""
+    try:
+        return Cochlea.model_validate(file.read(study).get("cochlea", {}))
+    except pydantic.ValidationError as error:
+        problems = "; ".join(sentence(problem, Params, ("cochlea",)) for problem in error.errors())
+        raise ParameterError(f"{study}: {problems}.") from error
 
 
 def _introduction(by: Recogniser) -> str:

@@ -1,6 +1,7 @@
 """What is listened to: files, folders, standard input, windows."""
 
 import io
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,6 +31,9 @@ def test_what_is_not_there_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"nowhere\.wav does not exist; check the path"):
         sounds.listed([tmp_path / "nowhere.wav"])
+    os.mkfifo(tmp_path / "stream")
+    with pytest.raises(DataError, match=r"stream is neither a file nor a folder; send a stream to standard input"):
+        sounds.listed([tmp_path / "stream"])
     with pytest.raises(DataError, match="empty holds no recording"):
         sounds.listed([tmp_path / "empty"])
 

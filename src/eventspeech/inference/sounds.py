@@ -108,8 +108,10 @@ def listed(given: Sequence[Path]) -> list[Path]:
             found.append(path)
         elif path.is_dir():
             found += _in_folder(path)
-        elif path.exists():
+        elif path.is_file():
             found.append(path)
+        elif path.exists():
+            raise DataError(f"{shown(path)} is neither a file nor a folder; send a stream to standard input (-).")
         else:
             raise DataError(f"{shown(path)} does not exist; check the path.")
     return list(dict.fromkeys(found))
