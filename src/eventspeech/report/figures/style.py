@@ -33,6 +33,7 @@ STYLE = Path(__file__).with_name("study.mplstyle")
 WIDTH = 7.0
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+MARKERS = "osD^vP<>X*"
 GREY = "#777777"
 RED = "#B00020"
 BETTER, WORSE = "#009E73", "#D55E00"
@@ -247,6 +248,11 @@ def look(results: Results, loss: str) -> dict[str, Any]:
     """Return colour and line style of a loss, by its place in the study; a colour that returns has another line."""
     again, place = divmod(results.losses.index(loss), len(COLOURS))
     return {"color": COLOURS[place], "linestyle": LINES[(place + again) % len(LINES)]}
+
+
+def marker(results: Results, loss: str) -> str:
+    """Return the mark of a loss where dots stand close together: ten of them, so that colours need not tell alone."""
+    return MARKERS[results.losses.index(loss) % len(MARKERS)]
 
 
 def sentence(text: str) -> Figure:

@@ -20,6 +20,7 @@ from eventspeech.report.figures.style import (
     legend,
     look,
     loss_label,
+    marker,
     page_width,
     panels,
     percent_axis,
@@ -163,7 +164,13 @@ def speakers(results: Results) -> Figure:
         colour = look(results, loss)["color"]
         axes.vlines(places, [min(r) for r in ranges], [max(r) for r in ranges], color=colour, linewidth=1)
         axes.plot(
-            places, means, "o", color=colour, label=loss_label(loss), markeredgecolor="black", markeredgewidth=0.4
+            places,
+            means,
+            marker(results, loss),
+            color=colour,
+            label=loss_label(loss),
+            markeredgecolor="black",
+            markeredgewidth=0.4,
         )
     bars = [100 * np.mean(results.of_speaker(name, list(results.baselines.values()))) for name in names]
     axes.plot(range(len(names)), bars, "_", color="black", markersize=18, label="logistic regression")
