@@ -194,6 +194,25 @@ def test_what_is_not_read(tmp_path, monkeypatch, name):
     assert sentence in refused(replaced(tmp_path / "a.h5", replaced_name, make))
 
 
+def test_a_block_that_the_index_no_longer_finds_is_not_read_as_zeros(tmp_path, monkeypatch):
+    """The block's checksum is right, but its place in the index is not: libhdf5 reads zeros and says nothing."""
+    path = replaced(
+        tmp_path / "a.h5",
+        "labels",
+        lambda file: file.create_dataset("labels", data=np.ones(SAMPLES, "u2"), chunks=(SAMPLES,), fletcher32=True),
+    )
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        address = file["labels"].id.get_chunk_info(0).byte_offset
+    entry = content.find(address.to_bytes(8, "little"))
+    content[entry - 15] = 255  # of the block's place in the dataset, which stands 16 bytes before its address
+    path.write_bytes(content)
+    with h5py.File(path) as file:
+        assert not file["labels"][()].any()
+    monkeypatch.setattr(hdf5_process, "start", ForkedReader)
+    assert "labels was announced, but not all of it was written" in refused(path)
+
+
 def test_rows_that_share_their_bytes_are_refused(tmp_path, monkeypatch):
     """A row is a reference of 16 bytes: a thousand of them to one row of a megabyte are a gigabyte."""
     monkeypatch.setattr(hdf5_process, "start", ForkedReader)
