@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 
 import pytest
 
@@ -21,9 +22,9 @@ def pytest_collection_modifyitems(config, items):
         "slow": None if config.getoption("--run-slow") else "slow: run with --run-slow",
         "network": None if os.environ.get("EVENTSPEECH_NETWORK") == "1" else "network: set EVENTSPEECH_NETWORK=1",
     }
-    probes = {"gpu": _no_gpu, "genn": _no_genn, "browser": _no_browser}
+    probes = {"gpu": _no_gpu, "genn": _no_genn, "browser": _no_browser, "slurm": _no_slurm}
     for item in items:
-        for name in ("slow", "network", "gpu", "genn", "browser"):
+        for name in ("slow", "network", "gpu", "genn", "browser", "slurm"):
             if item.get_closest_marker(name) is None:
                 continue
             if name not in reasons:
@@ -51,6 +52,14 @@ def _no_browser():
     from support import browser
 
     return None if browser.program() else f"browser: none of {', '.join(browser.NAMES)} is installed"
+
+
+def _no_slurm():
+    """Return why no SLURM can be started, or None."""
+    if os.environ.get("EVENTSPEECH_SLURM") != "1":
+        return "slurm: set EVENTSPEECH_SLURM=1"
+    missing = [name for name in ("slurmctld", "munged") if not shutil.which(name, path=f"{os.defpath}:/usr/sbin")]
+    return f"slurm: {' and '.join(missing)} not installed; `apt install slurm-wlm munge`" if missing else None
 
 
 def _no_genn():
