@@ -450,3 +450,16 @@ def test_missing_and_damaged_json(tmp_path):
 def test_csv_empty_cells_and_line_ends(tmp_path):
     files.write_csv(tmp_path / "a.csv", ["x", "y"], [[1, None], ["a,b", 2.5]])
     assert (tmp_path / "a.csv").read_bytes() == b'x,y\n1,\n"a,b",2.5\n'
+
+
+@pytest.mark.parametrize("length_at", [30, 32])
+def test_an_array_does_not_vanish_in_the_comment_of_another(tmp_path, length_at):
+    """Length of the extra field (30) or of the comment (32) of the first entry: as long as the second entry."""
+    path = tmp_path / "a.npz"
+    files.write_npz(path, {"a": np.arange(3), "b": np.arange(3)})
+    content = bytearray(path.read_bytes())
+    first, second, end = (content.find(b"PK\1\2"), content.rfind(b"PK\1\2"), content.rfind(b"PK\5\6"))
+    content[first + length_at] = end - second
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read"):
+        files.read_npz(path)

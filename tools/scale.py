@@ -36,7 +36,6 @@ from eventspeech.machine import description  # noqa: E402
 COMMANDS = {
     "snakemake": ["snakemake", "--dry-run", "--quiet", "rules"],
     "snakemake, all jobs printed": ["snakemake", "--dry-run"],
-    "dvc": ["dvc", "repro", "--dry"],
     "dvc status": ["dvc", "status"],
     "compare": [
         "eventspeech", "compare", "--params", "params.yaml", "--models", "results/train",

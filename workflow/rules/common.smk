@@ -89,7 +89,7 @@ def read_by(verb):
     Snakemake runs a job again if one of these lines has changed, and then shows the line before and now. (It keeps
     values without their names, hence the key in the line.) Where losses differ, be it in the shape or by a loss's own
     changes, the line is a function of the wildcards; all shapes have the same keys. The others are plain texts, since
-    functions, forty for each of ten thousand trainings, were two thirds of the time that Snakemake takes to plan. (In a
+    functions, forty for each of ten thousand trainings, were a third of the time that Snakemake takes to plan. (In a
     plain text it would fill in what stands in braces.)
     """
     each_loss = [values_read(verb, loss) for loss in PARAMETERS.shape]
