@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support import tiny
-from support.cases import STEPS, built, make_batch, make_network, make_objective, make_weights
+from support.cases import PRECISE, STEPS, built, make_batch, make_network, make_objective, make_weights
 from support.training import bits, outputs
 
 from eventspeech import check_gradients, losses, machine
@@ -35,15 +35,14 @@ def test_it_is_that_of_finite_differences_by_the_weight_of_every_step():
 @built
 def test_native_kernels_equal_numba_and_any_number_of_threads_gives_the_same_bits():
     network, batch, objective = make_network(hidden=(15, 9)), make_batch(), make_objective("learned")
-    expected = CpuEngine(network, dtype=np.float64).gradients(make_weights(network), batch, objective).weighting
-    weights = make_weights(network, np.float32)
-    found = [
-        CpuEngine(network, threads=threads, kernels=kernels).gradients(weights, batch, objective).weighting
+    numba, again, native, native_again = (
+        CpuEngine(network, threads, PRECISE[kernels], kernels)
+        .gradients(make_weights(network), batch, objective)
+        .weighting
         for kernels, threads in (("numba", 1), ("numba", 2), ("native", 1), ("native", 2))
-    ]
-    for one in found:
-        assert np.linalg.norm(one - expected) < 1e-5 * np.linalg.norm(expected)
-    assert found[0].tobytes() == found[1].tobytes() and found[2].tobytes() == found[3].tobytes()
+    )
+    assert np.linalg.norm(native - numba) < 1e-5 * np.linalg.norm(numba)
+    assert numba.tobytes() == again.tobytes() and native.tobytes() == native_again.tobytes()
 
 
 def test_it_is_given_only_where_the_weight_is_learned():
